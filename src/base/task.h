@@ -1,0 +1,12 @@
+// Task<T> is the coroutine that every verb returns. It runs on the io_context of the core that
+// took the request. Parameters are taken by value; what they refer to must outlive the task.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+
+namespace holdfast {
+
+template <class T>
+using Task = boost::asio::awaitable<T>;
+
+}  // namespace holdfast

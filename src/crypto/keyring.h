@@ -1,0 +1,89 @@
+// The keyring: every key that the server uses, sealed under the root key in one file of its own
+// outside the database. Its generations are numbered; a change writes a new generation.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "crypto/hash.h"
+#include "crypto/signer.h"
+
+namespace holdfast::crypto {
+
+/// What a key is for. The number is on disk: never reuse one.
+enum class KeyUse : std::uint8_t {
+  epoch = 1,      // wraps subject keys; its id is the epoch
+  index = 2,      // blind indexes
+  external = 3,   // the unique index over external ids
+  authority = 4,  // MACs over keys, roles, grants, collections
+  digest = 5,     // keyed digests of rows that events leave behind
+  journal = 6,    // Ed25519 seed of the journal
+  side = 7,       // seals the journal's side table
+  afterlog = 8,   // MACs the afterlog
+  cursor = 9,     // seals paging cursors
+  idempotency = 10,  // fingerprints of requests
+};
+
+struct KeyInfo {
+  KeyUse use;
+  std::uint32_t id;
+  Time created;
+  bool active;  // the one that new work uses; exactly one per use
+};
+
+/// An immutable set of keys. Threads: safe. Held by shared_ptr because a rotation replaces it
+/// while requests still use the old one.
+class Keyring {
+ public:
+  /// 16 random bytes, the same in the database, the key file and the recovery shares: a keyring
+  /// of another store is refused by name.
+  const Bytes& store_id() const { return store_id_; }
+  std::uint64_t generation() const { return generation_; }
+
+  /// The active key of that use.
+  const Secret& active(KeyUse use) const;
+  std::uint32_t active_id(KeyUse use) const;
+  /// nullptr when this keyring does not hold it (destroyed, or of another store).
+  const Secret* find(KeyUse use, std::uint32_t id) const;
+  std::vector<KeyInfo> list() const;
+
+  /// A first keyring: one active key of each use, random store id, generation 1.
+  static Keyring make(Time now);
+  /// The next generation with a fresh active key of that use; the old ones stay.
+  Keyring with_new(KeyUse use, Time now) const;
+  /// The next generation without that key. Must not be active.
+  Keyring without(KeyUse use, std::uint32_t id) const;
+
+  /// Sealed under the root key: magic, version, store id, generation (all in the clear and bound),
+  /// then AES-256-GCM, then SHA-256 over all of it, so that damage and a wrong key are told apart.
+  Bytes sealed(const Secret& root) const;
+  /// Errors: corrupt (checksum: damaged file; or does not open: wrong key), each with what to do.
+  static Result<Keyring> open(BytesView file, const Secret& root);
+
+ private:
+  struct Entry {
+    Time created;
+    bool active;
+    Secret key;
+  };
+  Bytes store_id_;
+  std::uint64_t generation_ = 0;
+  std::map<std::pair<KeyUse, std::uint32_t>, Entry> keys_;
+};
+
+/// Writes a temporary file in the same folder, fsyncs, renames, fsyncs the folder. Mode 0600.
+/// The previous generation stays beside it as `<file>.previous`.
+Result<void> write_keyring(const std::filesystem::path& file, const Keyring& keyring,
+                           const Secret& root);
+/// Refuses a file that others can read (names the chmod), a missing one, a damaged one.
+Result<Keyring> read_keyring(const std::filesystem::path& file, const Secret& root);
+
+}  // namespace holdfast::crypto

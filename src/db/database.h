@@ -1,0 +1,105 @@
+// The two databases behind one door. SQLite is embedded; PostgreSQL is the one to grow on.
+// Who may write is fixed by types: a Reader cannot (its connections are read-only in the database
+// too), a Writer exists once and the journal holds it, and Scratch reaches its own tables only.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "db/changes.h"
+#include "db/migrations.h"
+#include "db/rows.h"
+
+namespace holdfast::db {
+
+struct Committed {
+  /// One entry per statement of the Changes: what `returning` or a guard yielded, else empty.
+  /// For bulk, the rows of all its steps in order.
+  std::vector<Rows> returned;
+};
+
+/// Point reads and bounded scans. On SQLite runs inline on the calling core's own connection; on
+/// PostgreSQL waits on a pooled connection of that core, and reads that wait together share one.
+/// Threads: call from a coroutine on any io_context thread.
+/// Errors: unavailable (no connection, deadline passed, disk), corrupt (SQLite says so).
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  virtual Task<Result<Rows>> read(const Sql& sql, Args args, MonoTime deadline = MonoTime::max()) = 0;
+};
+
+/// Commits a Changes atomically and durably before it answers.
+/// Errors: the failed statement's own Error; unavailable (disk full, connection lost, deadline
+/// passed). After a deadline passed the commit may still have happened: repeat under the same
+/// idempotency key.
+class Writer {
+ public:
+  virtual ~Writer() = default;
+  virtual Task<Result<Committed>> commit(Changes changes, MonoTime deadline = MonoTime::max()) = 0;
+  /// True when somebody else committed or waits within the last second: bulk work then takes
+  /// batches that hold the writer at most 5 ms.
+  virtual bool contended() const = 0;
+};
+
+/// Operational state that decays or can be rebuilt: throttle counters, last-seen times, cursors,
+/// derived indexes. A file (scratch.db) or schema of its own; losing it loses no fact. Not durable
+/// on return (synchronous=OFF): a crash may lose the last seconds, never tear them.
+class Scratch {
+ public:
+  virtual ~Scratch() = default;
+  virtual Task<Result<Rows>> read(const Sql& sql, Args args, MonoTime deadline = MonoTime::max()) = 0;
+  virtual Task<Result<Committed>> commit(Changes changes, MonoTime deadline = MonoTime::max()) = 0;
+};
+
+struct Health {
+  bool writable = false;
+  std::string_view reason;  // literal, for /readyz and logs
+};
+
+class Database {
+ public:
+  enum class Kind { sqlite, postgres };
+
+  virtual ~Database() = default;
+  virtual Kind kind() const = 0;
+  virtual Reader& reader() = 0;
+  virtual Scratch& scratch() = 0;
+  /// The one Writer. A second call is a bug (assert).
+  virtual std::unique_ptr<Writer> take_writer() = 0;
+  virtual Health health() const = 0;
+  /// A consistent copy of the facts (not of scratch) while serving, into a new file. SQLite: the
+  /// online backup API; PostgreSQL: a logical dump of every table in one repeatable-read snapshot.
+  /// Blocking: call it on a pool thread.
+  virtual Result<void> copy_to(const std::filesystem::path& file) = 0;
+  /// The other way, into an empty database. Blocking.
+  virtual Result<void> load_from(const std::filesystem::path& file) = 0;
+  /// Stops the writer after what it has accepted is durable. Blocking, idempotent.
+  virtual void close() = 0;
+};
+
+struct SqliteOptions {
+  std::filesystem::path dir;       // holds holdfast.db and scratch.db, made with mode 0600
+  std::size_t readers = 2;         // one per core
+  std::size_t cache_bytes = 16u << 20;  // page cache of each connection
+};
+
+struct PostgresOptions {
+  std::string url;                 // libpq connection string; TLS settings are part of it
+  std::string schema = "holdfast"; // made when missing; scratch is `<schema>_scratch`
+  std::size_t connections = 8;     // pool for reads per process; writes have as many again
+  Millis statement_timeout{10'000};
+};
+
+/// Opens, and makes what is missing (files, schema), but does not migrate.
+/// Errors name what to do next: wrong permissions, not a database, a newer release's database.
+Result<std::unique_ptr<Database>> open_sqlite(SqliteOptions options, const Clock& clock);
+Result<std::unique_ptr<Database>> open_postgres(PostgresOptions options, const Clock& clock);
+
+}  // namespace holdfast::db

@@ -1,0 +1,98 @@
+// The nouns of the vault. A collection is a named kind of record with declared fields; a record
+// belongs to one subject; its field values are sealed one by one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/described.h"
+#include "base/id.h"
+
+namespace holdfast::vault {
+
+enum class FieldType : std::uint8_t {
+  text, name, email, phone, address_line, postal_code, country, date, ip, iban, tax_id,
+  card_number, card_expiry, card_verification, json
+};
+std::span<const std::string_view> enum_names(FieldType);
+
+enum class FieldClass : std::uint8_t { plain, personal, sensitive, payment };
+std::span<const std::string_view> enum_names(FieldClass);
+
+/// How a masked value looks. `type_default` is what policy.h says for the type.
+enum class Mask : std::uint8_t { type_default, hidden, first_letter, last4, domain, year, none };
+std::span<const std::string_view> enum_names(Mask);
+
+/// Blind indexes. prefix and substring are declared here and refused until search exists.
+enum class IndexKind : std::uint8_t { none, exact, prefix, substring, unique };
+std::span<const std::string_view> enum_names(IndexKind);
+
+/// What the keep time counts from.
+enum class KeepFrom : std::uint8_t { created, updated, closed };
+std::span<const std::string_view> enum_names(KeepFrom);
+
+/// How a value is shown. Ordered: each includes what comes before it.
+enum class View : std::uint8_t { none, masked, verify, clear };
+std::span<const std::string_view> enum_names(View);
+
+struct Keep {
+  std::string duration;  // "3 years"
+  KeepFrom from = KeepFrom::created;
+  static std::span<const Member> described();
+};
+
+struct FieldSpec {
+  std::string name;                    // [a-z][a-z0-9_]{0,62}
+  FieldType type = FieldType::text;
+  std::optional<FieldClass> field_class;  // "class"; default by type: personal, payment for cards
+  std::optional<Mask> mask;
+  std::optional<IndexKind> index;
+  std::vector<std::string> purposes;   // empty: every declared purpose that a grant allows
+  std::optional<Keep> keep;            // absent: as long as the keep group
+  std::string keep_group = "account";
+  std::optional<std::int64_t> max_bytes;  // default by type, at most 65,536
+  static std::span<const Member> described();
+};
+
+/// What a client puts.
+struct CollectionSpec {
+  std::string collection;              // the name, from the path
+  std::string doc;
+  std::vector<FieldSpec> fields;       // 1 to 200
+  std::string if_match;
+  static std::span<const Member> described();
+};
+
+/// What is stored: names may change one day, ids do not.
+struct Field {
+  std::uint16_t id = 0;                // immutable, never reused within the collection
+  std::uint32_t since = 1;             // schema version in which this shape of it was declared
+  std::string name;
+  FieldType type = FieldType::text;
+  FieldClass field_class = FieldClass::personal;
+  Mask mask = Mask::type_default;
+  IndexKind index = IndexKind::none;
+  std::vector<std::string> purposes;
+  std::optional<Keep> keep;
+  std::string keep_group;
+  std::size_t max_bytes = 0;
+};
+
+struct Collection {
+  std::uint32_t id = 0;                // immutable
+  std::uint32_t version = 1;           // counts schema changes
+  std::string name;
+  std::string doc;
+  std::vector<Field> fields;
+  Time created{};
+  Time updated{};
+
+  const Field* find(std::string_view field) const;
+  const Field* find(std::uint16_t id) const;
+};
+
+}  // namespace holdfast::vault
