@@ -1,6 +1,7 @@
 #include "base/bytes.h"
 
-#include <array>
+#include <limits>
+#include <stdexcept>
 
 namespace holdfast {
 namespace {
@@ -86,22 +87,42 @@ std::optional<Bytes> unhex(std::string_view text) {
   return out;
 }
 
-std::string base64(BytesView bytes) { return encode64(bytes, kStandard, true); }
-std::optional<Bytes> unbase64(std::string_view text) { return decode64(text, kStandard, true); }
-std::string base64url(BytesView bytes) { return encode64(bytes, kUrl, false); }
-std::optional<Bytes> unbase64url(std::string_view text) { return decode64(text, kUrl, false); }
+std::string base64(BytesView bytes) {
+  return encode64(bytes, kStandard, true);
+}
+std::optional<Bytes> unbase64(std::string_view text) {
+  return decode64(text, kStandard, true);
+}
+std::string base64url(BytesView bytes) {
+  return encode64(bytes, kUrl, false);
+}
+std::optional<Bytes> unbase64url(std::string_view text) {
+  return decode64(text, kUrl, false);
+}
 
-void put_u8(Bytes& out, std::uint8_t value) { out.push_back(value); }
-void put_u16(Bytes& out, std::uint16_t value) { put(out, value); }
-void put_u32(Bytes& out, std::uint32_t value) { put(out, value); }
-void put_u64(Bytes& out, std::uint64_t value) { put(out, value); }
+void put_u8(Bytes& out, std::uint8_t value) {
+  out.push_back(value);
+}
+void put_u16(Bytes& out, std::uint16_t value) {
+  put(out, value);
+}
+void put_u32(Bytes& out, std::uint32_t value) {
+  put(out, value);
+}
+void put_u64(Bytes& out, std::uint64_t value) {
+  put(out, value);
+}
 
 void put_part(Bytes& out, BytesView part) {
+  if (part.size() > std::numeric_limits<std::uint32_t>::max())
+    throw std::length_error("a part is at most 4 GiB");
   put_u32(out, static_cast<std::uint32_t>(part.size()));
   out.insert(out.end(), part.begin(), part.end());
 }
 
-void put_part(Bytes& out, std::string_view part) { put_part(out, as_bytes(part)); }
+void put_part(Bytes& out, std::string_view part) {
+  put_part(out, as_bytes(part));
+}
 
 std::optional<BytesView> ByteReader::take(std::size_t count) {
   if (failed_ || count > rest_.size()) {
@@ -113,10 +134,18 @@ std::optional<BytesView> ByteReader::take(std::size_t count) {
   return taken;
 }
 
-std::optional<std::uint8_t> ByteReader::u8() { return get<std::uint8_t>(take(1)); }
-std::optional<std::uint16_t> ByteReader::u16() { return get<std::uint16_t>(take(2)); }
-std::optional<std::uint32_t> ByteReader::u32() { return get<std::uint32_t>(take(4)); }
-std::optional<std::uint64_t> ByteReader::u64() { return get<std::uint64_t>(take(8)); }
+std::optional<std::uint8_t> ByteReader::u8() {
+  return get<std::uint8_t>(take(1));
+}
+std::optional<std::uint16_t> ByteReader::u16() {
+  return get<std::uint16_t>(take(2));
+}
+std::optional<std::uint32_t> ByteReader::u32() {
+  return get<std::uint32_t>(take(4));
+}
+std::optional<std::uint64_t> ByteReader::u64() {
+  return get<std::uint64_t>(take(8));
+}
 
 std::optional<BytesView> ByteReader::part() {
   auto size = u32();

@@ -21,8 +21,12 @@ inline BytesView as_bytes(std::string_view text) {
 inline std::string_view as_text(BytesView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-inline Bytes to_bytes(BytesView view) { return {view.begin(), view.end()}; }
-inline Bytes to_bytes(std::string_view text) { return to_bytes(as_bytes(text)); }
+inline Bytes to_bytes(BytesView view) {
+  return {view.begin(), view.end()};
+}
+inline Bytes to_bytes(std::string_view text) {
+  return to_bytes(as_bytes(text));
+}
 
 /// Lower-case hexadecimal.
 std::string hex(BytesView bytes);
@@ -42,7 +46,7 @@ void put_u8(Bytes& out, std::uint8_t value);
 void put_u16(Bytes& out, std::uint16_t value);
 void put_u32(Bytes& out, std::uint32_t value);
 void put_u64(Bytes& out, std::uint64_t value);
-/// 32-bit length, then the bytes.
+/// 32-bit length, then the bytes. A part over 4 GiB is a bug (std::length_error).
 void put_part(Bytes& out, BytesView part);
 void put_part(Bytes& out, std::string_view part);
 

@@ -1,26 +1,34 @@
 #include "base/clock.h"
 
 #include <charconv>
-#include <format>
+#include <cstdio>
 
 namespace holdfast {
 
-using namespace std::chrono;
+using std::chrono::days;
+using std::chrono::floor;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using std::chrono::year_month_day;
 
-Time SystemClock::now() const { return floor<Millis>(system_clock::now()); }
-MonoTime SystemClock::mono() const { return steady_clock::now(); }
+Time SystemClock::now() const {
+  return floor<Millis>(std::chrono::system_clock::now());
+}
+MonoTime SystemClock::mono() const {
+  return std::chrono::steady_clock::now();
+}
 
 std::string rfc3339(Time time) {
   auto day = floor<days>(time);
   year_month_day date{day};
-  hh_mm_ss clock{time - day};
+  std::chrono::hh_mm_ss clock{time - day};
   char out[40];
-  int size = std::snprintf(out, sizeof out, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
-                           static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                           static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-                           static_cast<int>(clock.minutes().count()),
-                           static_cast<int>(clock.seconds().count()),
-                           static_cast<int>(clock.subseconds().count()));
+  int size = std::snprintf(
+      out, sizeof out, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
+      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+      static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
   return {out, static_cast<std::size_t>(size)};
 }
 
@@ -36,6 +44,10 @@ std::optional<int> digits(std::string_view& text, std::size_t count) {
   text.remove_prefix(count);
   return value;
 }
+
+constexpr Time kFirst = std::chrono::sys_days(std::chrono::year(0) / 1 / 1);
+constexpr Time kLast =
+    Time(std::chrono::sys_days(std::chrono::year(9999) / 12 / 31)) + days(1) - Millis(1);
 
 bool eat(std::string_view& text, char c) {
   if (text.empty() || text.front() != c) return false;
@@ -80,9 +92,14 @@ std::optional<Time> parse_rfc3339(std::string_view text) {
     if (!om || *oh > 23 || *om > 59) return std::nullopt;
     offset = sign * (hours(*oh) + minutes(*om));
   }
-  year_month_day date{year(*y), month(static_cast<unsigned>(*mo)), day(static_cast<unsigned>(*d))};
+  year_month_day date{std::chrono::year(*y), std::chrono::month(static_cast<unsigned>(*mo)),
+                      std::chrono::day(static_cast<unsigned>(*d))};
   if (!text.empty() || !date.ok() || *h > 23 || *mi > 59 || *s > 59) return std::nullopt;
-  return Time(sys_days(date)) + hours(*h) + minutes(*mi) + seconds(*s) + Millis(ms) - offset;
+  auto time = Time(std::chrono::sys_days(date)) + hours(*h) + minutes(*mi) + seconds(*s) +
+              Millis(ms) - offset;
+  // An offset may lead out of the years that can be written.
+  if (time < kFirst || time > kLast) return std::nullopt;
+  return time;
 }
 
 std::optional<Millis> parse_duration(std::string_view text) {
@@ -94,10 +111,18 @@ std::optional<Millis> parse_duration(std::string_view text) {
   static constexpr struct {
     std::string_view name;
     std::int64_t ms;
-  } kUnits[] = {{"ms", 1},          {"s", 1000},           {"second", 1000},
-                {"min", 60'000},    {"minute", 60'000},    {"h", 3'600'000},
-                {"hour", 3'600'000}, {"d", 86'400'000},    {"day", 86'400'000},
-                {"week", 604'800'000}, {"month", 2'592'000'000}, {"year", 31'536'000'000}};
+  } kUnits[] = {{"ms", 1},
+                {"s", 1000},
+                {"second", 1000},
+                {"min", 60'000},
+                {"minute", 60'000},
+                {"h", 3'600'000},
+                {"hour", 3'600'000},
+                {"d", 86'400'000},
+                {"day", 86'400'000},
+                {"week", 604'800'000},
+                {"month", 2'592'000'000},
+                {"year", 31'536'000'000}};
   constexpr std::int64_t kLongest = 1000LL * 31'536'000'000;
   for (const auto& unit : kUnits) {
     bool plural = unit.name.size() > 2 && text.size() == unit.name.size() + 1 &&

@@ -29,12 +29,17 @@ class SystemClock final : public Clock {
   MonoTime mono() const override;
 };
 
-inline std::int64_t to_ms(Time time) { return time.time_since_epoch().count(); }
-inline Time from_ms(std::int64_t ms) { return Time(Millis(ms)); }
+inline std::int64_t to_ms(Time time) {
+  return time.time_since_epoch().count();
+}
+inline Time from_ms(std::int64_t ms) {
+  return Time(Millis(ms));
+}
 
-/// RFC 3339 in UTC with milliseconds: 2026-11-23T09:30:00.000Z
+/// RFC 3339 in UTC with milliseconds: 2026-11-23T09:30:00.000Z. For years 0 to 9999.
 std::string rfc3339(Time time);
-/// Accepts a fraction of 0 to 9 digits and `Z` or an offset; nullopt for anything else.
+/// Accepts a fraction of 0 to 9 digits (cut to milliseconds) and `Z` or an offset; nullopt for
+/// anything else, leap seconds included.
 std::optional<Time> parse_rfc3339(std::string_view text);
 
 /// "90 days", "3 years", "15 minutes", "2 h": a positive count and a unit from ms to years

@@ -226,9 +226,11 @@ struct Parts {
   std::span<const std::pair<std::string, std::string>> path{};
   std::span<const std::pair<std::string, std::string>> query{};
 };
-/// Fills `object` strictly: unknown names, duplicates, wrong types, broken UTF-8, over-long strings
-/// and lists, numbers out of range and missing members are each an error that names the member.
-/// All violations of one request come in one Error (`also`), at most 20 of them.
+/// Fills `object` strictly: unknown names, duplicates, wrong types, null, broken UTF-8, NUL
+/// characters, over-long strings and lists, numbers out of range and missing members are each an
+/// error that names the member. All violations of one request come in one Error (`also`), at most
+/// 20 of them; text that is not JSON, or names a member twice, is reported alone.
+/// What is read along the way is wiped.
 Result<void> parse_described(const Type& type, void* object, const Parts& parts);
 
 template <class T>
@@ -251,5 +253,21 @@ std::string to_json(const T& object) {
   write_described(type_of<T>(), &object, out);
   return out;
 }
+
+/// JSON Schema 2020-12, as OpenAPI 3.1 uses it. Objects become `$ref`s into `schemas`, by name; two
+/// different types of one name are a bug and throw std::logic_error.
+struct Schemas {
+  struct Entry {
+    std::string name;
+    const Type* type;
+    std::string json;
+  };
+  std::vector<Entry> entries;
+};
+std::string json_schema(const Type& type, const Limits& limits, Schemas& schemas);
+/// The members of an object type that lie in `place` (absent: all), as a schema that is not a `$ref`.
+std::string json_schema_object(const Type& type, std::optional<Place> place, Schemas& schemas);
+/// One member with its description; an optional one as what it holds.
+std::string json_schema_member(const Member& member, Schemas& schemas);
 
 }  // namespace holdfast

@@ -1,23 +1,11 @@
 #include "base/id.h"
 
-#include <sodium.h>
+#include "base/secret.h"
 
 namespace holdfast {
 namespace {
 
 constexpr std::string_view kCrockford = "0123456789abcdefghjkmnpqrstvwxyz";
-
-/// Random bytes in blocks: one system call or stream refill serves many ids.
-void random_fill(std::uint8_t* out, std::size_t size) {
-  thread_local std::array<std::uint8_t, 640> pool;
-  thread_local std::size_t left = 0;
-  if (left < size) {
-    randombytes_buf(pool.data(), pool.size());
-    left = pool.size();
-  }
-  left -= size;
-  std::copy_n(pool.data() + left, size, out);
-}
 
 }  // namespace
 
@@ -25,7 +13,7 @@ Uuid make_uuid7(Time now) {
   Uuid out;
   auto ms = static_cast<std::uint64_t>(to_ms(now));
   for (std::size_t i = 0; i < 6; ++i) out[i] = static_cast<std::uint8_t>(ms >> (40 - 8 * i));
-  random_fill(out.data() + 6, 10);
+  random_public(std::span(out).subspan(6));
   out[6] = static_cast<std::uint8_t>(0x70 | (out[6] & 0x0f));
   out[8] = static_cast<std::uint8_t>(0x80 | (out[8] & 0x3f));
   return out;
@@ -36,7 +24,8 @@ std::string base32(const Uuid& uuid) {
   std::string out(26, '0');
   unsigned __int128 value = 0;
   for (auto byte : uuid) value = value << 8 | byte;
-  for (std::size_t i = 26; i-- > 0; value >>= 5) out[i] = kCrockford[static_cast<unsigned>(value & 31)];
+  for (std::size_t i = 26; i-- > 0; value >>= 5)
+    out[i] = kCrockford[static_cast<unsigned>(value & 31)];
   return out;
 }
 

@@ -33,7 +33,8 @@ std::string_view code_name(Code code);
 
 /// The place of an error inside a request, such as `records[3].email`: a name for the caller to
 /// look at. Only characters of names get in, at most 128 of them; anything else a hostile or
-/// careless client put where a name belongs becomes `?`, so that a value cannot travel in it.
+/// careless client put where a name belongs becomes `?`, so that a value cannot travel in it. A
+/// part that would make it longer is left out.
 class FieldPath {
  public:
   FieldPath() = default;
@@ -47,6 +48,8 @@ class FieldPath {
   friend bool operator==(const FieldPath&, const FieldPath&) = default;
 
  private:
+  FieldPath extended(std::string_view part) const;
+
   std::string text_;
 };
 

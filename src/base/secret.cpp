@@ -1,5 +1,6 @@
 #include "base/secret.h"
 
+#include <pthread.h>
 #include <sodium.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -84,46 +86,90 @@ struct Central {
   }
 };
 
+void need_sodium();
+
 Central& central() {
-  static auto* made = new Central;  // outlives every thread's cache
+  // Never destroyed: it outlives every thread's cache.
+  static auto* made = (need_sodium(), new Central);
   return *made;
 }
 
-/// A few blocks of each size per thread, so that the common path takes no lock.
+/// A few blocks of each size per thread, so that the common path takes no lock. Needs no
+/// destructor: a Secret that dies with its thread may do so after any other thread_local.
 struct Cache {
   std::array<Free*, kClasses> free{};
   std::array<std::size_t, kClasses> count{};
+  bool closed = false;  // the thread is ending; blocks go straight to the central list
 
-  ~Cache() {
-    for (std::size_t c = 0; c < kClasses; ++c) central().give(c, free[c]);
-  }
+  void* take(std::size_t c);
+  void give(std::size_t c, void* at);
+};
 
-  void* take(std::size_t c) {
-    if (!free[c]) {
-      free[c] = central().take(c, 16);
-      count[c] = 0;
-      for (auto* block = free[c]; block; block = block->next) ++count[c];
-      if (!free[c]) throw std::bad_alloc();
-    }
-    auto* block = free[c];
-    free[c] = block->next;
-    --count[c];
-    return block;
-  }
+constinit thread_local Cache cache;
 
-  void give(std::size_t c, void* at) {
-    auto* block = static_cast<Free*>(at);
-    block->next = free[c];
-    free[c] = block;
-    if (++count[c] < 64) return;
-    central().give(c, std::exchange(free[c], nullptr));
-    count[c] = 0;
+/// Gives the thread's blocks back at its end. Touched once, by the first refill.
+struct Closer {
+  bool armed = false;
+  ~Closer() {
+    cache.closed = true;
+    for (std::size_t c = 0; c < kClasses; ++c)
+      central().give(c, std::exchange(cache.free[c], nullptr));
   }
 };
 
-thread_local Cache cache;
+thread_local Closer closer;
 
-std::size_t pages(std::size_t size) { return (size + kPage - 1) / kPage * kPage; }
+void* Cache::take(std::size_t c) {
+  if (!free[c]) {
+    if (!closed) closer.armed = true;
+    free[c] = central().take(c, closed ? 1 : 16);
+    count[c] = 0;
+    for (auto* block = free[c]; block; block = block->next) ++count[c];
+    if (!free[c]) throw std::bad_alloc();
+  }
+  auto* block = free[c];
+  free[c] = block->next;
+  --count[c];
+  return block;
+}
+
+void Cache::give(std::size_t c, void* at) {
+  if (!closed) closer.armed = true;
+  auto* block = static_cast<Free*>(at);
+  block->next = free[c];
+  free[c] = block;
+  if (++count[c] < 64 && !closed) return;
+  central().give(c, std::exchange(free[c], nullptr));
+  count[c] = 0;
+}
+
+/// Random bytes that need not be secret, for this thread.
+struct Pool {
+  std::array<std::uint8_t, 768> bytes{};
+  std::size_t left = 0;
+};
+
+constinit thread_local Pool pool;
+
+/// libsodium must be initialised before its first use, by whichever thread that is.
+void need_sodium() {
+  static const bool ready = [] {
+    if (sodium_init() < 0) std::abort();  // no randomness: nothing here may go on
+    // The child of a fork has one thread, this one; it must not repeat its parent's bytes.
+    pthread_atfork(nullptr, nullptr, [] { pool.left = 0; });
+    return true;
+  }();
+  static_cast<void>(ready);
+}
+
+void fill_randomly(std::span<std::uint8_t> out) {
+  need_sodium();
+  if (!out.empty()) randombytes_buf(out.data(), out.size());
+}
+
+std::size_t pages(std::size_t size) {
+  return (size + kPage - 1) / kPage * kPage;
+}
 
 }  // namespace
 
@@ -151,8 +197,9 @@ Secret::Secret(Secret&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 Secret& Secret::operator=(Secret&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
+  Secret taken(std::move(other));  // dies here with what this one held, not later with `other`
+  std::swap(data_, taken.data_);
+  std::swap(size_, taken.size_);
   return *this;
 }
 
@@ -164,19 +211,29 @@ Secret Secret::copy(BytesView bytes) {
 
 Secret Secret::random(std::size_t size) {
   Secret out(size);
-  randombytes_buf(out.data_, size);
+  fill_randomly(out.expose_mut());
   return out;
 }
 
 void Secret::shrink(std::size_t size) {
   if (size >= size_) return;
-  *this = copy(expose().first(size));
+  // In place where the block given back later is still the one that belongs to the size.
+  bool stays = size > kLargest ? pages(size) == pages(size_)
+                               : size > 0 && size_ <= kLargest && class_of(size) == class_of(size_);
+  if (!stays) {
+    *this = copy(expose().first(size));
+    return;
+  }
+  wipe({data_ + size, size_ - size});
+  size_ = size;
 }
 
-bool Secret::matches(BytesView other) const { return equal_constant_time(expose(), other); }
+bool Secret::matches(BytesView other) const {
+  return equal_constant_time(expose(), other);
+}
 
 bool prepare_secret_memory() {
-  if (sodium_init() < 0) return false;
+  need_sodium();
   rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -191,18 +248,30 @@ void wipe(std::span<std::uint8_t> bytes) {
 }
 
 void wipe(std::string& text) {
+  text.resize(text.capacity());  // what it once held may lie beyond its end
   sodium_memzero(text.data(), text.size());
   text.clear();
 }
 
 bool equal_constant_time(BytesView a, BytesView b) {
-  return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
+  if (a.size() != b.size()) return false;
+  return a.empty() || sodium_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 Bytes random_bytes(std::size_t size) {
   Bytes out(size);
-  randombytes_buf(out.data(), size);
+  fill_randomly(out);
   return out;
+}
+
+void random_public(std::span<std::uint8_t> out) {
+  if (pool.left < out.size()) {
+    if (out.size() > pool.bytes.size()) return fill_randomly(out);
+    fill_randomly(pool.bytes);
+    pool.left = pool.bytes.size();
+  }
+  pool.left -= out.size();
+  std::copy_n(pool.bytes.data() + pool.left, out.size(), out.data());
 }
 
 }  // namespace holdfast

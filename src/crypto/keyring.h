@@ -5,30 +5,27 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <optional>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/secret.h"
-#include "crypto/hash.h"
-#include "crypto/signer.h"
 
 namespace holdfast::crypto {
 
 /// What a key is for. The number is on disk: never reuse one.
 enum class KeyUse : std::uint8_t {
-  epoch = 1,      // wraps subject keys; its id is the epoch
-  index = 2,      // blind indexes
-  external = 3,   // the unique index over external ids
-  authority = 4,  // MACs over keys, roles, grants, collections
-  digest = 5,     // keyed digests of rows that events leave behind
-  journal = 6,    // Ed25519 seed of the journal
-  side = 7,       // seals the journal's side table
-  afterlog = 8,   // MACs the afterlog
-  cursor = 9,     // seals paging cursors
+  epoch = 1,         // wraps subject keys; its id is the epoch
+  index = 2,         // blind indexes
+  external = 3,      // the unique index over external ids
+  authority = 4,     // MACs over keys, roles, grants, collections
+  digest = 5,        // keyed digests of rows that events leave behind
+  journal = 6,       // Ed25519 seed of the journal
+  side = 7,          // seals the journal's side table
+  afterlog = 8,      // MACs the afterlog
+  cursor = 9,        // seals paging cursors
   idempotency = 10,  // fingerprints of requests
 };
 
@@ -39,8 +36,10 @@ struct KeyInfo {
   bool active;  // the one that new work uses; exactly one per use
 };
 
-/// An immutable set of keys. Threads: safe. Held by shared_ptr because a rotation replaces it
-/// while requests still use the old one.
+/// An immutable set of keys, 32 bytes each: for every use exactly one active key, whose id is the
+/// highest of that use, so that an id never comes back. Threads: safe. Held by shared_ptr because a
+/// rotation replaces it while requests still use the old one. One that was default-constructed or
+/// moved from holds nothing, and `active` on it is a bug (std::out_of_range).
 class Keyring {
  public:
   /// 16 random bytes, the same in the database, the key file and the recovery shares: a keyring
@@ -59,13 +58,19 @@ class Keyring {
   static Keyring make(Time now);
   /// The next generation with a fresh active key of that use; the old ones stay.
   Keyring with_new(KeyUse use, Time now) const;
-  /// The next generation without that key. Must not be active.
+  /// The next generation without that key, which it must hold and which must not be active
+  /// (std::invalid_argument).
   Keyring without(KeyUse use, std::uint32_t id) const;
+
+  /// True when this keyring holds every key that `other` holds, with the same bytes.
+  bool holds_all_of(const Keyring& other) const;
 
   /// Sealed under the root key: magic, version, store id, generation (all in the clear and bound),
   /// then AES-256-GCM, then SHA-256 over all of it, so that damage and a wrong key are told apart.
+  /// README.md has the layout byte by byte.
   Bytes sealed(const Secret& root) const;
-  /// Errors: corrupt (checksum: damaged file; or does not open: wrong key), each with what to do.
+  /// Errors: invalid (not a keyring, or of a newer version), corrupt (checksum: damaged file; or
+  /// does not open: wrong key), each with what to do.
   static Result<Keyring> open(BytesView file, const Secret& root);
 
  private:
@@ -74,16 +79,35 @@ class Keyring {
     bool active;
     Secret key;
   };
+
+  Keyring clone() const;
+  bool one_active_each() const;
+
   Bytes store_id_;
   std::uint64_t generation_ = 0;
   std::map<std::pair<KeyUse, std::uint32_t>, Entry> keys_;
 };
 
+/// What a keyring file says in the clear; not authenticated until it is opened.
+struct KeyringHead {
+  Bytes store_id;
+  std::uint64_t generation = 0;
+};
+/// Errors as Keyring::open, short of a wrong key.
+Result<KeyringHead> keyring_head(BytesView file);
+
 /// Writes a temporary file in the same folder, fsyncs, renames, fsyncs the folder. Mode 0600.
-/// The previous generation stays beside it as `<file>.previous`.
+/// The previous generation stays beside it as `<file>.previous`, unless it holds a key that the
+/// new one does not: what was destroyed must not lie beside, so the new one is written there too.
+/// Errors: conflict (the file is of another store, or of a later or another generation of this
+/// one), unavailable (disk). Blocking: 2 to 4 fsyncs.
 Result<void> write_keyring(const std::filesystem::path& file, const Keyring& keyring,
                            const Secret& root);
 /// Refuses a file that others can read (names the chmod), a missing one, a damaged one.
+/// Errors: not_found, forbidden (mode or owner), and those of Keyring::open.
 Result<Keyring> read_keyring(const std::filesystem::path& file, const Secret& root);
+/// The same, and refuses the keyring of another store by name (invalid) instead of as a wrong key.
+Result<Keyring> read_keyring(const std::filesystem::path& file, const Secret& root,
+                             BytesView store_id);
 
 }  // namespace holdfast::crypto

@@ -28,7 +28,8 @@ class TreeEdge {
   using Sink = std::function<void(unsigned level, std::uint64_t index, const Digest&)>;
 
   TreeEdge() = default;
-  /// Resumes at `size`; `edge` holds the roots of its complete subtrees, largest first.
+  /// Resumes at `size`; `edge` holds the roots of its complete subtrees, largest first: one for
+  /// each bit that is set in `size`. Another count is a bug (std::invalid_argument).
   TreeEdge(std::uint64_t size, std::vector<Digest> edge);
 
   void add(const Digest& leaf, const Sink& sink = {});
@@ -44,17 +45,20 @@ class TreeEdge {
 /// Gives the hash of the complete subtree at (level, index); nullopt when it cannot be had.
 using NodeSource = std::function<std::optional<Digest>(unsigned level, std::uint64_t index)>;
 
-/// Root of the first `size` leaves. O(log n) nodes.
+/// Root of the first `size` leaves. O(log n) nodes. Here and below: nullopt when `nodes` cannot
+/// give one that is needed, or the arguments name no such tree or proof.
 std::optional<Digest> root_at(std::uint64_t size, const NodeSource& nodes);
 /// RFC 6962 section 2.1.1: the audit path of leaf `index` in the tree of `size` leaves.
 std::optional<std::vector<Digest>> inclusion_proof(std::uint64_t index, std::uint64_t size,
                                                    const NodeSource& nodes);
-/// RFC 6962 section 2.1.2.
+/// RFC 6962 section 2.1.2. Empty when the sizes are equal, or the old tree is empty.
 std::optional<std::vector<Digest>> consistency_proof(std::uint64_t old_size, std::uint64_t size,
                                                      const NodeSource& nodes);
 
+/// RFC 9162 section 2.1.3.2.
 bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size,
                       std::span<const Digest> proof, const Digest& root);
+/// RFC 9162 section 2.1.4.2. An empty old tree is consistent with every tree.
 bool verify_consistency(std::uint64_t old_size, const Digest& old_root, std::uint64_t size,
                         const Digest& root, std::span<const Digest> proof);
 

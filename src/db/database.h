@@ -5,7 +5,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,10 +86,18 @@ class Database {
   virtual void close() = 0;
 };
 
+/// Told of a statement that does not fit the schema, which is a bug: the statement's name and the
+/// database's own words, in which tables and columns are named, but no data. Called on any thread.
+using BugSink = std::function<void(std::string_view statement, std::string_view message)>;
+/// Writes a line to standard error.
+void print_bug(std::string_view statement, std::string_view message);
+
 struct SqliteOptions {
   std::filesystem::path dir;       // holds holdfast.db and scratch.db, made with mode 0600
   std::size_t readers = 2;         // one per core
   std::size_t cache_bytes = 16u << 20;  // page cache of each connection
+  std::span<const Migration> known = embedded_migrations();
+  BugSink bugs = print_bug;
 };
 
 struct PostgresOptions {
@@ -95,6 +105,8 @@ struct PostgresOptions {
   std::string schema = "holdfast"; // made when missing; scratch is `<schema>_scratch`
   std::size_t connections = 8;     // pool for reads per process; writes have as many again
   Millis statement_timeout{10'000};
+  std::span<const Migration> known = embedded_migrations();
+  BugSink bugs = print_bug;
 };
 
 /// Opens, and makes what is missing (files, schema), but does not migrate.

@@ -44,6 +44,8 @@ class Rows {
   void add_integer(std::int64_t value);
   void add_text(std::string_view value);
   void add_bytes(BytesView value);
+  /// The rows of another result of the same statement, after these.
+  void append(Rows other);
 
  private:
   enum class Kind : std::uint8_t { null, integer, text, bytes };

@@ -59,6 +59,7 @@ struct RouteInfo {
   RouteKind kind = RouteKind::json;
   RouteLimits limits{};
   int status = 200;  // of success
+  bool idempotency_key = false, if_match = false;  // which of the two headers the request takes
   const Type* request = nullptr;
   const Type* response = nullptr;  // nullptr for downloads and events
   std::vector<Example> examples{};
@@ -129,7 +130,7 @@ Task<Result<Answer>> run(typename HandlerOf<decltype(Handler)>::Api* api, Call c
     if (!out) co_return std::move(out).error();
     Answer answer;
     write_described(type_of<typename H::Response>(), &*out, answer.json);
-    if constexpr (requires { out->version; }) answer.etag = std::to_string(out->version);
+    if constexpr (requires { std::to_string(out->version); }) answer.etag = std::to_string(out->version);
     co_return answer;
   }
 }
@@ -143,8 +144,9 @@ struct RouteOptions {
   std::vector<Example> examples{};
 };
 
+/// `api` may be nullptr for rows that are only described and never run (help texts, OpenAPI).
 template <auto Handler>
-Route route(typename detail::HandlerOf<decltype(Handler)>::Api& api, std::string_view id,
+Route route(typename detail::HandlerOf<decltype(Handler)>::Api* api, std::string_view id,
             std::string_view method, std::string_view path, std::string_view summary,
             RouteOptions options = {}) {
   using H = detail::HandlerOf<decltype(Handler)>;
@@ -157,10 +159,19 @@ Route route(typename detail::HandlerOf<decltype(Handler)>::Api& api, std::string
   out.limits = options.limits;
   out.status = options.status;
   out.request = &type_of<typename H::Request>();
+  out.idempotency_key = requires(typename H::Request in) { in.idempotency_key; };
+  out.if_match = requires(typename H::Request in) { in.if_match; };
   if constexpr (!std::is_void_v<typename H::Response>) out.response = &type_of<typename H::Response>();
   out.examples = std::move(options.examples);
-  out.run = [api = &api](Call call) { return detail::run<Handler>(api, std::move(call)); };
+  out.run = [api](Call call) { return detail::run<Handler>(api, std::move(call)); };
   return out;
+}
+
+template <auto Handler>
+Route route(typename detail::HandlerOf<decltype(Handler)>::Api& api, std::string_view id,
+            std::string_view method, std::string_view path, std::string_view summary,
+            RouteOptions options = {}) {
+  return route<Handler>(&api, id, method, path, summary, std::move(options));
 }
 
 }  // namespace holdfast::http

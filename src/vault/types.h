@@ -41,7 +41,8 @@ std::span<const std::string_view> enum_names(View);
 
 struct Keep {
   std::string duration;  // "3 years"
-  KeepFrom from = KeepFrom::created;
+  std::optional<KeepFrom> from = KeepFrom::created;  // declare() leaves none absent
+  friend bool operator==(const Keep&, const Keep&) = default;
   static std::span<const Member> described();
 };
 
@@ -53,7 +54,7 @@ struct FieldSpec {
   std::optional<IndexKind> index;
   std::vector<std::string> purposes;   // empty: every declared purpose that a grant allows
   std::optional<Keep> keep;            // absent: as long as the keep group
-  std::string keep_group = "account";
+  std::optional<std::string> keep_group = "account";
   std::optional<std::int64_t> max_bytes;  // default by type, at most 65,536
   static std::span<const Member> described();
 };
@@ -61,9 +62,51 @@ struct FieldSpec {
 /// What a client puts.
 struct CollectionSpec {
   std::string collection;              // the name, from the path
-  std::string doc;
+  std::optional<std::string> doc;
   std::vector<FieldSpec> fields;       // 1 to 200
-  std::string if_match;
+  std::string if_match;                // from the header, not the body
+  static std::span<const Member> described();
+};
+
+/// What is shown of a declared field, and what its row in the database says.
+struct FieldView {
+  std::int64_t id = 0;
+  std::int64_t since = 1;
+  std::string name;
+  FieldType type = FieldType::text;
+  FieldClass field_class = FieldClass::personal;
+  Mask mask = Mask::type_default;
+  IndexKind index = IndexKind::none;
+  std::vector<std::string> purposes;
+  std::optional<Keep> keep;
+  std::string keep_group;
+  std::int64_t max_bytes = 0;
+  static std::span<const Member> described();
+};
+
+struct CollectionView {
+  std::string name;
+  std::int64_t id = 0;
+  std::int64_t version = 1;
+  std::string doc;
+  Time created{};
+  Time updated{};
+  std::int64_t last_field = 0;
+  std::vector<FieldView> fields;
+  static std::span<const Member> described();
+};
+
+/// A purpose is declared once, with its legal basis (GDPR art. 6).
+enum class LegalBasis : std::uint8_t {
+  consent, contract, legal_obligation, vital_interests, public_task, legitimate_interests
+};
+std::span<const std::string_view> enum_names(LegalBasis);
+
+struct Purpose {
+  std::string name;
+  LegalBasis legal_basis = LegalBasis::contract;
+  std::string doc;
+  std::optional<std::int64_t> version;  // 0: built in; counts changes, not to be sent
   static std::span<const Member> described();
 };
 
@@ -80,11 +123,14 @@ struct Field {
   std::optional<Keep> keep;
   std::string keep_group;
   std::size_t max_bytes = 0;
+  std::optional<Millis> keep_for{};    // keep->duration as time; set where a schema is loaded
+  friend bool operator==(const Field&, const Field&) = default;
 };
 
 struct Collection {
   std::uint32_t id = 0;                // immutable
   std::uint32_t version = 1;           // counts schema changes
+  std::uint16_t last_field = 0;        // the highest field id ever given, so that none comes back
   std::string name;
   std::string doc;
   std::vector<Field> fields;
@@ -92,7 +138,7 @@ struct Collection {
   Time updated{};
 
   const Field* find(std::string_view field) const;
-  const Field* find(std::uint16_t id) const;
+  const Field* find(std::uint16_t field) const;
 };
 
 }  // namespace holdfast::vault

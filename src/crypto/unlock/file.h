@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -10,8 +11,9 @@
 
 namespace holdfast::crypto {
 
-/// Makes a key file (mode 0600, parent folder 0700) that holds a new random root key and the
-/// store id. Refuses to overwrite.
+/// Makes a key file (mode 0600, missing parent folders 0700) that holds a new random root key and
+/// the store id (16 bytes). Durable on return. Blocking.
+/// Errors: conflict (there is one; never overwritten), unavailable (disk).
 Result<Secret> make_key_file(const std::filesystem::path& file, BytesView store_id);
 /// The same for a given root key: recovery from shares.
 Result<void> write_key_file(const std::filesystem::path& file, BytesView store_id,
@@ -24,5 +26,8 @@ struct KeyFile {
 /// Errors: not_found (names the two ways on: put it back, or recover from shares), invalid (mode
 /// others can read, or not a key file), corrupt (checksum).
 Result<KeyFile> read_key_file(const std::filesystem::path& file);
+/// The text of such a file: title, advice, `store:`, `key:` and `check:` in lower-case hex. Strict:
+/// exactly as written, to the last line feed. Errors: invalid, corrupt.
+Result<KeyFile> parse_key_file(std::string_view text);
 
 }  // namespace holdfast::crypto

@@ -1,0 +1,95 @@
+// Changes who may do what: API keys and own roles. Each change is one commit with its event and a
+// new policy generation, and holds on every core before it returns. Nobody can give away more than
+// they have. Lifetime: everything in Deps outlives the Admin.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "access/cache.h"
+#include "access/messages.h"
+#include "access/service.h"
+
+namespace holdfast::access {
+
+/// Errors of all verbs besides their own: unauthenticated (the caller's key has ended meanwhile),
+/// corrupt (the manifest does not authenticate: `holdfast access recover`), locked, unavailable;
+/// conflict when If-Match names another version.
+class Admin {
+ public:
+  struct Deps {
+    Cache& cache;
+    Service& service;
+    journal::Journal& journal;
+    const crypto::HeldKeys& keys;
+    const Clock& clock;
+  };
+
+  explicit Admin(Deps deps) : deps_(deps) {}
+
+  /// The operation ids that this server has, so that a permission that is none is refused. Once,
+  /// before serving.
+  void know_operations(std::vector<std::string> operations) { operations_ = std::move(operations); }
+
+  /// Errors: invalid, not_found (a role), forbidden (more than the caller has; recorded), conflict
+  /// (this Idempotency-Key made a key before, whose secret cannot be shown again).
+  Task<Result<NewKey>> create_key(Caller caller, CreateKey spec);
+  /// A new key with the same rights; the old one ends after the overlap.
+  /// Errors: as create_key; not_found; conflict (already ended).
+  Task<Result<NewKey>> rotate_key(Caller caller, RotateKey request);
+  /// Also written to the afterlog, so that a restore does not bring it back. Revoking a revoked key
+  /// changes nothing. Errors: not_found; conflict (the last live key of the owner role).
+  Task<Result<ApiKey>> revoke_key(Caller caller, RevokeKey request);
+
+  /// Makes or replaces an own role; replacing needs If-Match.
+  /// Errors: invalid, forbidden (more than the caller has; recorded), conflict (built in).
+  Task<Result<Role>> put_role(Caller caller, PutRole spec);
+  /// Errors: not_found; conflict (built in, or held by live keys, which `also` names).
+  Task<Result<Deleted>> delete_role(Caller caller, RoleRef request);
+
+  /// For `holdfast init` and `holdfast access recover`, run by whoever holds the keyring: a key of
+  /// the owner role for 7 days. A manifest that is lost or damaged is begun anew; what it listed
+  /// gives nothing until it is made again. `activity` is a literal.
+  Task<Result<Secret>> bootstrap_owner_key(std::string_view activity);
+  /// For `restore`: revokes these keys (`key_...`, from the afterlog), or all of them when there is
+  /// no afterlog to say which. Gives how many were live.
+  Task<Result<std::int64_t>> revoke_after_restore(std::optional<std::vector<std::string>> which);
+
+  /// For `journal verify --state`: each row with the digest that the last event about it must have
+  /// left; then what does not authenticate.
+  using StateSink =
+      std::function<void(std::string_view kind, BytesView row, const crypto::Digest& digest)>;
+  Task<Result<std::vector<Finding>>> check_state(StateSink sink);
+
+ private:
+  /// What a verb decides under.
+  struct Stand {
+    Caller caller;
+    std::shared_ptr<const Snapshot> snapshot;
+    std::shared_ptr<const crypto::KeySet> keys;
+    const Principal* self = nullptr;  // in the snapshot; nullptr for the server's own work
+    Time now{};
+  };
+
+  template <class Out, class In>
+  Task<Result<Out>> twice(Task<Result<Out>> (Admin::*once)(Caller, In), Caller caller, In in);
+  Task<Result<NewKey>> create_once(Caller caller, CreateKey spec);
+  Task<Result<NewKey>> rotate_once(Caller caller, RotateKey request);
+  Task<Result<ApiKey>> revoke_once(Caller caller, RevokeKey request);
+  Task<Result<Role>> put_role_once(Caller caller, PutRole spec);
+  Task<Result<Deleted>> delete_role_once(Caller caller, RoleRef request);
+
+  Task<Result<Stand>> stand(Caller caller);
+  Task<Result<void>> within_own(Stand at, std::string_view operation, ApiKey key);
+  Result<NewKey> draft(Edit& edit, const Stand& at, ApiKey key, std::string request) const;
+  Task<Result<void>> commit(Stand at, Edit::Done edit, journal::Event event, bool force = false);
+
+  const Deps deps_;
+  std::vector<std::string> operations_;
+};
+
+}  // namespace holdfast::access

@@ -1,0 +1,76 @@
+// The verbs of Admin that no caller asks for over the network: init, recover, restore, verify.
+#include <algorithm>
+
+#include "access/admin.h"
+#include "access/store.h"
+
+namespace holdfast::access {
+
+Task<Result<Secret>> Admin::bootstrap_owner_key(std::string_view activity) {
+  Stand at{.keys = deps_.keys.get(), .now = deps_.clock.now()};
+  if (!at.keys) co_return Error(Code::locked, "the server is locked");
+  auto snapshot = co_await deps_.cache.refresh(at.caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  at.snapshot = std::move(*snapshot);
+  at.caller.generation = at.snapshot->generation;
+
+  const auto& authority = at.snapshot->authority;
+  const auto afresh = start_over(authority);
+  Edit edit(authority.manifest_intact ? authority : afresh, *at.keys);
+  auto made = draft(edit, at,
+                    ApiKey{.name = "bootstrap owner key",
+                           .roles = {"owner"},
+                           .created = at.now,
+                           .expires = at.now + kBootstrapLife},
+                    {});
+  if (!made) co_return std::move(made).error();
+  auto done = co_await commit(at, std::move(edit).done(),
+                              {.activity = activity,
+                               .facts = {{"key", made->info.key},
+                                         {"expires_ms", to_ms(made->info.expires)},
+                                         {"afresh", std::int64_t{!authority.manifest_intact}}}},
+                              !authority.manifest_intact);
+  if (!done) co_return std::move(done).error();
+  co_return std::move(made->api_key);
+}
+
+Task<Result<std::int64_t>> Admin::revoke_after_restore(
+    std::optional<std::vector<std::string>> which) {
+  Stand at{.keys = deps_.keys.get(), .now = deps_.clock.now()};
+  if (!at.keys) co_return Error(Code::locked, "the server is locked");
+  auto snapshot = co_await deps_.cache.refresh(at.caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  at.snapshot = std::move(*snapshot);
+  at.caller.generation = at.snapshot->generation;
+
+  Edit edit(at.snapshot->authority, *at.keys);
+  std::int64_t live = 0, ended_now = 0;
+  for (const auto& [id, principal] : at.snapshot->keys) {
+    if (principal.key.revoked) continue;
+    if (which && std::ranges::count(*which, principal.key.key) == 0) continue;
+    live += state_of(principal.key, at.now) == KeyState::live;
+    auto ended = principal.key;
+    ended.revoked = at.now;
+    ended.version = edit.version();
+    edit.put(kKeys, ended.key, stored_text(ended, principal.digest, principal.request));
+    ++ended_now;
+  }
+  if (ended_now == 0) co_return 0;  // asked at every start: nothing had come back
+  auto done = co_await commit(
+      at, std::move(edit).done(),
+      {.activity = which ? "access.revoked_after_restore" : "access.suspended_after_restore",
+       .facts = {{"live", live}}});
+  if (!done) co_return std::move(done).error();
+  co_return live;
+}
+
+Task<Result<std::vector<Finding>>> Admin::check_state(StateSink sink) {
+  const auto keys = deps_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  auto rows = co_await read_authority(deps_.journal.reader(), MonoTime::max());
+  if (!rows) co_return std::move(rows).error();
+  for (const auto& row : *rows) sink(row.kind, as_bytes(row.id), digest_of(row, *keys));
+  co_return check(std::move(*rows), keys->ring, 0).findings;
+}
+
+}  // namespace holdfast::access

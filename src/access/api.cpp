@@ -1,0 +1,187 @@
+#include "access/api.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "access/declare.h"
+#include "access/store.h"
+
+namespace holdfast::access {
+namespace {
+
+constexpr std::int64_t kPage = 100;
+
+/// The key with what is only known now. Scratch may be away: then nothing is said of last uses.
+ApiKey shown(const ApiKey& key, const Result<ByName<Time>>& uses, Time now) {
+  auto out = as_of(key, now);
+  if (!uses) return out;
+  if (auto at = uses->find(key.key); at != uses->end()) out.last_used = at->second;
+  return out;
+}
+
+}  // namespace
+
+std::vector<http::Route> Api::rows(Api* api) {
+  using http::route;
+  return {
+      route<&Api::create_key>(
+          api, "api_keys.create", "POST", "/v1/api-keys", "Make an API key; it is shown once",
+          {.status = 201,
+           .examples = {{"A storefront's backend",
+                         R"({"name":"storefront","roles":["service"],"acts_for":["customer"]})"}}}),
+      route<&Api::list_keys>(api, "api_keys.list", "GET", "/v1/api-keys", "List API keys"),
+      route<&Api::get_key>(api, "api_keys.get", "GET", "/v1/api-keys/{key}",
+                           "Show an API key without its secret"),
+      route<&Api::revoke_key>(api, "api_keys.revoke", "POST", "/v1/api-keys/{key}/revoke",
+                              "End an API key now and for ever"),
+      route<&Api::rotate_key>(api, "api_keys.rotate", "POST", "/v1/api-keys/{key}/rotate",
+                              "Replace an API key; the old one works until the overlap is over",
+                              {.status = 201,
+                               .examples = {{"Two hours to switch over", R"({"overlap":"2 h"})"}}}),
+      route<&Api::put_role>(
+          api, "roles.put", "PUT", "/v1/roles/{role}", "Make or replace a role of your own",
+          {.examples = {{"A returns desk",
+                         R"({"permissions":["records.get","records.reveal"],"grants":[)"
+                         R"({"collection":"orders","classes":["personal"],"view":"clear",)"
+                         R"("purposes":["support"]}]})"}}}),
+      route<&Api::list_roles>(api, "roles.list", "GET", "/v1/roles",
+                              "List roles, those built in and your own"),
+      route<&Api::get_role>(api, "roles.get", "GET", "/v1/roles/{role}", "Show a role"),
+      route<&Api::delete_role>(api, "roles.delete", "DELETE", "/v1/roles/{role}",
+                               "Delete a role that no live key holds"),
+      route<&Api::explain>(
+          api, "access.explain", "POST", "/v1/access/explain",
+          "Say whether an operation is permitted and how a field would be shown, and why",
+          {.examples = {{"May I see emails for support?",
+                         R"({"operation":"records.reveal","collection":"customers",)"
+                         R"("field":"email","purpose":"support"})"}}}),
+      route<&Api::whoami>(api, "access.whoami", "GET", "/v1/whoami",
+                          "Show the key that you use and what it permits")};
+}
+
+Task<Result<NewKey>> Api::create_key(Caller caller, CreateKey request) {
+  return deps_.admin.create_key(std::move(caller), std::move(request));
+}
+Task<Result<ApiKey>> Api::revoke_key(Caller caller, RevokeKey request) {
+  return deps_.admin.revoke_key(std::move(caller), std::move(request));
+}
+Task<Result<NewKey>> Api::rotate_key(Caller caller, RotateKey request) {
+  return deps_.admin.rotate_key(std::move(caller), std::move(request));
+}
+Task<Result<Role>> Api::put_role(Caller caller, PutRole request) {
+  return deps_.admin.put_role(std::move(caller), std::move(request));
+}
+Task<Result<Deleted>> Api::delete_role(Caller caller, RoleRef request) {
+  return deps_.admin.delete_role(std::move(caller), std::move(request));
+}
+
+Task<Result<KeyList>> Api::list_keys(Caller caller, ListKeys request) {
+  auto snapshot = co_await deps_.cache.refresh(caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  const auto uses = co_await read_last_uses(deps_.journal.scratch(), caller.deadline);
+  const auto now = deps_.clock.now();
+  std::vector<const ApiKey*> found;
+  for (const auto& [id, principal] : (*snapshot)->keys)
+    if ((!request.state || state_of(principal.key, now) == *request.state) &&
+        (!request.after || principal.key.key > *request.after))
+      found.push_back(&principal.key);
+  std::ranges::sort(found, {}, [](const ApiKey* key) -> std::string_view { return key->key; });
+
+  KeyList out;
+  const auto page = static_cast<std::size_t>(request.limit.value_or(kPage));
+  const bool more = found.size() > page;
+  if (more) found.resize(page);
+  for (const auto* key : found) out.keys.push_back(shown(*key, uses, now));
+  if (more) out.next = out.keys.back().key;
+  co_return out;
+}
+
+Task<Result<ApiKey>> Api::get_key(Caller caller, KeyRef request) {
+  auto snapshot = co_await deps_.cache.refresh(caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  const auto* principal = (*snapshot)->find(request.key);
+  if (principal == nullptr) co_return Error(Code::not_found, "there is no such key").at("key");
+  const auto uses = co_await read_last_uses(deps_.journal.scratch(), caller.deadline);
+  co_return shown(principal->key, uses, deps_.clock.now());
+}
+
+Task<Result<RoleList>> Api::list_roles(Caller caller, ListRoles) {
+  auto snapshot = co_await deps_.cache.refresh(caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  RoleList out;
+  for (const auto& role : built_in_roles())
+    if (!(*snapshot)->own_roles.contains(role.role)) out.roles.push_back(role);
+  const auto own = out.roles.size();
+  for (const auto& [name, role] : (*snapshot)->own_roles) out.roles.push_back(role);
+  std::sort(out.roles.begin() + static_cast<std::ptrdiff_t>(own), out.roles.end(),
+            [](const Role& a, const Role& b) { return a.role < b.role; });
+  co_return out;
+}
+
+Task<Result<Role>> Api::get_role(Caller caller, RoleRef request) {
+  auto snapshot = co_await deps_.cache.refresh(caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  const auto* role = (*snapshot)->role(request.role);
+  if (role == nullptr) co_return Error(Code::not_found, "there is no such role").at("role");
+  co_return *role;
+}
+
+Task<Result<WhoAmI>> Api::whoami(Caller caller, WhoAmIRequest) {
+  auto snapshot = co_await deps_.cache.refresh(caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  const auto* self = (*snapshot)->find(caller.principal);
+  if (self == nullptr) co_return Error(Code::unauthenticated, "this key has ended meanwhile");
+  const auto uses = co_await read_last_uses(deps_.journal.scratch(), caller.deadline);
+  co_return WhoAmI{.key = shown(self->key, uses, deps_.clock.now()),
+                   .permissions = self->rights->permissions()};
+}
+
+Task<Result<Explanation>> Api::explain(Caller caller, Explain request) {
+  if (!request.operation && !request.field)
+    co_return Error(Code::invalid, "name an operation, a field, or both").at("operation");
+  if (request.collection.has_value() != request.field.has_value())
+    co_return Error(Code::invalid, "a field goes with its collection").at("field");
+  auto snapshot = co_await deps_.cache.refresh(caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  if (request.key && *request.key != caller.principal) {
+    auto allowed = co_await deps_.service.allow(caller, "api_keys.get");
+    if (!allowed) co_return std::move(allowed).error();
+  }
+  const auto* principal = (*snapshot)->find(request.key.value_or(caller.principal));
+  if (principal == nullptr) co_return Error(Code::not_found, "there is no such key").at("key");
+  const auto& rights = *principal->rights;
+
+  Question question{.operation = request.operation ? *request.operation : std::string_view(),
+                    .purpose = request.purpose ? *request.purpose : std::string_view()};
+  if (request.on_behalf_of) {
+    const auto kind = person_kind(*request.on_behalf_of);
+    if (kind.empty())
+      co_return Error(Code::invalid, "a person is a kind and a name, such as staff:17")
+          .at("on_behalf_of");
+    if (!rights.acts_for(kind))
+      co_return Explanation{.reason = "acts_for",
+                            .text = "This key may not act for that kind of person."};
+    question.on_behalf_of = *request.on_behalf_of;
+  }
+  if (!request.field) {
+    const bool allowed = rights.may(question.operation);
+    const std::string_view reason = allowed ? "granted" : "permission";
+    co_return Explanation{
+        .allowed = allowed,
+        .reason = std::string(reason),
+        .text = std::string(allowed ? "A role of this key permits it." : access::explain(reason))};
+  }
+  auto field_class =
+      co_await deps_.fields.class_of(*request.collection, *request.field, caller.deadline);
+  if (!field_class) co_return std::move(field_class).error();
+  question.collection = *request.collection;
+  question.field = *request.field;
+  question.field_class = *field_class;
+  const auto decision = decide(rights, question);
+  co_return Explanation{.allowed = decision.reason != "permission",
+                        .view = decision.view,
+                        .reason = std::string(decision.reason),
+                        .text = std::string(access::explain(decision.reason))};
+}
+
+}  // namespace holdfast::access

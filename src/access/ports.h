@@ -1,0 +1,32 @@
+// What access control needs of the rest of the program; app/wiring connects it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "access/types.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/task.h"
+
+namespace holdfast::access {
+
+/// Told of authority rows that do not count, once each and process: to log and to alarm.
+/// `id` is the row's key as stored, at most 64 bytes of names (what does not fit is `?`).
+/// Called from any io_context thread; must not block.
+class Notices {
+ public:
+  virtual ~Notices() = default;
+  virtual void tampered(std::string_view kind, std::string_view id, std::string_view what) = 0;
+};
+
+/// What class a declared field has, for access.explain. not_found for unknown ones.
+class Fields {
+ public:
+  virtual ~Fields() = default;
+  virtual Task<Result<FieldClass>> class_of(std::string collection, std::string field,
+                                            MonoTime deadline) = 0;
+};
+
+}  // namespace holdfast::access

@@ -1,0 +1,166 @@
+#include "app/config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <toml++/toml.h>
+
+namespace holdfast::app {
+
+std::string_view source_name(Source source) {
+  switch (source) {
+    case Source::built_in: return "default";
+    case Source::file: return "file";
+    case Source::environment: return "environment";
+    case Source::flag: return "flag";
+  }
+  return "default";
+}
+
+std::span<const Setting> settings() {
+  static constexpr Setting kSettings[] = {
+      {"server.listen", "127.0.0.1:8443", "Addresses to serve HTTPS on.", true},
+      {"server.names", "", "Further host names and addresses of the certificate that Holdfast makes.", true},
+      {"server.certificate", "", "Your own certificate chain (PEM) instead; reloaded on SIGHUP."},
+      {"server.certificate_key", "", "The private key of your own certificate (PEM)."},
+      {"server.proxies", "", "Proxies (addresses or networks) whose X-Forwarded-For is believed.", true},
+      {"server.connections_per_address", "256", "Connections that one client address may hold."},
+      {"server.cores", "0", "Threads that serve requests; 0: one per core."},
+      {"database.url", "", "A libpq connection string for PostgreSQL; empty: the embedded SQLite."},
+      {"database.schema", "holdfast", "The PostgreSQL schema that holds Holdfast's tables."},
+      {"keys.file", "{dir}.keys/root.key",
+       "The file that unlocks the keyring. Keep it off the data directory and off its backups."},
+      {"keys.keyring", "keyring", "The keyring: all other keys, sealed under the root key."},
+      {"recovery.dir", "{dir}.recovery", "Where `holdfast init` puts the recovery shares. Move them apart."},
+      {"log.level", "info", "debug, info, warn or error."},
+  };
+  return kSettings;
+}
+
+namespace {
+
+std::string environment_name(std::string_view key) {
+  std::string out = "HOLDFAST_";
+  for (char c : key) out += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return out;
+}
+
+const Setting* find(std::string_view key) {
+  auto found = std::ranges::find(settings(), key, &Setting::key);
+  return found == settings().end() ? nullptr : &*found;
+}
+
+/// The file's value as text; lists joined by commas.
+std::optional<std::string> text_of(const Setting& setting, const toml::node& node) {
+  if (auto array = node.as_array(); array && setting.list) {
+    std::string out;
+    for (const auto& item : *array) {
+      auto text = item.value_exact<std::string>();
+      if (!text || text->contains(',')) return std::nullopt;
+      (out += out.empty() ? "" : ",") += *text;
+    }
+    return out;
+  }
+  if (auto text = node.value_exact<std::string>()) return *text;
+  if (auto number = node.value_exact<std::int64_t>()) return std::to_string(*number);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Config> Config::load(const std::filesystem::path& dir,
+                            const std::vector<std::pair<std::string, std::string>>& overrides) {
+  Config out;
+  std::error_code ignored;
+  out.dir_ = std::filesystem::weakly_canonical(std::filesystem::absolute(dir), ignored);
+  if (out.dir_.empty()) out.dir_ = std::filesystem::absolute(dir);
+  for (const auto& setting : settings()) {
+    std::string value(setting.value);
+    if (auto at = value.find("{dir}"); at != std::string::npos) value.replace(at, 5, out.dir_.string());
+    out.values_.emplace(std::string(setting.key), Value{std::move(value), Source::built_in});
+  }
+  auto file = out.dir_ / "holdfast.toml";
+  if (std::filesystem::exists(file)) {
+    toml::table table;
+    try {
+      table = toml::parse_file(file.string());
+    } catch (const toml::parse_error&) {
+      return Error(Code::invalid, "holdfast.toml is not valid TOML: mend it, or compare it with `holdfast config show --defaults`");
+    }
+    for (const auto& [section, node] : table) {
+      const auto* members = node.as_table();
+      if (!members)
+        return Error(Code::invalid, "holdfast.toml has a setting outside of a [section]").at(section.str());
+      for (const auto& [name, value] : *members) {
+        auto key = std::string(section.str()) + '.' + std::string(name.str());
+        auto where = FieldPath(section.str()) / name.str();
+        const auto* setting = find(key);
+        if (!setting)
+          return Error(Code::invalid, "holdfast.toml has a setting that is none: see `holdfast config show`").at(where);
+        auto text = text_of(*setting, value);
+        if (!text) return Error(Code::invalid, "holdfast.toml has a value of the wrong type").at(where);
+        out.values_[key] = {*text, Source::file};
+      }
+    }
+  }
+  for (const auto& setting : settings())
+    if (const char* text = std::getenv(environment_name(setting.key).c_str()))
+      out.values_[std::string(setting.key)] = {text, Source::environment};
+  for (const auto& [key, value] : overrides) {
+    if (!find(key)) return Error(Code::invalid, "there is no such setting: see `holdfast config show`").at("set");
+    out.values_[key] = {value, Source::flag};
+  }
+  return out;
+}
+
+const std::string& Config::text(std::string_view key) const { return values_.find(key)->second.text; }
+
+std::vector<std::string> Config::list(std::string_view key) const {
+  std::vector<std::string> out;
+  std::string_view rest = text(key);
+  while (!rest.empty()) {
+    auto end = std::min(rest.find(','), rest.size());
+    if (end > 0) out.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return out;
+}
+
+std::filesystem::path Config::path(std::string_view key) const {
+  const auto& value = text(key);
+  return value.empty() ? std::filesystem::path() : dir_ / value;
+}
+
+Result<std::int64_t> Config::number(std::string_view key, std::int64_t min, std::int64_t max) const {
+  const auto& value = text(key);
+  std::int64_t out = 0;
+  auto [end, bad] = std::from_chars(value.data(), value.data() + value.size(), out);
+  if (bad != std::errc() || end != value.data() + value.size() || out < min || out > max) {
+    auto dot = key.find('.');
+    return Error(Code::invalid, "this setting takes a whole number within its bounds")
+        .at(FieldPath(key.substr(0, dot)) / key.substr(dot + 1));
+  }
+  return out;
+}
+
+std::string default_file() {
+  std::string out = "# Holdfast's settings. What is commented out has the value shown.\n"
+                    "# `holdfast config show` prints what is in force and where it came from.\n";
+  std::string_view section;
+  for (const auto& setting : settings()) {
+    auto dot = setting.key.find('.');
+    if (setting.key.substr(0, dot) != section) {
+      section = setting.key.substr(0, dot);
+      (out += "\n[") += section;
+      out += "]\n";
+    }
+    ((out += "# ") += setting.doc) += '\n';
+    ((out += "# ") += setting.key.substr(dot + 1)) += " = ";
+    out += setting.list ? (setting.value.empty() ? "[]" : "[\"" + std::string(setting.value) + "\"]")
+                        : '"' + std::string(setting.value) + '"';
+    out += '\n';
+  }
+  return out;
+}
+
+}  // namespace holdfast::app

@@ -1,0 +1,89 @@
+// One opened store: configuration, keys, database, journal and the rooms over them. What `serve`
+// serves, and what the local commands (init, backup, journal verify, ...) work on.
+#pragma once
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <vector>
+
+#include "app/config.h"
+#include "app/rooms.h"
+#include "base/cores.h"
+#include "base/pool.h"
+#include "db/database.h"
+#include "journal/access_index.h"
+#include "journal/log.h"
+
+namespace spdlog { class logger; }
+
+namespace holdfast::app {
+
+struct OpenOptions {
+  bool accept_rollback = false;
+};
+
+/// Reads the key file and opens the keyring with it. Errors name the file's part and the way on.
+Result<crypto::Keyring> unlock(const Config& config);
+
+/// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
+Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
+                                                    std::size_t cores);
+
+/// Threads: made and destroyed on the main thread; what it holds serves all cores.
+class Instance {
+ public:
+  /// Opens everything, replays the afterlog, and is then ready to serve.
+  /// Errors: those of unlock, the database and journal::Log::open.
+  static Result<std::unique_ptr<Instance>> open(Config config, Cores& cores,
+                                                std::shared_ptr<spdlog::logger> log,
+                                                OpenOptions options = {});
+  ~Instance();
+
+  std::vector<http::Route> routes();
+  /// Starts what runs beside requests: sequencing, the witness, the index, access's minutes.
+  void start();
+  /// Stops it, makes the last checkpoint durable, closes the database.
+  void stop();
+
+  Rooms& rooms() { return *rooms_; }
+  journal::Log& log() { return *log_; }
+  journal::AccessIndex& index() { return *index_; }
+  db::Database& database() { return *database_; }
+  const Config& config() const { return config_; }
+  const SystemClock& clock() const { return clock_; }
+  const crypto::HeldKeys& keys() const { return keys_; }
+  Pool& pool() { return pool_; }
+  Cores& cores() { return cores_; }
+
+ private:
+  Instance(Config config, Cores& cores, std::shared_ptr<spdlog::logger> log);
+
+  class Notices final : public access::Notices {
+   public:
+    explicit Notices(Instance& instance) : instance_(instance) {}
+    void tampered(std::string_view kind, std::string_view id, std::string_view what) override;
+
+   private:
+    Instance& instance_;
+  };
+
+  Result<void> open_all(OpenOptions options);
+  Task<Result<void>> replay();
+
+  Config config_;
+  Cores& cores_;
+  std::shared_ptr<spdlog::logger> logger_;  // shared with spdlog's own registry of sinks
+  SystemClock clock_;
+  Pool pool_;
+  crypto::HeldKeys keys_;
+  std::unique_ptr<db::Database> database_;
+  std::unique_ptr<journal::Log> log_;
+  std::unique_ptr<journal::AccessIndex> index_;
+  Notices notices_{*this};
+  std::unique_ptr<Rooms> rooms_;
+  std::atomic<bool> stopping_ = false;
+  std::vector<std::future<void>> background_;
+};
+
+}  // namespace holdfast::app

@@ -1,0 +1,29 @@
+// The commands that work on a store's folder on this machine.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace holdfast::app {
+
+/// What was typed; one for all local commands.
+struct LocalOptions {
+  std::string dir = "holdfast";
+  std::vector<std::string> set;     // key=value
+  std::vector<std::string> listen;
+  std::string file, verifier, data, keys, afterlog;
+  std::vector<std::string> shares;
+  bool state = false, defaults = false, yes = false, show_shares = false;
+};
+
+/// Adds init, serve, config, access recover, journal verify and so on. `run` is set to what was
+/// typed; it gives the exit code.
+void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int()>& run);
+
+int serve(const LocalOptions& options);
+int init(const LocalOptions& options);
+
+}  // namespace holdfast::app

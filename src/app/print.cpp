@@ -1,0 +1,173 @@
+#include "app/print.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <fstream>
+#include <iostream>
+#include <unistd.h>
+
+#include "app/exit_codes.h"
+#include "base/json.h"
+#include "base/text.h"
+
+namespace holdfast::app {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kWidest = 48;
+
+/// What a terminal shows of a value: control characters of stored data must not steer it.
+std::string plain(const json::value& value) {
+  if (const auto* text = value.if_string()) {
+    std::string out;
+    for (char c : *text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+    return out;
+  }
+  if (value.is_null()) return "-";
+  if (const auto* list = value.if_array()) {
+    std::string out;
+    for (const auto& one : *list) (out += out.empty() ? "" : ", ") += plain(one);
+    return out;
+  }
+  if (const auto* object = value.if_object()) {
+    std::string out;
+    for (const auto& [key, one] : *object) {
+      if (!out.empty()) out += ", ";
+      ((out += key) += ": ") += plain(one);
+    }
+    return out;
+  }
+  return json::serialize(value);
+}
+
+std::string cut(std::string text) {
+  if (code_points(text) <= kWidest) return text;
+  std::size_t at = 0, count = 0;
+  while (at < text.size() && count < kWidest - 1) {
+    ++at;
+    while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) ++at;
+    ++count;
+  }
+  return text.substr(0, at) + "…";
+}
+
+void table(const json::array& rows) {
+  std::vector<std::string> columns;
+  for (const auto& row : rows)
+    if (const auto* object = row.if_object())
+      for (const auto& [key, value] : *object)
+        if (std::ranges::find(columns, std::string(key)) == columns.end()) columns.emplace_back(key);
+  std::vector<std::size_t> widths;
+  for (const auto& column : columns) {
+    auto width = column.size();
+    for (const auto& row : rows)
+      if (const auto* object = row.if_object())
+        if (const auto* cell = object->if_contains(column)) width = std::max(width, code_points(cut(plain(*cell))));
+    widths.push_back(width);
+  }
+  auto line = [&](auto cell_of) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      auto text = cell_of(columns[i]);
+      std::cout << text;
+      if (i + 1 < columns.size()) std::cout << std::string(widths[i] + 2 - std::min(widths[i], code_points(text)), ' ');
+    }
+    std::cout << '\n';
+  };
+  line([](const std::string& column) { return column; });
+  for (const auto& row : rows)
+    if (const auto* object = row.if_object())
+      line([&](const std::string& column) {
+        const auto* cell = object->if_contains(column);
+        return cell ? cut(plain(*cell)) : std::string();
+      });
+}
+
+/// The list of objects that an answer is about, if there is exactly one.
+const json::array* main_list(const json::object& object) {
+  const json::array* out = nullptr;
+  for (const auto& [key, value] : object)
+    if (const auto* list = value.if_array(); list && !list->empty() && list->front().is_object()) {
+      if (out) return nullptr;
+      out = list;
+    }
+  return out;
+}
+
+/// The first list member, also when empty: what a pipe gets line by line.
+const Member* list_member(const Type* type) {
+  if (!type || type->kind != Kind::object) return nullptr;
+  for (const auto& member : type->members())
+    if (member.type->kind == Kind::list && member.type->element->kind == Kind::object)
+      return type->members().size() <= 2 ? &member : nullptr;
+  return nullptr;
+}
+
+}  // namespace
+
+void print_answer(const Type* type, std::string_view body, bool as_json) {
+  auto parsed = parse_json(body, {.depth = 64, .values = 10'000'000});
+  if (as_json || !parsed || !parsed->is_object()) {
+    std::cout << body << '\n';
+    return;
+  }
+  const auto& object = parsed->get_object();
+  if (!isatty(STDOUT_FILENO)) {
+    const auto* member = list_member(type);
+    const auto* list = member ? object.if_contains(member->name) : nullptr;
+    if (list && list->is_array())
+      for (const auto& row : list->get_array()) std::cout << json::serialize(row) << '\n';
+    else
+      std::cout << body << '\n';
+    return;
+  }
+  const auto* list = main_list(object);
+  for (const auto& [key, value] : object)
+    if (!list || value.if_array() != list) std::cout << key << ": " << plain(value) << '\n';
+  if (list) table(*list);
+}
+
+void print_problem(std::string_view body, int status) {
+  auto parsed = parse_json(body);
+  if (!parsed || !parsed->is_object()) {
+    std::cerr << "holdfast: the server answered " << status << '\n';
+    return;
+  }
+  const auto& object = parsed->get_object();
+  auto text = [&](const json::object& from, const char* key) {
+    const auto* value = from.if_contains(key);
+    return value && value->is_string() ? plain(*value) : std::string();
+  };
+  auto field = text(object, "field");
+  std::cerr << "holdfast: " << (field.empty() ? "" : field + ": ") << text(object, "detail") << " ("
+            << text(object, "code") << ", " << text(object, "request_id") << ")\n";
+  if (const auto* errors = object.if_contains("errors"); errors && errors->is_array() && errors->get_array().size() > 1)
+    for (const auto& one : errors->get_array())
+      if (const auto* row = one.if_object()) std::cerr << "  " << text(*row, "field") << ": " << text(*row, "detail") << '\n';
+}
+
+int print_error(const Error& error) {
+  std::cerr << "holdfast: " << (error.field.empty() ? "" : error.field.text() + ": ") << error.text << '\n';
+  for (const auto& one : error.also)
+    std::cerr << "  " << (one.field.empty() ? "" : one.field.text() + ": ") << one.text << '\n';
+  return exit_for(error.code);
+}
+
+void write_report(std::string_view body, const std::string& file) {
+  auto parsed = parse_json(body, {.depth = 64, .values = 10'000'000});
+  std::ofstream out(file, std::ios::trunc);
+  if (!parsed || !parsed->is_object() || !out) {
+    std::cerr << "holdfast: the report cannot be written\n";
+    return;
+  }
+  out << "line,column,field,reason\n";
+  const auto* rows = parsed->get_object().if_contains("refusals");
+  if (!rows || !rows->is_array()) return;
+  for (const auto& row : rows->get_array()) {
+    const auto& one = row.as_object();
+    out << one.at("line").as_int64() << ',' << one.at("column").as_int64() << ',' << plain(one.at("field")) << ",\""
+        << plain(one.at("reason")) << "\"\n";
+  }
+}
+
+}  // namespace holdfast::app

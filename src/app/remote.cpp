@@ -1,0 +1,388 @@
+#include "app/remote.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "app/exit_codes.h"
+#include "app/print.h"
+#include "base/described.h"
+#include "base/json.h"
+#include "http/client.h"
+
+namespace holdfast::app {
+namespace {
+
+constexpr std::size_t kLongestInput = 64u << 20;
+
+const Type& inner(const Type& type) {
+  const Type* at = &type;
+  while (at->kind == Kind::optional) at = at->element;
+  return *at;
+}
+
+bool structured(const Type& type) {
+  const auto& in = inner(type);
+  switch (in.kind) {
+    case Kind::object:
+    case Kind::values:
+    case Kind::dict:
+    case Kind::json: return true;
+    case Kind::list: return structured(*in.element);
+    default: return false;
+  }
+}
+
+bool hidden(const Member& member) {
+  return member.sensitivity != Sensitivity::plain || inner(*member.type).kind == Kind::secret;
+}
+
+std::string flag_name(std::string_view member) {
+  std::string out = "--";
+  for (char c : member) out += c == '_' ? '-' : c;
+  return out;
+}
+
+/// An environment variable, or the built-in value.
+std::string environment(const char* name, const char* otherwise) {
+  const char* text = std::getenv(name);
+  return text && *text ? text : otherwise;
+}
+
+std::optional<std::string> read_all(std::istream& in) {
+  std::string out;
+  char buffer[65536];
+  while (in.read(buffer, sizeof buffer) || in.gcount() > 0) {
+    out.append(buffer, static_cast<std::size_t>(in.gcount()));
+    if (out.size() > kLongestInput) return std::nullopt;
+  }
+  return out;
+}
+
+/// `-` is standard input, `@FILE` a file; anything else is itself.
+Result<std::string> resolve(const std::string& text) {
+  if (text == "-") {
+    auto read = read_all(std::cin);
+    if (!read) return Error(Code::too_large, "standard input is over 64 MiB");
+    return std::move(*read);
+  }
+  if (!text.starts_with('@')) return text;
+  std::ifstream in(text.substr(1), std::ios::binary);
+  if (!in) return Error(Code::not_found, "the file after @ cannot be opened");
+  auto read = read_all(in);
+  if (!read) return Error(Code::too_large, "the file after @ is over 64 MiB");
+  return std::move(*read);
+}
+
+Result<std::string> prompt(std::string_view name) {
+  if (!isatty(STDIN_FILENO))
+    return Error(Code::invalid, "this value is personal: give it as - (standard input) or @FILE").at(name);
+  termios old{};
+  tcgetattr(STDIN_FILENO, &old);
+  auto quiet = old;
+  quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
+  std::cerr << name << ": " << std::flush;
+  std::string out;
+  std::getline(std::cin, out);
+  tcsetattr(STDIN_FILENO, TCSANOW, &old);
+  std::cerr << '\n';
+  return out;
+}
+
+std::string trimmed(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return text;
+}
+
+/// One scalar as JSON.
+std::string scalar(const Type& type, const std::string& text) {
+  if (inner(type).kind == Kind::integer || inner(type).kind == Kind::boolean) return text;
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+Result<std::string> member_json(const Member& member, const std::vector<std::string>& given) {
+  const auto& type = inner(*member.type);
+  std::vector<std::string> texts;
+  for (const auto& one : given) {
+    if (hidden(member) && one != "-" && !one.starts_with('@') && one != "?")
+      return Error(Code::invalid, "this value is personal and must not be on the command line: give it as -, @FILE or ? (to be asked)")
+          .at(member.name);
+    auto text = one == "?" ? prompt(member.name) : hidden(member) || structured(type) ? resolve(one) : Result<std::string>(one);
+    if (!text) return std::move(text).error().at(member.name);
+    texts.push_back(trimmed(std::move(*text)));
+  }
+  if (structured(type)) return texts.back();
+  if (type.kind != Kind::list) return scalar(type, texts.back());
+  std::string out = "[";
+  for (const auto& text : texts) {
+    if (out.size() > 1) out += ',';
+    out += scalar(*type.element, text);
+  }
+  return out + ']';
+}
+
+/// Path, query and body of a command.
+struct Built {
+  std::string target;
+  std::string body;
+};
+
+Result<Built> build(const RemoteCommand& command) {
+  Built out{std::string(command.route.path), {}};
+  std::string query;
+  std::string members;
+  auto add_member = [&](std::string_view name, const std::string& json) {
+    if (!members.empty()) members += ',';
+    append_json_string(members, name);
+    members += ':';
+    members += json;
+  };
+  if (command.route.request) {
+    for (const auto& member : command.route.request->members()) {
+      auto given = command.given.find(std::string(member.name));
+      auto flag = command.flags.find(std::string(member.name));
+      if (flag != command.flags.end() && flag->second) {
+        if (member.place == Place::query)
+          (((query += query.empty() ? '?' : '&') += member.name) += "=true");
+        else
+          add_member(member.name, "true");
+        continue;
+      }
+      if (given == command.given.end() || given->second.empty()) {
+        if (member.place == Place::body && member.required() && command.body.empty() && hidden(member)) {
+          auto asked = prompt(member.name);
+          if (!asked) return std::move(asked).error();
+          add_member(member.name, structured(*member.type) ? *asked : scalar(*member.type, *asked));
+        }
+        continue;
+      }
+      if (member.place == Place::path) {
+        auto name = "{" + std::string(member.name) + "}";
+        auto at = out.target.find(name);
+        if (at != std::string::npos) out.target.replace(at, name.size(), http::percent_encoded(given->second.back()));
+      } else if (member.place == Place::query) {
+        for (const auto& text : given->second) {
+          auto value = resolve(text);
+          if (!value) return std::move(value).error().at(member.name);
+          (((query += query.empty() ? '?' : '&') += member.name) += '=') += http::percent_encoded(*value);
+        }
+      } else {
+        auto json = member_json(member, given->second);
+        if (!json) return std::move(json).error();
+        add_member(member.name, *json);
+      }
+    }
+  }
+  out.target += query;
+  bool has_body = command.route.method != "GET" && command.route.kind != http::RouteKind::upload &&
+                  command.route.method != "DELETE";
+  if (!command.body.empty()) {
+    auto body = resolve(command.body);
+    if (!body) return std::move(body).error().at("body");
+    if (!members.empty()) return Error(Code::invalid, "give --body or the members by themselves, not both").at("body");
+    out.body = trimmed(std::move(*body));
+  } else if (has_body) {
+    out.body = '{' + members + '}';
+  }
+  return out;
+}
+
+Result<http::Client> connect() {
+  http::ClientOptions options{.url = environment("HOLDFAST_URL", "https://127.0.0.1:8443"),
+                              .ca_file = environment("HOLDFAST_CA_FILE", ""),
+                              .api_key = Secret::copy(environment("HOLDFAST_API_KEY", ""))};
+  options.quiet_time = std::chrono::minutes(10);
+  if (options.api_key.empty())
+    return Error(Code::unauthenticated, "set HOLDFAST_API_KEY to an API key (and HOLDFAST_CA_FILE to DIR/ca.pem)");
+  return http::Client::make(std::move(options));
+}
+
+int answer(const RemoteCommand& command, const http::ClientResponse& response) {
+  if (!response.good()) {
+    print_problem(response.body, response.status);
+    return exit_for_status(response.status);
+  }
+  print_answer(command.route.response, response.body, command.json);
+  return kDone;
+}
+
+int upload(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
+  std::ifstream file;
+  std::istream* in = &std::cin;
+  if (command.file != "-") {
+    file.open(command.file, std::ios::binary);
+    if (!file) {
+      std::cerr << "holdfast: the file cannot be opened\n";
+      return kNotFound;
+    }
+    struct stat info{};
+    if (stat(command.file.c_str(), &info) == 0) request.source_bytes = static_cast<std::uint64_t>(info.st_size);
+    in = &file;
+  }
+  request.type = command.file.ends_with(".jsonl") || command.file.ends_with(".ndjson") ? "application/x-ndjson" : "text/csv";
+  request.source = [in](std::span<char> to) -> Result<std::size_t> {
+    in->read(to.data(), static_cast<std::streamsize>(to.size()));
+    if (in->bad()) return Error(Code::unavailable, "the file cannot be read");
+    return static_cast<std::size_t>(in->gcount());
+  };
+  bool show = isatty(STDERR_FILENO);
+  auto total = request.source_bytes;
+  if (show)
+    request.progress = [total, last = std::uint64_t{0}](std::uint64_t sent) mutable {
+      if (sent - last < (1u << 18) && (!total || sent != *total)) return;
+      last = sent;
+      std::cerr << '\r' << sent / 1024 << " KiB";
+      if (total && *total > 0) std::cerr << " of " << *total / 1024 << " KiB, " << sent * 100 / *total << " %";
+      std::cerr << "   " << std::flush;
+    };
+  auto response = client.send(request);
+  if (show) std::cerr << '\n';
+  if (!response) return print_error(response.error());
+  if (response->good() && !command.report.empty()) write_report(response->body, command.report);
+  return answer(command, *response);
+}
+
+int download(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
+  std::ofstream file;
+  std::ostream* out = &std::cout;
+  if (!command.output.empty()) {
+    file.open(command.output, std::ios::binary | std::ios::trunc);
+    if (!file) {
+      std::cerr << "holdfast: the output file cannot be written\n";
+      return kFailed;
+    }
+    out = &file;
+  }
+  request.sink = [out](std::string_view bytes) {
+    out->write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    out->flush();
+    return out->good();
+  };
+  auto response = client.send(request);
+  if (!response) return print_error(response.error());
+  if (!response->good()) {
+    print_problem(response->body, response->status);
+    return exit_for_status(response->status);
+  }
+  return kDone;
+}
+
+void add_member(CLI::App& sub, RemoteCommand& command, const Member& member) {
+  std::string name(member.name);
+  std::string doc(member.doc);
+  const auto& type = inner(*member.type);
+  if (type.kind == Kind::boolean && member.place != Place::path) {
+    sub.add_flag(flag_name(name), command.flags[name], doc);
+    return;
+  }
+  auto& values = command.given[name];
+  if (member.place == Place::path) {
+    sub.add_option(name, values, doc)->required()->expected(1)->type_name("");
+    return;
+  }
+  if (type.kind == Kind::enumeration) {
+    doc += " One of:";
+    for (auto one : type.names()) (doc += ' ') += one;
+    doc += '.';
+  }
+  const char* kind = hidden(member) ? "-|@FILE|?" : structured(type) ? "JSON|-|@FILE" : type.kind == Kind::integer ? "N" : "TEXT";
+  auto* option = sub.add_option(flag_name(name), values, doc)->type_name(kind);
+  if (type.kind == Kind::list && !structured(type))
+    option->delimiter(',')->expected(1, -1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+  else
+    option->expected(1)->allow_extra_args(false);
+}
+
+std::string examples_of(const http::RouteInfo& route, const std::string& command) {
+  std::string out;
+  for (const auto& example : route.examples) {
+    (out += out.empty() ? "Example, " : "\nExample, ") += example.title;
+    (out += ":\n  echo '") += example.body;
+    ((out += "' | holdfast ") += command) += " --body -\n";
+  }
+  return out;
+}
+
+CLI::App* find_command(CLI::App& app, const std::string& name) {
+  for (auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+    if (sub->get_name() == name) return sub;
+  return nullptr;
+}
+
+}  // namespace
+
+void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteCommand>>& commands,
+                         RemoteCommand*& chosen) {
+  for (auto& owned : commands) {
+    auto& command = *owned;
+    std::string_view id = command.route.id;
+    auto dot = id.find('.');
+    CLI::App* at = &app;
+    if (dot != std::string_view::npos) {
+      std::string group(id.substr(0, dot));
+      std::ranges::replace(group, '_', '-');
+      at = find_command(app, group);
+      if (!at) at = app.add_subcommand(group, "Operations on " + group)->require_subcommand(1);
+    }
+    std::string verb(dot == std::string_view::npos ? id : id.substr(dot + 1));
+    std::ranges::replace(verb, '_', '-');
+    auto* sub = find_command(*at, verb);
+    if (!sub) sub = at->add_subcommand(verb, std::string(command.route.summary));
+    std::string path;
+    if (command.route.request)
+      for (const auto& member : command.route.request->members()) {
+        if (member.place == Place::path) (path += ' ') += member.name;
+        add_member(*sub, command, member);
+      }
+    if (command.route.kind == http::RouteKind::upload) {
+      sub->add_option("file", command.file, "The file; - for standard input.")->required()->type_name("FILE");
+      sub->add_option("--report", command.report, "List refused rows in this file (CSV).")->type_name("FILE");
+    } else if (command.route.kind != http::RouteKind::json) {
+      sub->add_option("--output", command.output, "Write to this file.")->type_name("FILE");
+    } else {
+      if (command.route.method != "GET" && command.route.method != "DELETE")
+        sub->add_option("--body", command.body, "The whole request as JSON instead of single members.")->type_name("JSON|-|@FILE");
+      if (command.route.method == "POST")
+        sub->add_option("--idempotency-key", command.idempotency_key, "Makes it safe to repeat.");
+      else if (command.route.method != "GET")
+        sub->add_option("--if-match", command.if_match, "Only if it still has this version.");
+      sub->add_flag("--json", command.json, "JSON also on a terminal.");
+    }
+    std::string name(id);
+    std::ranges::replace(name, '.', ' ');
+    std::ranges::replace(name, '_', '-');
+    sub->footer(examples_of(command.route, name + path));
+    sub->final_callback([&chosen, &command] { chosen = &command; });
+  }
+}
+
+int run_remote(const RemoteCommand& command) {
+  auto built = build(command);
+  if (!built) return print_error(built.error());
+  auto client = connect();
+  if (!client) return print_error(client.error());
+  http::ClientRequest request{.method = std::string(command.route.method), .target = built->target,
+                              .body = std::move(built->body)};
+  if (!command.idempotency_key.empty()) request.headers.emplace_back("Idempotency-Key", command.idempotency_key);
+  if (!command.if_match.empty()) request.headers.emplace_back("If-Match", '"' + command.if_match + '"');
+  switch (command.route.kind) {
+    case http::RouteKind::upload: return upload(command, *client, std::move(request));
+    case http::RouteKind::download:
+    case http::RouteKind::events: return download(command, *client, std::move(request));
+    case http::RouteKind::json: break;
+  }
+  auto response = client->send(request);
+  wipe(request.body);
+  if (!response) return print_error(response.error());
+  return answer(command, *response);
+}
+
+}  // namespace holdfast::app

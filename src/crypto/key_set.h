@@ -1,0 +1,41 @@
+// The keys that the server holds while it is unlocked, with the HMAC states that every request
+// needs computed once.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "crypto/hash.h"
+#include "crypto/keyring.h"
+
+namespace holdfast::crypto {
+
+/// Immutable. Threads: safe.
+struct KeySet {
+  explicit KeySet(Keyring keyring)
+      : ring(std::move(keyring)),
+        index(ring.active(KeyUse::index).expose()),
+        external(ring.active(KeyUse::external).expose()),
+        digest(ring.active(KeyUse::digest).expose()) {}
+
+  Keyring ring;
+  Hmac index;     // blind indexes
+  Hmac external;  // external ids, pseudonyms
+  Hmac digest;    // digests of rows
+};
+
+/// Who holds the keys now. Shared, because a rotation or a lock replaces them while requests
+/// still use the old ones. Threads: safe.
+class HeldKeys {
+ public:
+  explicit HeldKeys(std::shared_ptr<const KeySet> keys = {}) : keys_(std::move(keys)) {}
+
+  /// nullptr while the server is locked.
+  std::shared_ptr<const KeySet> get() const { return keys_.load(); }
+  void set(std::shared_ptr<const KeySet> keys) { keys_.store(std::move(keys)); }
+
+ private:
+  std::atomic<std::shared_ptr<const KeySet>> keys_;
+};
+
+}  // namespace holdfast::crypto

@@ -1,0 +1,207 @@
+#include "crypto/keyring.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+
+namespace holdfast::crypto {
+namespace {
+
+constexpr std::array kUses = {
+    KeyUse::epoch,   KeyUse::index, KeyUse::external, KeyUse::authority, KeyUse::digest,
+    KeyUse::journal, KeyUse::side,  KeyUse::afterlog, KeyUse::cursor,    KeyUse::idempotency};
+
+// On disk (README.md): head in the clear, then a sealed value over the entries, then a checksum.
+constexpr std::string_view kMagic = "HFKEYRNG";
+constexpr std::uint8_t kVersion = 1;
+constexpr std::size_t kStoreBytes = 16;
+constexpr std::size_t kHeadBytes = 8 + 1 + kStoreBytes + 8;
+constexpr std::size_t kCheckBytes = sizeof(Digest);
+constexpr std::size_t kEntryBytes = 1 + 4 + 8 + 1 + kKeyBytes;
+constexpr std::size_t kMostKeys = 16'384;
+constexpr std::uint32_t kRootKeyId = 0;
+
+static_assert(kHeadBytes + kSealOverhead + 4 + kMostKeys * kEntryBytes + kCheckBytes < 1 << 20);
+
+bool known(KeyUse use) {
+  return std::find(kUses.begin(), kUses.end(), use) != kUses.end();
+}
+
+/// put_ functions for memory that is locked: a Bytes would leave copies where it grew.
+struct SecretWriter {
+  std::span<std::uint8_t> rest;
+
+  void number(std::uint64_t value, std::size_t bytes) {
+    for (std::size_t i = bytes; i-- > 0; value >>= 8) rest[i] = static_cast<std::uint8_t>(value);
+    rest = rest.subspan(bytes);
+  }
+  void bytes(BytesView from) {
+    std::copy(from.begin(), from.end(), rest.begin());
+    rest = rest.subspan(from.size());
+  }
+};
+
+Error malformed() {
+  return Error(Code::corrupt,
+               "the keyring opens but does not make sense; put back <file>.previous or a backup");
+}
+
+}  // namespace
+
+const Secret& Keyring::active(KeyUse use) const {
+  return keys_.at({use, active_id(use)}).key;
+}
+
+std::uint32_t Keyring::active_id(KeyUse use) const {
+  // The active key is the last one of its use.
+  auto after = keys_.upper_bound({use, ~std::uint32_t{0}});
+  if (after == keys_.begin() || std::prev(after)->first.first != use)
+    throw std::out_of_range("this keyring holds no key of that use");
+  return std::prev(after)->first.second;
+}
+
+const Secret* Keyring::find(KeyUse use, std::uint32_t id) const {
+  auto found = keys_.find({use, id});
+  return found == keys_.end() ? nullptr : &found->second.key;
+}
+
+std::vector<KeyInfo> Keyring::list() const {
+  std::vector<KeyInfo> out;
+  for (const auto& [name, entry] : keys_)
+    out.push_back({name.first, name.second, entry.created, entry.active});
+  return out;
+}
+
+Keyring Keyring::clone() const {
+  Keyring out;
+  out.store_id_ = store_id_;
+  out.generation_ = generation_;
+  for (const auto& [name, entry] : keys_)
+    out.keys_.emplace(name, Entry{entry.created, entry.active, entry.key.clone()});
+  return out;
+}
+
+Keyring Keyring::make(Time now) {
+  Keyring out;
+  out.store_id_ = random_bytes(kStoreBytes);
+  out.generation_ = 1;
+  for (auto use : kUses)
+    out.keys_.emplace(std::pair(use, 1), Entry{now, true, Secret::random(kKeyBytes)});
+  return out;
+}
+
+Keyring Keyring::with_new(KeyUse use, Time now) const {
+  if (keys_.size() == kMostKeys) throw std::length_error("a keyring holds at most 16384 keys");
+  auto out = clone();
+  ++out.generation_;
+  auto last = active_id(use);
+  out.keys_.at({use, last}).active = false;
+  out.keys_.emplace(std::pair(use, last + 1), Entry{now, true, Secret::random(kKeyBytes)});
+  return out;
+}
+
+Keyring Keyring::without(KeyUse use, std::uint32_t id) const {
+  auto found = keys_.find({use, id});
+  if (found == keys_.end() || found->second.active)
+    throw std::invalid_argument("only a key that is held and not active can be taken out");
+  auto out = clone();
+  ++out.generation_;
+  out.keys_.erase({use, id});
+  return out;
+}
+
+bool Keyring::holds_all_of(const Keyring& other) const {
+  return std::all_of(other.keys_.begin(), other.keys_.end(), [this](const auto& item) {
+    auto* mine = find(item.first.first, item.first.second);
+    return mine && mine->matches(item.second.key.expose());
+  });
+}
+
+Bytes Keyring::sealed(const Secret& root) const {
+  Bytes out = to_bytes(kMagic);
+  put_u8(out, kVersion);
+  out.insert(out.end(), store_id_.begin(), store_id_.end());
+  put_u64(out, generation_);
+
+  Secret entries(4 + keys_.size() * kEntryBytes);
+  SecretWriter writer{entries.expose_mut()};
+  writer.number(keys_.size(), 4);
+  for (const auto& [name, entry] : keys_) {
+    writer.number(static_cast<std::uint8_t>(name.first), 1);
+    writer.number(name.second, 4);
+    writer.number(static_cast<std::uint64_t>(to_ms(entry.created)), 8);
+    writer.number(entry.active, 1);
+    writer.bytes(entry.key.expose());
+  }
+  auto body = seal(root.expose(), kRootKeyId, entries.expose(), out);
+  out.insert(out.end(), body.begin(), body.end());
+  auto check = sha256(out);
+  out.insert(out.end(), check.begin(), check.end());
+  return out;
+}
+
+Result<KeyringHead> keyring_head(BytesView file) {
+  if (file.size() < kMagic.size() || as_text(file.first(kMagic.size())) != kMagic)
+    return Error(Code::invalid,
+                 "this is not a keyring; look whether the path names the right "
+                 "file, and if so put back <file>.previous or a backup");
+  if (file.size() < kHeadBytes + kSealOverhead + kCheckBytes ||
+      !equal_constant_time(sha256(file.first(file.size() - kCheckBytes)), file.last(kCheckBytes)))
+    return Error(Code::corrupt,
+                 "the keyring file is damaged; put back <file>.previous or a "
+                 "backup of it");
+  ByteReader reader(file.subspan(kMagic.size()));
+  if (reader.u8() != kVersion)
+    return Error(Code::invalid, "the keyring was written by a newer version; start that one");
+  auto store_id = to_bytes(*reader.take(kStoreBytes));
+  return KeyringHead{std::move(store_id), *reader.u64()};
+}
+
+Result<Keyring> Keyring::open(BytesView file, const Secret& root) {
+  auto head = keyring_head(file);
+  if (!head) return std::move(head).error();
+  auto body = file.subspan(kHeadBytes, file.size() - kHeadBytes - kCheckBytes);
+  auto plain = crypto::open(root.expose(), body, file.first(kHeadBytes));
+  if (!plain)
+    return Error(Code::corrupt,
+                 "the keyring does not open with this root key: the key file or "
+                 "the recovery shares are of another store or an older root key");
+
+  Keyring out;
+  out.store_id_ = std::move(head->store_id);
+  out.generation_ = head->generation;
+  ByteReader reader(plain->expose());
+  auto count = reader.u32();
+  if (!count || *count > kMostKeys) return malformed();
+  for (std::uint32_t i = 0; i < *count; ++i) {
+    auto use = reader.u8();
+    auto id = reader.u32();
+    auto created = reader.u64();
+    auto active = reader.u8();
+    auto key = reader.take(kKeyBytes);
+    if (!key || *active > 1 || !known(KeyUse{*use})) return malformed();
+    std::pair name(KeyUse{*use}, *id);
+    // In order, each once: one keyring has one spelling.
+    if (!out.keys_.empty() && out.keys_.rbegin()->first >= name) return malformed();
+    out.keys_.emplace(name, Entry{from_ms(static_cast<std::int64_t>(*created)), *active == 1,
+                                  Secret::copy(*key)});
+  }
+  if (!reader.done() || !out.one_active_each()) return malformed();
+  return out;
+}
+
+bool Keyring::one_active_each() const {
+  std::size_t actives = 0;
+  for (auto item = keys_.begin(); item != keys_.end(); ++item) {
+    auto next = std::next(item);
+    bool last = next == keys_.end() || next->first.first != item->first.first;
+    if (item->second.active != last) return false;
+    actives += last;
+  }
+  return actives == kUses.size();
+}
+
+}  // namespace holdfast::crypto

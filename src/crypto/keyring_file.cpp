@@ -1,0 +1,105 @@
+#include "crypto/keyring.h"
+#include "crypto/private_file.h"
+
+namespace holdfast::crypto {
+namespace {
+
+constexpr std::size_t kLongest = 1 << 20;
+
+Error read_error(FileTrouble trouble) {
+  switch (trouble) {
+    case FileTrouble::missing:
+      return Error(Code::not_found,
+                   "the keyring is missing; put back <file>.previous or a backup "
+                   "of it: without it nothing sealed can be opened");
+    case FileTrouble::exposed:
+      return Error(Code::forbidden, "the keyring can be read by others: run chmod 600 on it");
+    case FileTrouble::foreign:
+      return Error(Code::forbidden,
+                   "the keyring is not a regular file of the user that the server "
+                   "runs as");
+    case FileTrouble::not_allowed:
+      return Error(Code::forbidden, "the server's user may not read the keyring: run chown on it");
+    case FileTrouble::too_large:
+      return Error(Code::invalid, "this is not a keyring: it is over 1 MiB");
+    default:
+      return Error(Code::unavailable, "the keyring cannot be read from the disk");
+  }
+}
+
+Error write_error(FileTrouble trouble) {
+  switch (trouble) {
+    case FileTrouble::no_space:
+      return Error(Code::unavailable, "the keyring cannot be written: the disk is full");
+    case FileTrouble::not_allowed:
+      return Error(Code::unavailable,
+                   "the keyring cannot be written: the server's user may not "
+                   "write to its folder, or the file system is read-only");
+    default:
+      return Error(Code::unavailable, "the keyring cannot be written to the disk");
+  }
+}
+
+/// What lies in the file before a new generation goes there.
+enum class Old {
+  none,     // no file, or a damaged one: nothing worth keeping
+  keep,     // keep it as .previous
+  destroy,  // holds a key that the new generation has given up
+};
+
+Result<Old> judge(BytesView old, const Keyring& keyring, const Secret& root) {
+  auto head = keyring_head(old);
+  if (!head) return Old::none;
+  if (head->store_id != keyring.store_id())
+    return Error(Code::conflict, "the keyring on the disk belongs to another store");
+  if (head->generation > keyring.generation())
+    return Error(Code::conflict, "the keyring on the disk is of a later generation");
+  auto opened = Keyring::open(old, root);
+  if (!opened) return Old::keep;  // under an earlier root key
+  if (keyring.holds_all_of(*opened)) return Old::keep;
+  if (head->generation == keyring.generation())
+    return Error(Code::conflict, "the keyring on the disk has this generation and other keys");
+  return Old::destroy;
+}
+
+}  // namespace
+
+Result<void> write_keyring(const std::filesystem::path& file, const Keyring& keyring,
+                           const Secret& root) {
+  auto old = read_private(file, kLongest);
+  if (!old && old.error() != FileTrouble::missing) return read_error(old.error());
+  auto judged = old ? judge(old->expose(), keyring, root) : Result<Old>(Old::none);
+  if (!judged) return std::move(judged).error();
+
+  auto previous = file;
+  previous += ".previous";
+  auto fresh = keyring.sealed(root);
+  if (*judged == Old::keep)
+    if (auto kept = replace_private(previous, old->expose()); !kept)
+      return write_error(kept.error());
+  if (auto written = replace_private(file, fresh); !written) return write_error(written.error());
+  if (*judged == Old::destroy)
+    if (auto over = replace_private(previous, fresh); !over) return write_error(over.error());
+  return {};
+}
+
+Result<Keyring> read_keyring(const std::filesystem::path& file, const Secret& root) {
+  auto bytes = read_private(file, kLongest);
+  if (!bytes) return read_error(bytes.error());
+  return Keyring::open(bytes->expose(), root);
+}
+
+Result<Keyring> read_keyring(const std::filesystem::path& file, const Secret& root,
+                             BytesView store_id) {
+  auto bytes = read_private(file, kLongest);
+  if (!bytes) return read_error(bytes.error());
+  auto head = keyring_head(bytes->expose());
+  if (!head) return std::move(head).error();
+  if (!equal_constant_time(head->store_id, store_id))
+    return Error(Code::invalid,
+                 "this keyring belongs to another store than the root key; look "
+                 "whether key file and keyring are from the same server");
+  return Keyring::open(bytes->expose(), root);
+}
+
+}  // namespace holdfast::crypto

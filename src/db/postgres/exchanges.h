@@ -1,0 +1,73 @@
+// The two kinds of Exchange: reads that wait together, and one or several commits.
+#pragma once
+
+#include <optional>
+
+#include "db/postgres/connection.h"
+#include "db/postgres/lane.h"
+
+namespace holdfast::db::postgres {
+
+/// Each read is answered when its result comes. After an error the server leaves out the rest of the
+/// pipeline, which then goes out again.
+class ReadExchange final : public Exchange {
+ public:
+  ReadExchange(Lane& lane, Requests requests) : lane_(lane), requests_(std::move(requests)) {}
+
+  void send(Connection& to) override;
+  void result(Connection& from, const PGresult* result) override;
+  void synced(bool warned) override;
+  void lost() override;
+  bool forgotten() const override;
+
+ private:
+  Lane& lane_;
+  Requests requests_;
+  std::size_t at_ = 0;
+  Requests left_out_;
+};
+
+/// All or nothing: when one of several fails nothing is committed, and they go out again, that one
+/// alone. Bulk rows are executed as they are and counted here, before the Sync commits them.
+class CommitExchange final : public Exchange {
+ public:
+  /// `joined`: one of the few exchanges that small commits share.
+  CommitExchange(Lane& lane, Requests requests, bool joined)
+      : lane_(lane), requests_(std::move(requests)), joined_(joined) {}
+
+  void send(Connection& to) override;
+  void result(Connection& from, const PGresult* result) override;
+  void synced(bool warned) override;
+  void lost() override;
+  bool patient() const override;
+  bool joined() const override { return joined_; }
+
+ private:
+  /// One execution: which write of which request it belongs to.
+  struct Step {
+    std::uint32_t request;
+    std::uint32_t write;
+  };
+
+  Changes& changes(std::size_t request);
+  void send(Connection& to, std::uint32_t request);
+  void take(const Step& step, const PGresult* result);
+  void fail(const Step& step, const PGresult* result);
+  /// Ends the pipeline once the counts of bulk rows are known.
+  void decide(Connection& from);
+  void send_again();
+
+  Lane& lane_;
+  Requests requests_;
+  bool joined_;
+  std::vector<Step> steps_;
+  std::vector<Mode> modes_;           // by step
+  std::size_t at_ = 0;
+  std::vector<Committed> committed_;  // by request
+  std::vector<std::int64_t> counted_; // by write, for a request alone
+  bool deciding_ = false;
+  std::optional<Failure> failure_;
+  std::size_t failed_ = 0;            // the request
+};
+
+}  // namespace holdfast::db::postgres

@@ -1,0 +1,25 @@
+// The request target (RFC 9112 section 3.2) taken apart, strictly: one way to write each path.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace holdfast::http {
+
+struct Target {
+  std::vector<std::string> segments;  // decoded; "/" has none
+  std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
+};
+
+/// Origin form, or absolute form with https and the very `host` of the Host header.
+/// nullopt for anything else, and for empty or dotted segments, encoded slashes, control characters,
+/// broken UTF-8, fragments, and more than 32 segments or 100 query parts.
+std::optional<Target> parse_target(std::string_view target, std::string_view host);
+
+/// A host name or address with an optional port.
+bool valid_host(std::string_view host);
+
+}  // namespace holdfast::http

@@ -1,0 +1,168 @@
+#include "journal/log.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/json.h"
+#include "crypto/aead.h"
+#include "journal/statements.h"
+
+namespace holdfast::journal {
+namespace {
+
+constexpr std::size_t kContexts = 10'000;
+constexpr Millis kContextLife{86'400'000};
+
+Error locked() {
+  return {Code::locked, "the server is locked: unlock it before anything can be recorded"};
+}
+
+std::string context_key(const Caller& caller) {
+  std::string out;
+  for (const auto* part : {&caller.principal, &caller.on_behalf_of, &caller.address, &caller.user_agent})
+    (out += *part) += '\0';
+  return out;
+}
+
+std::string context_json(const Caller& caller) {
+  std::string out = "{\"address\":";
+  append_json_string(out, caller.address);
+  out += ",\"on_behalf_of\":";
+  append_json_string(out, caller.on_behalf_of);
+  out += ",\"user_agent\":";
+  append_json_string(out, caller.user_agent);
+  return out + '}';
+}
+
+}  // namespace
+
+void Journal::bump_generation(db::Changes& changes) {
+  changes.write(kBumpGeneration, {}, db::Expect::exactly(1));
+}
+
+Log::Log(Deps deps, LogOptions options) : deps_(deps), options_(std::move(options)) {}
+
+Log::~Log() { files_.join(); }
+
+std::string Log::pseudonym(const crypto::KeySet& keys, std::string_view person) {
+  Bytes input;
+  put_part(input, std::string_view("person"));
+  put_part(input, person);
+  auto mac = keys.external.mac(input);
+  Uuid uuid;
+  std::copy_n(mac.begin(), uuid.size(), uuid.begin());
+  return "per_" + base32(uuid);
+}
+
+/// Personal data goes sealed into the side table; the entry holds SHA-256(salt, content).
+crypto::Digest Log::add_side(db::Changes& changes, const crypto::KeySet& keys, std::string content,
+                             Time now) {
+  Bytes salted = random_bytes(16);
+  auto text = as_bytes(content);
+  salted.insert(salted.end(), text.begin(), text.end());
+  auto commitment = crypto::sha256(salted);
+  auto sealed = crypto::seal(keys.ring.active(crypto::KeyUse::side).expose(),
+                             keys.ring.active_id(crypto::KeyUse::side), salted, commitment);
+  wipe(salted);
+  wipe(content);
+  changes.write(kAddSide, {to_bytes(BytesView(commitment)), to_ms(now + options_.keep_sides),
+                           std::move(sealed)});
+  return commitment;
+}
+
+Result<Stamp> Log::stamp(const crypto::KeySet& keys, const Caller& caller, const Event& event,
+                         db::Changes& changes, std::string& fresh_context) {
+  auto now = deps_.clock.now();
+  Stamp out{.id = EventId::make(now), .at = now, .principal = caller.principal, .person = {},
+            .request_id = caller.request_id, .context = {}, .note = {}};
+  if (!caller.on_behalf_of.empty()) out.person = pseudonym(keys, caller.on_behalf_of);
+  if (!caller.on_behalf_of.empty() || !caller.address.empty() || !caller.user_agent.empty()) {
+    auto key = context_key(caller);
+    std::scoped_lock lock(context_mutex_);
+    auto known = contexts_.find(key);
+    if (known != contexts_.end() && now - known->second.made < kContextLife &&
+        now >= known->second.made) {
+      out.context = known->second.commitment;
+    } else {
+      out.context = add_side(changes, keys, context_json(caller), now);
+      fresh_context = std::move(key);
+    }
+  }
+  if (!event.note.empty()) out.note = add_side(changes, keys, event.note, now);
+  return out;
+}
+
+void Log::add_entry(db::Changes& changes, EventId id, std::string entry, bool first) {
+  auto bytes = to_bytes(entry);
+  if (first)
+    changes.write(kPutEntry, {std::int64_t{0}, to_bytes(id.bytes()), std::move(bytes)});
+  else if (deps_.database.kind() == db::Database::Kind::sqlite)
+    changes.write(kAppendEntry, {to_bytes(id.bytes()), std::move(bytes)});
+  else
+    changes.write(kAppendPending, {std::int64_t{1}, counter_++, to_bytes(id.bytes()), std::move(bytes)});
+}
+
+Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Event event) {
+  auto keys = deps_.keys.get();
+  if (!keys) co_return locked();
+  const bool guarded = caller.generation != 0;
+  db::Changes all;
+  if (guarded)
+    all.guard(kGuardGeneration, {static_cast<std::int64_t>(caller.generation)},
+              Error(Code::stale, "the policy changed meanwhile"));
+  const bool policy = std::ranges::any_of(
+      changes.writes(), [](const db::Write& write) { return write.sql == &kBumpGeneration; });
+  all.append(std::move(changes));
+  std::string fresh_context;
+  auto stamped = stamp(*keys, caller, event, all, fresh_context);
+  if (!stamped) co_return std::move(stamped).error();
+
+  std::optional<crypto::Digest> root;
+  if (event.touches.size() > 1) {
+    std::vector<Bytes> leaves;
+    leaves.reserve(event.touches.size());
+    for (const auto& touch : event.touches) leaves.push_back(encode_leaf(touch));
+    root = leaves_root(leaves);
+    all.write(kAddLeaves, {to_bytes(stamped->id.bytes()), join_leaves(leaves)});
+  }
+  auto entry = encode_entry(event, *stamped, root);
+  if (!entry) co_return std::move(entry).error();
+  add_entry(all, stamped->id, std::move(*entry), false);
+
+  auto done = co_await writer_->commit(std::move(all), caller.deadline);
+  if (!done) co_return std::move(done).error();
+  if (guarded) done->returned.erase(done->returned.begin());
+  if (policy && options_.policy_changed) options_.policy_changed();
+  if (!fresh_context.empty()) {
+    std::scoped_lock lock(context_mutex_);
+    if (contexts_.size() >= kContexts) contexts_.clear();
+    contexts_.insert_or_assign(std::move(fresh_context), Context{*stamped->context, stamped->at});
+  }
+  co_return Written{{stamped->id, stamped->at}, std::move(*done)};
+}
+
+Task<Result<std::uint64_t>> Log::generation(MonoTime deadline) {
+  auto rows = co_await reader().read(kReadGeneration, {}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  if (rows->size() != 1) co_return Error(Code::corrupt, "the policy generation is missing");
+  co_return static_cast<std::uint64_t>((*rows)[0].integer(0));
+}
+
+Task<Result<void>> Log::afterlog(std::string_view kind, Bytes id) {
+  auto now = deps_.clock.now();
+  auto deed = [](Afterlog* log, std::string name, Bytes bytes, Time at) -> Task<Result<void>> {
+    co_return log->append(name, bytes, at);
+  };
+  co_return co_await boost::asio::co_spawn(files_, deed(afterlog_.get(), std::string(kind), std::move(id), now),
+                                           boost::asio::use_awaitable);
+}
+
+std::int64_t Log::size() const {
+  std::scoped_lock lock(tree_mutex_);
+  return static_cast<std::int64_t>(tree_.size());
+}
+
+std::string Log::verifier() const { return verifier_key(origin_, signer_->public_key()); }
+
+}  // namespace holdfast::journal

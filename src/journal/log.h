@@ -1,0 +1,171 @@
+// The journal of one node: entries in the database, the tree over them, and what is kept outside.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/thread_pool.hpp>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "crypto/key_set.h"
+#include "journal/checkpoint.h"
+#include "journal/entry.h"
+#include "journal/journal.h"
+#include "journal/outside.h"
+#include "journal/tree.h"
+
+namespace holdfast::journal {
+
+struct LogOptions {
+  std::filesystem::path witness;   // DIR/witness
+  std::filesystem::path afterlog;  // DIR/afterlog
+  Millis keep_sides{365LL * 86'400'000};
+  /// Go on although the database is behind the witness: mints a new origin and records both heads.
+  bool accept_rollback = false;
+  /// Called on the committing core after a commit that bumped the policy generation and before its
+  /// reply, so that this process's caches look again. Must not block.
+  std::function<void()> policy_changed{};
+};
+
+/// An entry as it lies in the log.
+struct Stored {
+  std::int64_t seq = 0;
+  EventId id{};
+  std::string entry;  // canonical JSON
+};
+
+struct Proof {
+  std::int64_t seq = 0;
+  std::string checkpoint;             // signed note
+  std::vector<crypto::Digest> path;   // audit path of the entry in that checkpoint
+};
+
+class Log final : public Journal {
+ public:
+  struct Deps {
+    db::Database& database;
+    const crypto::HeldKeys& keys;
+    const Clock& clock;
+  };
+
+  /// Migrates (one event each), resumes the tree and compares the database with the witness.
+  /// Errors: locked; conflict (the database is behind the witness, or of another store, or newer
+  /// than this program), corrupt (tree or witness damaged); each says the documented way on.
+  static Task<Result<std::unique_ptr<Log>>> open(Deps deps, LogOptions options);
+  ~Log() override;
+
+  Task<Result<Written>> commit(const Caller& caller, db::Changes changes, Event event) override;
+  db::Reader& reader() override { return deps_.database.reader(); }
+  db::Scratch& scratch() override { return deps_.database.scratch(); }
+  bool contended() const override { return writer_->contended(); }
+  Task<Result<std::uint64_t>> generation(MonoTime deadline) override;
+  Task<Result<void>> afterlog(std::string_view kind, Bytes id) override;
+
+  /// What the afterlog says must stay undone; `afterlog_missing` when the file was not there.
+  std::vector<AfterlogEntry> afterlog_entries() const { return afterlog_->entries(); }
+  bool afterlog_missing() const { return afterlog_missing_; }
+
+  /// Brings the tree up to every entry that was committed before the call.
+  /// Cost: the entries since the last call. Threads: any; concurrent calls help each other.
+  Task<Result<void>> sequence();
+  /// Sequences and, when something changed, writes the witness. The app calls it each second.
+  Task<Result<void>> settle();
+
+  /// The signed head of the tree as it is now.
+  Task<Result<std::string>> checkpoint();
+  std::string verifier() const;
+  std::string origin() const { return origin_; }
+  std::int64_t size() const;
+
+  /// Entries from `from` on, at most `limit` (1,000), oldest first; or before `from`, newest first.
+  Task<Result<std::vector<Stored>>> read(std::int64_t from, std::int64_t limit);
+  Task<Result<std::vector<Stored>>> read_before(std::int64_t from, std::int64_t limit);
+  Task<Result<std::vector<Stored>>> read_at(std::vector<std::int64_t> seqs);
+  /// By `evt_...`. Waits for its sequence number. Errors: not_found.
+  Task<Result<Stored>> find(EventId id);
+  Task<Result<Proof>> prove(std::int64_t seq);
+  Task<Result<std::vector<crypto::Digest>>> consistency(std::uint64_t from, std::uint64_t to);
+  /// Whether these entries are the ones in the tree: each tile on the way is checked against the
+  /// one above it, up to the tree's edge in memory. Cost: 30 µs for each tile of 256 entries.
+  /// Errors: corrupt when one is not.
+  Task<Result<void>> check(std::span<const Stored> entries);
+  Task<Result<bool>> in_tree(const Stored& stored);
+  /// The leaves beside a batch's entry, empty without; and as they are stored.
+  Task<Result<std::vector<Bytes>>> leaves(EventId id);
+  Task<Result<Bytes>> stored_leaves(EventId id);
+  /// A tile of the tree as it is kept: 256 hashes, fewer at the edge, none when it is missing.
+  Task<Result<std::vector<crypto::Digest>>> tile(unsigned level, std::uint64_t index);
+  /// Sequences, writes the witness, and gives the signed head.
+  Task<Result<std::string>> settled_head();
+  /// The checkpoint that was last written outside; nothing when there is none. Errors: corrupt.
+  Task<Result<std::optional<Checkpoint>>> witness();
+
+  /// What was sealed under a commitment of an entry: JSON of address, user agent and person, or
+  /// the text of a note. Errors: gone (past its keep time), corrupt, locked.
+  Task<Result<Secret>> side(crypto::Digest commitment);
+
+  /// A stable pseudonym for whom a key acted for: `per_...`.
+  static std::string pseudonym(const crypto::KeySet& keys, std::string_view person);
+
+  static std::span<const db::Sql* const> statements();
+
+ private:
+  Log(Deps deps, LogOptions options);
+
+  struct Context {
+    crypto::Digest commitment;
+    Time made;
+  };
+
+  Task<Result<void>> migrate();
+  Task<Result<void>> start_log();
+  Task<Result<void>> resume();
+  Task<Result<void>> check_witness();
+  Task<Result<void>> new_origin(const Checkpoint& witness);
+  Task<Result<void>> open_afterlog();
+  Task<Result<bool>> drain_pending();
+  Task<Result<std::size_t>> take_in();
+  Task<Result<void>> save_tiles();
+  template <class Compute>
+  auto with_nodes(Compute compute) -> Task<Result<typename decltype(compute(std::declval<Tree::Nodes&>()))::value_type>>;
+
+  Result<Stamp> stamp(const crypto::KeySet& keys, const Caller& caller, const Event& event,
+                      db::Changes& changes, std::string& fresh_context);
+  void add_entry(db::Changes& changes, EventId id, std::string entry, bool first);
+  crypto::Digest add_side(db::Changes& changes, const crypto::KeySet& keys, std::string content,
+                          Time now);
+  Task<Result<crypto::Digest>> root_at(std::uint64_t size);
+
+  using CheckedTiles = std::map<std::pair<unsigned, std::uint64_t>, std::vector<crypto::Digest>>;
+  Task<Result<std::vector<crypto::Digest>>> checked_tile(unsigned level, std::uint64_t index,
+                                                         CheckedTiles& seen);
+
+  Deps deps_;
+  LogOptions options_;
+  std::unique_ptr<db::Writer> writer_;
+  std::unique_ptr<Afterlog> afterlog_;
+  bool afterlog_missing_ = false;
+  std::string origin_;
+  std::optional<crypto::Signer> signer_;
+  std::atomic<std::int64_t> counter_{0};
+  boost::asio::thread_pool files_{1};
+
+  mutable std::mutex tree_mutex_;  // guards the next five
+  Tree tree_;
+  std::deque<Tile> unsaved_;
+  bool saving_ = false;
+  std::uint64_t witnessed_ = 0;
+  bool witness_due_ = true;
+
+  std::mutex context_mutex_;
+  std::unordered_map<std::string, Context> contexts_;
+};
+
+}  // namespace holdfast::journal

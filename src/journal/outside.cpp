@@ -1,0 +1,177 @@
+#include "journal/outside.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "base/bytes.h"
+#include "base/secret.h"
+
+namespace holdfast::journal {
+namespace {
+
+constexpr std::size_t kLongestAfterlog = 256u << 20;
+constexpr std::string_view kHead = "holdfast afterlog 1\n";
+
+/// A file descriptor that closes itself.
+struct Fd {
+  int fd;
+  explicit Fd(int f) : fd(f) {}
+  ~Fd() {
+    if (fd >= 0) close(fd);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+};
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    auto wrote = write(fd, text.data(), text.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return true;
+}
+
+bool sync_folder(const std::filesystem::path& file) {
+  Fd dir(open(file.parent_path().empty() ? "." : file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return dir.fd >= 0 && fsync(dir.fd) == 0;
+}
+
+crypto::Digest first_link(const crypto::Hmac& mac) { return mac.mac(as_bytes(kHead)); }
+
+crypto::Digest next_link(const crypto::Hmac& mac, const crypto::Digest& last, std::string_view line) {
+  Bytes input;
+  put_part(input, BytesView(last));
+  put_part(input, line);
+  return mac.mac(input);
+}
+
+}  // namespace
+
+Result<void> write_file_atomically(const std::filesystem::path& file, std::string_view text) {
+  auto beside = file;
+  beside += ".new";
+  {
+    Fd out(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (out.fd < 0 || !write_all(out.fd, text) || fsync(out.fd) != 0)
+      return Error(Code::unavailable, "a file beside the database cannot be written");
+  }
+  if (std::rename(beside.c_str(), file.c_str()) != 0 || !sync_folder(file))
+    return Error(Code::unavailable, "a file beside the database cannot be replaced");
+  return {};
+}
+
+Result<std::string> read_small_file(const std::filesystem::path& file, std::size_t limit) {
+  Fd in(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (in.fd < 0) {
+    if (errno == ENOENT) return Error(Code::not_found, "the file does not exist");
+    return Error(Code::unavailable, "the file cannot be opened");
+  }
+  std::string out;
+  char buffer[65536];
+  for (;;) {
+    auto got = read(in.fd, buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error(Code::unavailable, "the file cannot be read");
+    if (got == 0) return out;
+    if (out.size() + static_cast<std::size_t>(got) > limit)
+      return Error(Code::too_large, "the file is larger than it can be");
+    out.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+Result<void> Afterlog::make(const std::filesystem::path& file, BytesView key) {
+  Fd out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (out.fd < 0) {
+    if (errno == EEXIST) return Error(Code::conflict, "there is an afterlog already");
+    return Error(Code::unavailable, "the afterlog cannot be made");
+  }
+  crypto::Hmac mac(key);
+  auto text = std::string(kHead) + hex(first_link(mac)) + '\n';
+  if (!write_all(out.fd, text) || fsync(out.fd) != 0 || !sync_folder(file))
+    return Error(Code::unavailable, "the afterlog cannot be written");
+  return {};
+}
+
+Result<std::unique_ptr<Afterlog>> Afterlog::open(std::filesystem::path file, BytesView key) {
+  auto text = read_small_file(file, kLongestAfterlog);
+  if (!text) return std::move(text).error();
+  Error damaged(Code::corrupt,
+                "the afterlog was changed or belongs to another store: put the right one back, or "
+                "move it away to go on without (every API key is then suspended)");
+  crypto::Hmac mac(key);
+  auto last = first_link(mac);
+  std::string_view rest = *text;
+  if (!rest.starts_with(std::string(kHead) + hex(last) + '\n')) return damaged;
+  rest.remove_prefix(kHead.size() + 65);
+
+  std::vector<AfterlogEntry> entries;
+  std::size_t good = text->size() - rest.size();
+  while (!rest.empty()) {
+    auto end = rest.find('\n');
+    if (end == std::string_view::npos) break;  // cut off by a crash, never acknowledged
+    auto line = rest.substr(0, end);
+    auto at = line.rfind(' ');
+    if (at == std::string_view::npos) return damaged;
+    auto content = line.substr(0, at);
+    auto link = next_link(mac, last, content);
+    if (hex(link) != line.substr(at + 1)) return damaged;
+    AfterlogEntry entry;
+    std::int64_t ms = 0;
+    auto [stop, bad] = std::from_chars(content.data(), content.data() + content.size(), ms);
+    auto tail = content.substr(static_cast<std::size_t>(stop - content.data()));
+    auto space = tail.rfind(' ');
+    if (bad != std::errc() || space == 0 || space == std::string_view::npos) return damaged;
+    auto id = unhex(tail.substr(space + 1));
+    if (!id) return damaged;
+    entry.at = from_ms(ms);
+    entry.kind = tail.substr(1, space - 1);
+    entry.id = std::move(*id);
+    entries.push_back(std::move(entry));
+    last = link;
+    rest.remove_prefix(end + 1);
+    good += line.size() + 1;
+  }
+
+  int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return Error(Code::unavailable, "the afterlog cannot be opened for writing");
+  std::unique_ptr<Afterlog> out(new Afterlog(fd, std::move(mac)));
+  if (good < text->size() && ftruncate(fd, static_cast<off_t>(good)) != 0)
+    return Error(Code::unavailable, "the afterlog cannot be repaired");
+  if (lseek(fd, static_cast<off_t>(good), SEEK_SET) < 0)
+    return Error(Code::unavailable, "the afterlog cannot be positioned");
+  out->last_ = last;
+  out->entries_ = std::move(entries);
+  return out;
+}
+
+Afterlog::~Afterlog() { close(fd_); }
+
+Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
+  std::scoped_lock lock(mutex_);
+  auto content = std::to_string(to_ms(at)) + ' ' + std::string(kind) + ' ' + hex(id);
+  auto link = next_link(mac_, last_, content);
+  auto start = lseek(fd_, 0, SEEK_CUR);
+  if (!write_all(fd_, content + ' ' + hex(link) + '\n') || fdatasync(fd_) != 0) {
+    // What was not acknowledged must not stay: the next line starts where this one did.
+    if (ftruncate(fd_, start) != 0 || lseek(fd_, start, SEEK_SET) < 0)
+      return Error(Code::unavailable, "the afterlog cannot be written nor repaired: restart after "
+                                      "making room on its disk");
+    return Error(Code::unavailable, "the afterlog cannot be written: make room on its disk");
+  }
+  last_ = link;
+  entries_.push_back({std::string(kind), to_bytes(id), at});
+  return {};
+}
+
+std::vector<AfterlogEntry> Afterlog::entries() const {
+  std::scoped_lock lock(mutex_);
+  return entries_;
+}
+
+}  // namespace holdfast::journal

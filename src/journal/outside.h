@@ -1,0 +1,62 @@
+// What the journal keeps outside the database, so that the database alone cannot be rolled back
+// unnoticed: the witness (the latest checkpoint) and the afterlog (what a restore must not undo).
+// Blocking file work: the journal calls it on its own thread.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "crypto/hash.h"
+
+namespace holdfast::journal {
+
+/// Writes beside, fsyncs, renames, fsyncs the folder. Mode 0600.
+Result<void> write_file_atomically(const std::filesystem::path& file, std::string_view text);
+/// Errors: not_found, too_large (over `limit`), unavailable.
+Result<std::string> read_small_file(const std::filesystem::path& file, std::size_t limit);
+
+/// One line of the afterlog.
+struct AfterlogEntry {
+  std::string kind;  // "subject.erased", "api_key.revoked"
+  Bytes id;
+  Time at{};
+};
+
+/// An append-only file whose lines are chained by HMAC: `time kind id mac`, where each MAC covers
+/// the one before. Threads: safe.
+class Afterlog {
+ public:
+  /// Makes a new one; refuses to overwrite.
+  static Result<void> make(const std::filesystem::path& file, BytesView key);
+  /// Reads and checks all of it. Errors: not_found; corrupt (a line was changed, taken out, or is
+  /// of another store). An incomplete last line is what a crash leaves: it was never acknowledged
+  /// and is cut off.
+  static Result<std::unique_ptr<Afterlog>> open(std::filesystem::path file, BytesView key);
+
+  /// Durable when it returns.
+  Result<void> append(std::string_view kind, BytesView id, Time at);
+  std::vector<AfterlogEntry> entries() const;
+
+  ~Afterlog();
+  Afterlog(const Afterlog&) = delete;
+  Afterlog& operator=(const Afterlog&) = delete;
+
+ private:
+  Afterlog(int fd, crypto::Hmac mac) : fd_(fd), mac_(std::move(mac)) {}
+
+  int fd_;
+  crypto::Hmac mac_;
+  mutable std::mutex mutex_;
+  crypto::Digest last_{};
+  std::vector<AfterlogEntry> entries_;
+};
+
+}  // namespace holdfast::journal

@@ -1,0 +1,197 @@
+#include "vault/declarations.h"
+
+#include "vault/policy.h"
+#include "vault/records/service.h"
+#include "vault/statements.h"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr Limits kName{.bytes = 63};
+
+Error no_collection() { return Error(Code::not_found, "no such collection").at("collection"); }
+Error outdated() {
+  return Error(Code::conflict, "the collection has another version by now: read it and repeat").at("collection");
+}
+
+struct DeclaredPurpose {
+  LegalBasis legal_basis;
+  std::string doc;
+  std::int64_t version;
+  static std::span<const Member> described() {
+    using D = DeclaredPurpose;
+    static constexpr Member kMembers[] = {member<&D::legal_basis>("legal_basis", ""),
+                                          member<&D::doc>("doc", "", {.bytes = 1000}),
+                                          member<&D::version>("version", "")};
+    return kMembers;
+  }
+};
+
+}  // namespace
+
+std::span<const Member> CollectionRequest::described() {
+  static constexpr Member kMembers[] = {
+      member<&CollectionRequest::collection>("collection", "The collection's name.", kName, Place::path)};
+  return kMembers;
+}
+std::span<const Member> CollectionList::described() {
+  static constexpr Member kMembers[] = {
+      member<&CollectionList::collections>("collections", "All that are declared, by name.")};
+  return kMembers;
+}
+std::span<const Member> PurposeList::described() {
+  static constexpr Member kMembers[] = {
+      member<&PurposeList::purposes>("purposes", "All that are declared, by name.")};
+  return kMembers;
+}
+std::span<const Member> DeletedCollection::described() {
+  using D = DeletedCollection;
+  static constexpr Member kMembers[] = {
+      member<&D::collection>("collection", "The collection's name."),
+      member<&D::event>("event", "The journal entry that proves it.")};
+  return kMembers;
+}
+
+Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spec) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  auto expected = expected_version(spec.if_match, {});
+  if (!expected) co_return std::move(expected).error();
+  for (std::size_t i = 0; i < spec.fields.size(); ++i)
+    for (const auto& purpose : spec.fields[i].purposes)
+      if (!work->schema->purposes.contains(purpose))
+        co_return Error(Code::invalid, "this purpose is not declared: see `holdfast purposes list`")
+            .at(FieldPath("fields")[i] / "purposes");
+
+  const auto* old = work->schema->find(spec.collection);
+  if (*expected && (!old || **expected != old->version)) co_return outdated();
+  auto& reader = context_.journal.reader();
+  db::Changes changes;
+  Result<Collection> next = Error(Code::internal, "not declared");
+  if (old) {
+    auto any = co_await reader.read(kAnyRecord, {std::int64_t{old->id}}, caller.deadline);
+    if (!any) co_return std::move(any).error();
+    next = evolve(*old, spec, !any->empty(), work->now);
+    if (next && next->version == old->version) co_return view_of(*old);
+  } else {
+    auto last = co_await reader.read(kLastCollection, {}, caller.deadline);
+    if (!last) co_return std::move(last).error();
+    next = declare(spec, static_cast<std::uint32_t>((*last)[0].integer(0) + 1), work->now);
+  }
+  if (!next) co_return std::move(next).error();
+
+  auto view = view_of(*next);
+  auto declared = to_json(view);
+  auto mac = authority_mac(*work->keys, "collections", next->name, next->version, declared);
+  if (old)
+    changes.write(kPutCollection, {std::int64_t{next->id}, std::int64_t{old->version},
+                                   std::int64_t{next->version}, declared, mac},
+                  db::Expect::exactly(1), outdated());
+  else
+    changes.write(kAddCollection,
+                  {std::int64_t{next->id}, next->name, std::int64_t{next->version}, declared, mac},
+                  db::Expect::exactly(1), outdated());
+  journal::Journal::bump_generation(changes);
+  journal::Event event{
+      .activity = "collections.put",
+      .collection = next->name,
+      .touches = {{{}, "collections", to_bytes(next->name),
+                   declared_digest(*work->keys, "collections", next->name, declared, mac)}},
+      .facts = {{"version", std::int64_t{next->version}}}};
+  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  if (!done) co_return std::move(done).error();
+  co_return view;
+}
+
+Task<Result<CollectionView>> Declarations::get(Caller caller, CollectionRequest request) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  const auto* found = work->schema->find(request.collection);
+  if (!found) co_return no_collection();
+  co_return view_of(*found);
+}
+
+Task<Result<CollectionList>> Declarations::list(Caller caller, Nothing) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  CollectionList out;
+  for (const auto& [name, collection] : work->schema->collections)
+    out.collections.push_back(view_of(collection));
+  co_return out;
+}
+
+Task<Result<DeletedCollection>> Declarations::remove(Caller caller, CollectionRequest request) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  const auto* found = work->schema->find(request.collection);
+  if (!found) co_return no_collection();
+  auto expected = expected_version(request.if_match, {});
+  if (!expected) co_return std::move(expected).error();
+  if (*expected && **expected != found->version) co_return outdated();
+  db::Changes changes;
+  changes.write(kDropCollection, {std::int64_t{found->id}, std::int64_t{found->version}},
+                db::Expect::exactly(1), outdated());
+  changes.guard(kNoRecord, {std::int64_t{found->id}},
+                Error(Code::conflict, "the collection still holds records: delete or erase them first"));
+  journal::Journal::bump_generation(changes);
+  journal::Event event{.activity = "collections.delete", .collection = found->name,
+                       .touches = {{{}, "collections", to_bytes(found->name), crypto::Digest{}}}};
+  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  if (!done) co_return std::move(done).error();
+  co_return DeletedCollection{found->name, done->receipt.event};
+}
+
+Task<Result<Purpose>> Declarations::put_purpose(Caller caller, Purpose purpose) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  if (!is_name(purpose.name))
+    co_return Error(Code::invalid, "a purpose is a name of lower-case letters, digits and _").at("purpose");
+  for (const auto& builtin : builtin_purposes())
+    if (builtin.name == purpose.name)
+      co_return Error(Code::conflict, "this purpose is built in: choose another name").at("purpose");
+  auto old = work->schema->purposes.find(purpose.name);
+  purpose.version = old == work->schema->purposes.end() ? 1 : old->second.version.value_or(0) + 1;
+  auto declared = to_json(DeclaredPurpose{purpose.legal_basis, purpose.doc, *purpose.version});
+  auto mac = authority_mac(*work->keys, "purposes", purpose.name, *purpose.version, declared);
+  db::Changes changes;
+  changes.write(kPutPurpose, {purpose.name, *purpose.version, declared, mac}, db::Expect::exactly(1),
+                Error(Code::conflict, "the purpose changed meanwhile: repeat").at("purpose"));
+  journal::Journal::bump_generation(changes);
+  journal::Event event{.activity = "purposes.put", .purpose = purpose.name,
+                       .touches = {{{}, "purposes", to_bytes(purpose.name),
+                                    declared_digest(*work->keys, "purposes", purpose.name, declared, mac)}}};
+  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  if (!done) co_return std::move(done).error();
+  co_return purpose;
+}
+
+Task<Result<PurposeList>> Declarations::list_purposes(Caller caller, Nothing) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  PurposeList out;
+  for (const auto& [name, purpose] : work->schema->purposes) out.purposes.push_back(purpose);
+  co_return out;
+}
+
+std::vector<http::Route> declaration_routes(Declarations* declarations) {
+  using D = Declarations;
+  std::vector<http::Route> out;
+  out.push_back(http::route<&D::put>(
+      declarations, "collections.put", "PUT", "/v1/collections/{collection}",
+      "Declare a collection and its fields, or change it",
+      {.examples = {{"Customers", R"({"fields":[{"name":"email","type":"email","index":"exact"}]})"}}}));
+  out.push_back(http::route<&D::get>(declarations, "collections.get", "GET", "/v1/collections/{collection}",
+                                     "Show a collection"));
+  out.push_back(http::route<&D::list>(declarations, "collections.list", "GET", "/v1/collections",
+                                      "List the declared collections"));
+  out.push_back(http::route<&D::remove>(declarations, "collections.delete", "DELETE",
+                                        "/v1/collections/{collection}", "Delete an empty collection"));
+  out.push_back(http::route<&D::put_purpose>(
+      declarations, "purposes.put", "PUT", "/v1/purposes/{purpose}", "Declare a purpose with its legal basis",
+      {.examples = {{"Warranty", R"({"legal_basis":"contract","doc":"To repair what you bought."})"}}}));
+  out.push_back(http::route<&D::list_purposes>(declarations, "purposes.list", "GET", "/v1/purposes",
+                                               "List the declared purposes"));
+  return out;
+}
+
+}  // namespace holdfast::vault

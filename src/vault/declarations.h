@@ -1,0 +1,55 @@
+// Collections and purposes: what may be stored, and what for.
+#pragma once
+
+#include "http/route.h"
+#include "vault/context.h"
+
+namespace holdfast::vault {
+
+struct CollectionRequest {
+  std::string collection;
+  std::string if_match;
+  static std::span<const Member> described();
+};
+struct Nothing {
+  static std::span<const Member> described() { return {}; }
+};
+struct CollectionList {
+  std::vector<CollectionView> collections;
+  static std::span<const Member> described();
+};
+struct PurposeList {
+  std::vector<Purpose> purposes;
+  static std::span<const Member> described();
+};
+struct DeletedCollection {
+  std::string collection;
+  EventId event;
+  static std::span<const Member> described();
+};
+
+/// Declaring is a change of policy: it takes effect on every core before the reply.
+/// Errors: invalid, conflict (a change that would lose data, a version), not_found, stale, locked,
+/// unavailable. Threads: any io_context thread.
+class Declarations {
+ public:
+  explicit Declarations(Context context) : context_(context) {}
+
+  /// Declares a collection or changes it. Saying again what is in force changes nothing.
+  Task<Result<CollectionView>> put(Caller caller, CollectionSpec spec);
+  Task<Result<CollectionView>> get(Caller caller, CollectionRequest request);
+  Task<Result<CollectionList>> list(Caller caller, Nothing request);
+  /// Only an empty collection can be deleted.
+  Task<Result<DeletedCollection>> remove(Caller caller, CollectionRequest request);
+
+  Task<Result<Purpose>> put_purpose(Caller caller, Purpose purpose);
+  Task<Result<PurposeList>> list_purposes(Caller caller, Nothing request);
+
+ private:
+  Context context_;
+};
+
+/// nullptr only to be described.
+std::vector<http::Route> declaration_routes(Declarations* declarations);
+
+}  // namespace holdfast::vault

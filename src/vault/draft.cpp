@@ -1,0 +1,217 @@
+#include "vault/draft.h"
+
+#include <algorithm>
+
+#include "vault/policy.h"
+#include "vault/statements.h"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::size_t kViolations = 20;
+constexpr std::string_view kAccount = "account";
+
+/// The external id is bound like a field of a record that no record is.
+Binding external_binding(SubjectId subject) { return {subject, RecordId{}, 0, 0, 0}; }
+
+Bytes blob(const auto& id) { return to_bytes(id.bytes()); }
+
+}  // namespace
+
+Result<std::vector<CheckedValue>> check_values(const Collection& collection, const Values& values,
+                                               const FieldPath& where) {
+  std::vector<CheckedValue> out;
+  std::vector<Error> wrong;
+  for (const auto& entry : values.entries) {
+    if (wrong.size() >= kViolations) break;
+    const auto* field = collection.find(entry.name);
+    if (!field) {
+      wrong.push_back(Error(Code::invalid, "the collection does not declare this field")
+                          .at(where / entry.name));
+    } else if (entry.null) {
+      out.push_back({field, Secret(), true});
+    } else if (entry.json != (field->type == FieldType::json) && entry.json) {
+      wrong.push_back(Error(Code::invalid, "this field takes a string").at(where / entry.name));
+    } else {
+      auto checked = checked_value(*field, entry.value.expose_text());
+      if (checked)
+        out.push_back({field, std::move(*checked), false});
+      else
+        wrong.push_back(std::move(checked).error().at(where / entry.name));
+    }
+  }
+  if (wrong.empty()) return out;
+  auto first = std::move(wrong.front());
+  wrong.erase(wrong.begin());
+  first.also = std::move(wrong);
+  return first;
+}
+
+Result<SubjectId> Draft::add_subject(std::string_view external_id, SubjectKeys& out) {
+  Subject subject{.id = SubjectId::make(now_), .external_term = {}, .external_sealed = {},
+                  .created = now_, .erased = {}, .version = 1};
+  out = SubjectKeys(subject.id);
+  if (!external_id.empty()) {
+    auto made = out.ensure(keys_, kAccount, subject_keys_);
+    if (!made) return std::move(made).error();
+    auto sealed = out.seal(keys_, kAccount, external_binding(subject.id), as_bytes(external_id));
+    if (!sealed) return std::move(sealed).error();
+    subject.external_term = external_term(keys_, external_id);
+    subject.external_sealed = std::move(*sealed);
+  }
+  auto nullable = [](const Bytes& bytes) { return bytes.empty() ? db::Value() : db::Value(bytes); };
+  subjects_.push_back({blob(subject.id), nullable(subject.external_term),
+                       nullable(subject.external_sealed), to_ms(subject.created)});
+  touches_.push_back({subject.id, "subjects", blob(subject.id), subject_digest(keys_, subject)});
+  return subject.id;
+}
+
+void Draft::add_term(const Collection& collection, const Field& field, RecordId record,
+                     BytesView value) {
+  if (field.index != IndexKind::exact && field.index != IndexKind::unique) return;
+  auto normalised = index_term(field, as_text(value));
+  if (normalised.empty()) return;
+  auto term = blind_term(keys_, collection.id, field, normalised.expose());
+  if (field.index == IndexKind::unique)
+    unique_.push_back({std::int64_t{collection.id}, std::int64_t{field.id}, term, blob(record)});
+  terms_.push_back({std::int64_t{collection.id}, std::int64_t{field.id}, std::move(term), blob(record)});
+}
+
+Result<void> Draft::drop_term(SubjectKeys& keys, const Collection& collection, const Record& record,
+                              const Field& field, const SealedField& old) {
+  if (field.index != IndexKind::exact && field.index != IndexKind::unique) return {};
+  auto value = keys.open(keys_, field.keep_group,
+                         {record.subject, record.id, collection.id, field.id, old.since}, old.sealed);
+  // The term of a damaged value cannot be made any more; taking the value out must work all the same.
+  if (!value) return {};
+  auto normalised = index_term(field, value->expose_text());
+  if (!normalised.empty())
+    old_terms_.push_back({std::int64_t{collection.id}, std::int64_t{field.id},
+                          blind_term(keys_, collection.id, field, normalised.expose()), blob(record.id)});
+  return {};
+}
+
+Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection,
+                                 std::optional<std::string> slot, std::vector<CheckedValue> values) {
+  Record record{.id = RecordId::make(now_), .subject = keys.subject(), .collection = collection.id,
+                .slot = std::move(slot), .version = 1, .created = now_, .updated = now_, .sealed = {}};
+  std::vector<SealedField> fields;
+  for (const auto& value : values) {
+    if (value.remove) continue;
+    const auto& field = *value.field;
+    auto ready = keys.ensure(keys_, field.keep_group, subject_keys_);
+    if (!ready) return std::move(ready).error();
+    auto sealed = keys.seal(keys_, field.keep_group,
+                            {record.subject, record.id, collection.id, field.id, field.since},
+                            value.value.expose());
+    if (!sealed) return std::move(sealed).error();
+    fields.push_back({field.id, field.since, std::move(*sealed)});
+    add_term(collection, field, record.id, value.value.expose());
+  }
+  record.sealed = pack(fields);
+  records_.push_back({blob(record.id), blob(record.subject), std::int64_t{record.collection},
+                      record.slot ? db::Value(*record.slot) : db::Value(), record.version,
+                      to_ms(record.created), to_ms(record.updated), record.sealed});
+  touches_.push_back({record.subject, "records", blob(record.id), record_digest(keys_, record)});
+  return record;
+}
+
+Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collection, Record& record,
+                                  std::vector<CheckedValue> values) {
+  auto fields = unpack(record.sealed);
+  if (!fields) return std::move(fields).error();
+  bool changed = false;
+  for (const auto& value : values) {
+    const auto& field = *value.field;
+    auto old = std::ranges::find(*fields, field.id, &SealedField::field);
+    if (old != fields->end()) {
+      auto before = keys.open(keys_, field.keep_group,
+                              {record.subject, record.id, collection.id, field.id, old->since}, old->sealed);
+      if (before && !value.remove && before->matches(value.value.expose())) continue;
+      if (auto dropped = drop_term(keys, collection, record, field, *old); !dropped)
+        return std::move(dropped).error();
+      fields->erase(old);
+      changed = true;
+    }
+    if (value.remove) continue;
+    auto ready = keys.ensure(keys_, field.keep_group, subject_keys_);
+    if (!ready) return std::move(ready).error();
+    auto sealed = keys.seal(keys_, field.keep_group,
+                            {record.subject, record.id, collection.id, field.id, field.since},
+                            value.value.expose());
+    if (!sealed) return std::move(sealed).error();
+    fields->push_back({field.id, field.since, std::move(*sealed)});
+    add_term(collection, field, record.id, value.value.expose());
+    changed = true;
+  }
+  if (!changed) return false;
+  auto before = record.version++;
+  record.updated = now_;
+  record.sealed = pack(*fields);
+  puts_.push_back({blob(record.id), before, record.version, to_ms(record.updated), record.sealed});
+  touches_.push_back({record.subject, "records", blob(record.id), record_digest(keys_, record)});
+  return true;
+}
+
+Result<void> Draft::drop_record(SubjectKeys& keys, const Collection& collection,
+                                const Record& record, std::span<const TokenOf> tokens) {
+  auto fields = unpack(record.sealed);
+  if (!fields) return std::move(fields).error();
+  for (const auto& old : *fields) {
+    const auto* field = collection.find(old.field);
+    if (!field || !keys.has(field->keep_group)) continue;
+    if (auto dropped = drop_term(keys, collection, record, *field, old); !dropped)
+      return std::move(dropped).error();
+  }
+  drops_.push_back({blob(record.id), record.version});
+  touches_.push_back({record.subject, "records", blob(record.id), crypto::Digest{}});
+  drop_tokens(record.subject, tokens);
+  return {};
+}
+
+void Draft::drop_tokens(SubjectId subject, std::span<const TokenOf> tokens) {
+  for (const auto& token : tokens) {
+    token_drops_.cells.emplace_back(blob(token.id));
+    touches_.push_back({subject, "tokens", blob(token.id), crypto::Digest{}});
+  }
+}
+
+db::Changes Draft::changes() && {
+  auto count = [](const std::vector<db::Args>& rows) {
+    return db::Expect::exactly(static_cast<std::int64_t>(rows.size()));
+  };
+  auto by_term = [](const db::Args& a, const db::Args& b) {
+    auto place = [](const db::Args& row) {
+      return std::pair(std::get<std::int64_t>(row[1]), std::cref(std::get<Bytes>(row[2])));
+    };
+    auto left = place(a), right = place(b);
+    return left.first != right.first ? left.first < right.first
+                                     : left.second.get() < right.second.get();
+  };
+  std::ranges::sort(terms_, by_term);  // neighbours in the index are written together
+  db::Changes out;
+  auto add = [&](const db::Sql& sql, std::vector<db::Args>& rows, Error error) {
+    auto expect = count(rows);
+    out.bulk(sql, std::move(rows), expect, std::move(error));
+  };
+  add(kAddSubject, subjects_,
+      Error(Code::conflict, "a customer with this external id was added meanwhile: repeat"));
+  add(kAddKey, subject_keys_,
+      Error(Code::conflict, "this customer's keys changed meanwhile: repeat"));
+  add(kAddRecord, records_, Error(Code::conflict, "a record in this slot exists already").at("slot"));
+  add(kPutRecord, puts_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
+  add(kDropRecord, drops_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
+  if (auto tokens = static_cast<std::int64_t>(token_drops_.cells.size()); tokens > 0)
+    out.write(kDropTokens, {std::move(token_drops_)}, db::Expect::exactly(tokens),
+              Error(Code::conflict, "the record's tokens changed meanwhile: repeat"));
+  add(kDropTerm, old_terms_, Error(Code::corrupt, "an index does not match its record"));
+  add(kAddTerm, terms_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
+  for (auto subject : living_)
+    out.guard(kGuardSubject, {blob(subject)}, Error(Code::gone, "this customer was erased").at("subject"));
+  for (auto& row : unique_)
+    out.guard(kGuardUnique, std::move(row),
+              Error(Code::conflict, "another record has this value, which must be unique"));
+  return out;
+}
+
+}  // namespace holdfast::vault

@@ -1,0 +1,72 @@
+// Rows that are about to be written, gathered by table, so that one record and twenty thousand go
+// the same way: bulk statements and one event.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/described.h"
+#include "base/result.h"
+#include "crypto/key_set.h"
+#include "db/changes.h"
+#include "journal/event.h"
+#include "vault/schema.h"
+#include "vault/store.h"
+
+namespace holdfast::vault {
+
+/// A value that passed its field's check. No value: take the field out of the record.
+struct CheckedValue {
+  const Field* field;
+  Secret value;
+  bool remove = false;
+};
+
+/// Checks values against a collection's fields. Errors: invalid, all violations at once
+/// (`values.email`), at most 20.
+Result<std::vector<CheckedValue>> check_values(const Collection& collection, const Values& values,
+                                               const FieldPath& where);
+
+/// Threads: not safe; made per request.
+class Draft {
+ public:
+  Draft(const crypto::KeySet& keys, Time now) : keys_(keys), now_(now) {}
+
+  /// A new customer; `external_id` may be empty. Its id is sealed under the `account` key.
+  Result<SubjectId> add_subject(std::string_view external_id, SubjectKeys& out);
+  /// A new record. `keys` is of its subject and gets what keys it lacks.
+  Result<Record> add_record(SubjectKeys& keys, const Collection& collection,
+                            std::optional<std::string> slot, std::vector<CheckedValue> values);
+  /// The record with some values replaced or taken out. Unchanged values stay sealed as they are;
+  /// nothing is written when nothing changed (false).
+  Result<bool> change_record(SubjectKeys& keys, const Collection& collection, Record& record,
+                             std::vector<CheckedValue> values);
+  /// Takes out the record, its index terms and its tokens (all of them: Store::tokens_of).
+  Result<void> drop_record(SubjectKeys& keys, const Collection& collection, const Record& record,
+                           std::span<const TokenOf> tokens);
+  void drop_tokens(SubjectId subject, std::span<const TokenOf> tokens);
+  /// The commit fails with `gone` when this customer is erased meanwhile.
+  void expect_living(SubjectId subject) { living_.insert(subject); }
+
+  /// Everything gathered, in the order in which it must be written.
+  db::Changes changes() &&;
+  std::vector<journal::Touch>& touches() { return touches_; }
+  std::size_t records() const { return records_.size() + puts_.size(); }
+
+ private:
+  void add_term(const Collection& collection, const Field& field, RecordId record, BytesView value);
+  Result<void> drop_term(SubjectKeys& keys, const Collection& collection, const Record& record,
+                         const Field& field, const SealedField& old);
+
+  const crypto::KeySet& keys_;
+  Time now_;
+  std::vector<db::Args> subjects_, subject_keys_, records_, puts_, drops_, old_terms_, terms_, unique_;
+  db::List token_drops_;
+  std::set<SubjectId> living_;
+  std::vector<journal::Touch> touches_;
+};
+
+}  // namespace holdfast::vault

@@ -1,0 +1,462 @@
+#include "vault/import/service.h"
+
+#include <algorithm>
+#include <boost/asio/this_coro.hpp>
+#include <set>
+
+#include "base/later.h"
+#include "vault/draft.h"
+#include "vault/policy.h"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::size_t kFirstBatch = 500;
+constexpr std::size_t kBatch = 10'000;
+constexpr std::size_t kContendedBatch = 150;
+constexpr std::size_t kListedRefusals = 1000;
+constexpr std::size_t kReports = 100;
+constexpr std::string_view kMainSlot = "main";
+
+struct CheckedRecord {
+  const Collection* collection;
+  std::string slot;
+  std::vector<CheckedValue> values;
+  bool checked = false;
+};
+
+struct CheckedRow {
+  std::string external_id;
+  Bytes term;
+  Place place;
+  std::vector<CheckedRecord> records;
+};
+
+/// What the rows of a batch need to know of what is stored already.
+struct Known {
+  std::map<Bytes, SubjectId> subjects;
+  std::map<SubjectId, SubjectKeys> keys;
+  std::map<std::tuple<SubjectId, std::uint32_t, std::string>, Record> records;
+};
+
+struct Sealed {
+  db::Changes changes;
+  journal::Event event;
+  std::int64_t customers = 0, created = 0, updated = 0, unchanged = 0;
+};
+
+}  // namespace
+
+/// One import on its way. Parsing, checking and sealing run on the pool, one batch ahead of the
+/// database.
+class ImportRun {
+ public:
+  ImportRun(Imports& imports, Caller caller, Working work, RowSource source)
+      : imports_(imports),
+        context_(imports.context_),
+        caller_(std::move(caller)),
+        work_(std::move(work)),
+        source_(std::move(source)) {
+    report_.import = ImportId::make(work_.now);
+  }
+
+  Task<Result<ImportReport>> run(http::BodyReader& body);
+
+ private:
+  enum class Step { more, end, failed };
+
+  Result<Step> parse(std::string_view chunk, bool end);
+  void check_row(ImportRow& row);
+  void refuse(Place place, std::string_view reason, const FieldPath& field);
+  void unstage();
+  Task<Result<void>> flush(bool all);
+  Task<Result<Known>> known(const std::vector<CheckedRow>& rows);
+  Result<Sealed> seal(std::vector<CheckedRow>& rows, Known& known);
+  Task<Result<void>> commit(Sealed sealed);
+  Task<Result<void>> landed();
+
+  Imports& imports_;
+  const Context& context_;
+  Caller caller_;
+  Working work_;
+  RowSource source_;
+  ImportReport report_;  // only the caller's core touches it
+  struct {
+    std::int64_t rows = 0, refused = 0;
+    std::vector<RefusedRow> refusals;
+  } staged_;  // what the pool found since unstage()
+  std::deque<CheckedRow> ready_;
+  std::size_t batch_ = kFirstBatch;
+  std::optional<Later<Result<void>>> in_flight_;
+  std::set<Bytes> in_flight_terms_;
+  std::string failure_;
+};
+
+void ImportRun::refuse(Place place, std::string_view reason, const FieldPath& field) {
+  staged_.refused += 1;
+  if (staged_.refusals.size() < kListedRefusals)
+    staged_.refusals.push_back({static_cast<std::int64_t>(place.line),
+                                static_cast<std::int64_t>(place.column), field.text(),
+                                std::string(reason)});
+}
+
+void ImportRun::unstage() {
+  report_.rows += staged_.rows;
+  report_.refused += staged_.refused;
+  for (auto& one : staged_.refusals)
+    if (report_.refusals.size() < kListedRefusals) report_.refusals.push_back(std::move(one));
+  staged_ = {};
+}
+
+void ImportRun::check_row(ImportRow& row) {
+  CheckedRow out{
+      .external_id = std::move(row.external_id), .term = {}, .place = row.place, .records = {}};
+  out.term = external_term(*work_.keys, out.external_id);
+  for (auto& record : row.records) {
+    const auto* collection = work_.schema->find(record.collection);
+    if (!collection)
+      return refuse(row.place, "the collection is not declared", FieldPath(record.collection));
+    CheckedRecord checked{
+        .collection = collection,
+        .slot = record.key.empty() ? std::string(kMainSlot) : std::move(record.key),
+        .values = {},
+        .checked = true};
+    for (std::size_t i = 0; i < record.values.size(); ++i) {
+      auto& [name, text] = record.values[i];
+      auto place = i < record.places.size() ? record.places[i] : row.place;
+      const auto* field = collection->find(name);
+      if (!field)
+        return refuse(place, "the collection does not declare this field", FieldPath(name));
+      auto value = checked_value(*field, text);
+      wipe(text);
+      if (!value) return refuse(place, value.error().text, FieldPath(name));
+      checked.values.push_back({field, std::move(*value), false});
+    }
+    out.records.push_back(std::move(checked));
+  }
+  ready_.push_back(std::move(out));
+}
+
+/// On the pool: everything that the chunk makes complete.
+Result<ImportRun::Step> ImportRun::parse(std::string_view chunk, bool end) {
+  if (end)
+    source_.finish();
+  else
+    source_.feed(chunk);
+  for (;;) {
+    switch (source_.next()) {
+      case ReadEvent::more:
+        return Step::more;
+      case ReadEvent::end:
+        return Step::end;
+      case ReadEvent::row:
+        staged_.rows += 1;
+        check_row(source_.row());
+        break;
+      case ReadEvent::refused:
+        staged_.rows += 1;
+        refuse(source_.refusal().place, source_.refusal().reason, source_.refusal().field);
+        break;
+      case ReadEvent::failed:
+        refuse(source_.refusal().place, source_.refusal().reason, source_.refusal().field);
+        failure_ = source_.refusal().reason;
+        return Step::failed;
+    }
+  }
+}
+
+Task<Result<Known>> ImportRun::known(const std::vector<CheckedRow>& rows) {
+  std::vector<Bytes> terms;
+  terms.reserve(rows.size());
+  for (const auto& row : rows) terms.push_back(row.term);
+  Known out;
+  auto subjects = co_await context_.store.subjects_by_term(std::move(terms), caller_.deadline);
+  if (!subjects) co_return std::move(subjects).error();
+  out.subjects = std::move(*subjects);
+  std::vector<SubjectId> ids;
+  for (const auto& [term, id] : out.subjects) ids.push_back(id);
+  auto keys = co_await context_.store.keys(ids, caller_.deadline);
+  if (!keys) co_return std::move(keys).error();
+  out.keys = std::move(*keys);
+  auto records = co_await context_.store.slots_of(std::move(ids), caller_.deadline);
+  if (!records) co_return std::move(records).error();
+  for (auto& record : *records) {
+    auto place = std::tuple(record.subject, record.collection, *record.slot);
+    out.records.emplace(std::move(place), std::move(record));
+  }
+  co_return out;
+}
+
+/// On the pool.
+Result<Sealed> ImportRun::seal(std::vector<CheckedRow>& rows, Known& known) {
+  Draft draft(*work_.keys, work_.now);
+  Sealed out;
+  for (auto& row : rows) {
+    SubjectKeys* keys = nullptr;
+    if (auto found = known.subjects.find(row.term); found != known.subjects.end()) {
+      keys = &known.keys.at(found->second);
+      draft.expect_living(found->second);
+    } else {
+      SubjectKeys fresh{SubjectId{}};
+      auto id = draft.add_subject(row.external_id, fresh);
+      if (!id) return std::move(id).error();
+      keys = &known.keys.insert_or_assign(*id, std::move(fresh)).first->second;
+      out.customers += 1;
+    }
+    for (auto& record : row.records) {
+      auto existing = known.records.find({keys->subject(), record.collection->id, record.slot});
+      if (existing == known.records.end()) {
+        auto made = draft.add_record(*keys, *record.collection, std::move(record.slot),
+                                     std::move(record.values));
+        if (!made) return std::move(made).error();
+        out.created += 1;
+        continue;
+      }
+      auto changed = draft.change_record(*keys, *record.collection, existing->second,
+                                         std::move(record.values));
+      if (!changed) {
+        refuse(row.place, "the stored record is damaged: run `holdfast journal verify --state`",
+               {});
+        continue;
+      }
+      (*changed ? out.updated : out.unchanged) += 1;
+    }
+  }
+  out.event = {.activity = "imports.create",
+               .touches = std::move(draft.touches()),
+               .facts = {{"import", report_.import.text()},
+                         {"rows", static_cast<std::int64_t>(rows.size())}}};
+  out.changes = std::move(draft).changes();
+  return out;
+}
+
+Task<Result<void>> ImportRun::commit(Sealed sealed) {
+  if (!sealed.event.touches.empty()) {
+    auto changes = sealed.changes;
+    auto event = sealed.event;
+    auto done = co_await context_.journal.commit(caller_, std::move(changes), std::move(event));
+    if (!done && done.error().code == Code::stale) {
+      auto renewed = co_await context_.permits.renewed(caller_);
+      if (!renewed) co_return std::move(renewed).error();
+      if (!context_.permits.may(*renewed, "imports.create"))
+        co_return Error(Code::forbidden,
+                        "this key may not import any more: what went in before stays");
+      caller_ = std::move(*renewed);
+      done = co_await context_.journal.commit(caller_, std::move(sealed.changes),
+                                              std::move(sealed.event));
+    }
+    if (!done) co_return std::move(done).error();
+  }
+  report_.customers += sealed.customers;
+  report_.created += sealed.created;
+  report_.updated += sealed.updated;
+  report_.unchanged += sealed.unchanged;
+  imports_.publish(report_);
+  co_return Result<void>();
+}
+
+/// Waits for the batch that is being written.
+Task<Result<void>> ImportRun::landed() {
+  if (!in_flight_) co_return Result<void>();
+  auto done = co_await in_flight_->wait();
+  in_flight_.reset();
+  in_flight_terms_.clear();
+  co_return done;
+}
+
+Task<Result<void>> ImportRun::flush(bool all) {
+  while (ready_.size() >= batch_ || (all && !ready_.empty())) {
+    std::vector<CheckedRow> rows;
+    std::set<Bytes> terms;
+    bool repeats = false;
+    while (!ready_.empty() && rows.size() < batch_ && terms.insert(ready_.front().term).second) {
+      repeats |= in_flight_terms_.contains(ready_.front().term);
+      rows.push_back(std::move(ready_.front()));
+      ready_.pop_front();
+    }
+    // A customer who comes again must be seen as the batch before left them.
+    if (repeats)
+      if (auto done = co_await landed(); !done) co_return done;
+    auto stored = co_await known(rows);
+    if (!stored) co_return std::move(stored).error();
+    auto sealed = co_await imports_.pool_.run([&] { return seal(rows, *stored); });
+    unstage();
+    if (!sealed) co_return std::move(sealed).error();
+    if (auto done = co_await landed(); !done) co_return done;
+    in_flight_terms_ = std::move(terms);
+    in_flight_.emplace(co_await boost::asio::this_coro::executor, commit(std::move(*sealed)));
+    batch_ = context_.journal.contended() ? kContendedBatch : kBatch;
+  }
+  co_return Result<void>();
+}
+
+Task<Result<ImportReport>> ImportRun::run(http::BodyReader& body) {
+  Step step = Step::more;
+  Result<void> outcome;
+  while (step == Step::more && outcome) {
+    auto chunk = co_await body.next();
+    if (!chunk) {
+      outcome = std::move(chunk).error();
+      break;
+    }
+    report_.bytes += static_cast<std::int64_t>(chunk->size());
+    auto parsed = co_await imports_.pool_.run([&] { return parse(*chunk, chunk->empty()); });
+    unstage();
+    if (!parsed) {
+      outcome = std::move(parsed).error();
+      break;
+    }
+    step = *parsed;
+    outcome = co_await flush(step == Step::end);
+  }
+  auto last = co_await landed();
+  if (outcome && !last) outcome = std::move(last);
+  const auto& columns = source_.columns();
+  report_.shape = columns.shape;
+  report_.unknown_columns = columns.unknown;
+  for (const auto& one : columns.left_out)
+    report_.left_out.push_back({one.column, std::string(one.reason)});
+  if (!outcome) failure_ = outcome.error().text;
+  report_.failure = failure_;
+  report_.state = failure_.empty() ? ImportState::done : ImportState::failed;
+  imports_.publish(report_);
+  if (!outcome) co_return std::move(outcome).error();
+  co_return std::move(report_);
+}
+
+Task<Result<ImportReport>> Imports::create(Caller caller, CreateImport request,
+                                           http::BodyReader& body) {
+  if (request.preset.has_value() == request.mapping.has_value())
+    co_return Error(Code::invalid, "give either a preset or a mapping").at("preset");
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  if (request.mapping) {
+    auto mapping = parse_json_as<Mapping>(*request.mapping);
+    if (!mapping) co_return std::move(mapping).error();
+    const auto* collection = work->schema->find(mapping->collection);
+    if (!collection)
+      co_return Error(Code::not_found,
+                      "the collection of the mapping is not declared: `holdfast collections put`")
+          .at("collection");
+    if (auto fits = check_fields(*mapping, *collection); !fits) co_return std::move(fits).error();
+    auto source = RowSource::of(*mapping, request.format.value_or(ImportFormat::csv));
+    if (!source) co_return std::move(source).error();
+    ImportRun run(*this, std::move(caller), std::move(*work), std::move(*source));
+    co_return co_await run.run(body);
+  }
+  if (request.format && *request.format != format_of(*request.preset))
+    co_return Error(Code::invalid, "the preset has a format of its own").at("format");
+  bool declared = false;
+  for (auto& spec : collections_of(*request.preset)) {
+    if (work->schema->find(spec.collection)) continue;
+    if (!context_.permits.may(caller, "collections.put"))
+      co_return Error(Code::forbidden,
+                      "a collection of the preset is not declared, and this key may not declare it")
+          .at(spec.collection);
+    auto made = co_await declarations_.put(caller, std::move(spec));
+    if (!made) co_return std::move(made).error();
+    declared = true;
+    auto renewed = co_await context_.permits.renewed(std::move(caller));
+    if (!renewed) co_return std::move(renewed).error();
+    caller = std::move(*renewed);
+  }
+  if (declared) {
+    work = co_await begin(context_, caller);
+    if (!work) co_return std::move(work).error();
+  }
+  ImportRun run(*this, std::move(caller), std::move(*work), RowSource::of(*request.preset));
+  co_return co_await run.run(body);
+}
+
+Task<Result<ImportReport>> Imports::get(Caller, ImportRequest request) {
+  std::scoped_lock lock(mutex_);
+  auto found = std::ranges::find(reports_, request.import, &ImportReport::import);
+  if (found == reports_.end())
+    co_return Error(Code::not_found, "no such import since the server started").at("import");
+  co_return *found;
+}
+
+void Imports::publish(const ImportReport& report) {
+  std::scoped_lock lock(mutex_);
+  auto found = std::ranges::find(reports_, report.import, &ImportReport::import);
+  if (found != reports_.end()) {
+    *found = report;
+    return;
+  }
+  reports_.push_back(report);
+  if (reports_.size() > kReports) reports_.pop_front();
+}
+
+std::vector<http::Route> import_routes(Imports* imports) {
+  std::vector<http::Route> out;
+  out.push_back(http::route<&Imports::create>(imports, "imports.create", "POST", "/v1/imports",
+                                              "Import a shop's export (CSV or JSON lines)",
+                                              {.limits = {.body = 64ull << 30}, .status = 201}));
+  out.push_back(http::route<&Imports::get>(imports, "imports.get", "GET", "/v1/imports/{import}",
+                                           "How far an import is, or how it ended"));
+  return out;
+}
+
+// ── members
+
+std::span<const std::string_view> enum_names(ImportState) {
+  static constexpr std::string_view kNames[] = {"running", "done", "failed"};
+  return kNames;
+}
+
+std::span<const Member> CreateImport::described() {
+  using C = CreateImport;
+  static constexpr Member kMembers[] = {
+      member<&C::preset>("preset", "Whose export the file is.", {}, holdfast::Place::query),
+      member<&C::mapping>("mapping", "Or a mapping of one's own, as JSON: see docs/import.md.",
+                          {.bytes = 7000}, holdfast::Place::query),
+      member<&C::format>("format", "Of a file with a mapping; csv unless said.", {},
+                         holdfast::Place::query)};
+  return kMembers;
+}
+
+std::span<const Member> ImportRequest::described() {
+  static constexpr Member kMembers[] = {
+      member<&ImportRequest::import>("import", "The import.", {}, holdfast::Place::path)};
+  return kMembers;
+}
+
+std::span<const Member> RefusedRow::described() {
+  using R = RefusedRow;
+  static constexpr Member kMembers[] = {
+      member<&R::line>("line", "Where the row or value begins, counted from 1."),
+      member<&R::column>("column", "In bytes of that line, counted from 1."),
+      member<&R::field>("field", "The field, where one is at fault."),
+      member<&R::reason>("reason", "Why it did not go in.")};
+  return kMembers;
+}
+
+std::span<const Member> LeftOutColumn::described() {
+  using L = LeftOutColumn;
+  static constexpr Member kMembers[] = {member<&L::column>("column", "The column."),
+                                        member<&L::reason>("reason", "Why it is not stored.")};
+  return kMembers;
+}
+
+std::span<const Member> ImportReport::described() {
+  using I = ImportReport;
+  static constexpr Member kMembers[] = {
+      member<&I::import>("import", "The import's id."),
+      member<&I::state>("state", "How far it is."),
+      member<&I::shape>("shape", "What the file was found to be."),
+      member<&I::bytes>("bytes", "Read so far."),
+      member<&I::rows>("rows", "Rows read, refused ones too."),
+      member<&I::customers>("customers", "New customers."),
+      member<&I::created>("created", "New records."),
+      member<&I::updated>("updated", "Records that changed."),
+      member<&I::unchanged>("unchanged", "Records that were there already, the same."),
+      member<&I::refused>("refused", "Rows that did not go in."),
+      member<&I::refusals>("refusals", "The first 1,000 of them, with place and reason."),
+      member<&I::unknown_columns>("unknown_columns", "Columns that no field takes; left out."),
+      member<&I::left_out>("left_out", "Known columns that are not stored, and why."),
+      member<&I::failure>("failure",
+                          "Why the import as a whole ended early; empty when it did not.")};
+  return kMembers;
+}
+
+}  // namespace holdfast::vault

@@ -1,0 +1,344 @@
+#include "vault/records/opening.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "vault/policy.h"
+#include "vault/records/service.h"
+#include "vault/records/statements.h"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::size_t kSlice = 64;
+constexpr std::size_t kCandidates = 1000;
+constexpr std::string_view kSelfService = "self_service";
+constexpr std::string_view kCustomer = "customer:";
+
+Error no_record() { return Error(Code::not_found, "no such record").at("record"); }
+Error not_open() {
+  return {Code::forbidden, "nothing here is open to you for this purpose; this try was recorded"};
+}
+
+/// Lets others on this core have their turn.
+Task<void> give_way() {
+  auto here = co_await boost::asio::this_coro::executor;
+  co_await boost::asio::post(here, boost::asio::use_awaitable);
+}
+
+std::string_view refusal_of(Code code) {
+  if (code == Code::gone) return "erased";
+  return code == Code::corrupt ? "corrupt" : "forbidden";
+}
+
+/// Each field that was refused anywhere in the request, once.
+void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& event) {
+  std::vector<std::string> names;
+  for (const auto& record : records)
+    for (const auto& refusal : record.refused)
+      if (std::ranges::find(names, refusal.field) == names.end()) names.push_back(refusal.field);
+  if (names.empty()) return;
+  std::string joined;
+  for (const auto& name : names) (joined += joined.empty() ? "" : ",") += name;
+  event.facts.emplace_back("refused_fields", std::move(joined));
+}
+
+}  // namespace
+
+Result<Caller> Opening::prepare(const Working& work, Caller caller, std::string_view purpose,
+                                const std::optional<std::string>& on_behalf_of) const {
+  if (!work.schema->purposes.contains(purpose))
+    return Error(Code::invalid, "this purpose is not declared: see `holdfast purposes list`").at("purpose");
+  if (!on_behalf_of) return caller;
+  auto acting = context_.permits.acting_for(std::move(caller), *on_behalf_of);
+  if (!acting) return std::move(acting).error().at("on_behalf_of");
+  return acting;
+}
+
+Task<Error> Opening::refused(Caller caller, journal::Event event, Error error) {
+  event.outcome = journal::Outcome::refused;
+  event.opened = false;
+  event.reason = code_name(error.code);
+  auto done = co_await context_.journal.commit(caller, {}, std::move(event));
+  if (!done) co_return std::move(done).error();
+  co_return error;
+}
+
+/// Under self_service a customer opens only what is their own.
+Task<Result<std::optional<SubjectId>>> Opening::own_subject(const Working& work, const Caller& caller,
+                                                            std::string_view purpose) {
+  if (purpose != kSelfService) co_return std::nullopt;
+  if (!caller.on_behalf_of.starts_with(kCustomer)) co_return std::optional(SubjectId{});
+  auto term = external_term(*work.keys, std::string_view(caller.on_behalf_of).substr(kCustomer.size()));
+  auto found = co_await context_.store.subject_by_term(std::move(term), caller.deadline);
+  if (!found) co_return std::move(found).error();
+  co_return std::optional(*found ? (*found)->id : SubjectId{});
+}
+
+Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller,
+                                       std::string_view operation, const Openable& openable,
+                                       const std::vector<std::string>& wanted,
+                                       std::string_view purpose, bool allowed, bool& cleared) {
+  const auto& record = openable.record;
+  const auto* collection = work.schema->find(record.collection);
+  if (!collection) return Error(Code::corrupt, "the record's collection is missing");
+  auto fields = unpack(record.sealed);
+  if (!fields) return std::move(fields).error();
+  OpenedRecord out{.record = record.id, .subject = record.subject, .values = {}, .masked = {}, .refused = {}};
+  for (const auto& name : wanted) {
+    const auto* field = collection->find(name);
+    if (!field) {
+      out.refused.push_back({name, "unknown_field"});
+      continue;
+    }
+    auto view = allowed ? view_of_field(context_, caller, operation, *collection, *field, purpose) : View::none;
+    if (view == View::none) {
+      out.refused.push_back({name, "forbidden"});
+      continue;
+    }
+    auto sealed = std::ranges::find(*fields, field->id, &SealedField::field);
+    if (sealed == fields->end()) continue;  // the record has no such value
+    if (expired(*field, record, work.now)) {
+      out.refused.push_back({name, "expired"});
+      continue;
+    }
+    auto value = openable.keys->open(*work.keys, field->keep_group,
+                                     {record.subject, record.id, collection->id, field->id, sealed->since},
+                                     sealed->sealed);
+    if (!value) {
+      out.refused.push_back({name, std::string(refusal_of(value.error().code))});
+      continue;
+    }
+    if (view == View::clear) {
+      cleared = true;
+      out.values.entries.push_back({{name, std::move(*value), field->type == FieldType::json}, false});
+    } else {
+      out.masked.push_back(name);
+      out.values.entries.push_back({{name, Secret::copy(masked(*field, value->expose_text())), false}, false});
+    }
+  }
+  return out;
+}
+
+Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
+                                   std::string_view operation, std::vector<OpenItem> items,
+                                   std::string purpose) {
+  auto own = co_await own_subject(work, caller, purpose);
+  if (!own) co_return std::move(own).error();
+  std::vector<RecordId> ids;
+  ids.reserve(items.size());
+  for (const auto& item : items) ids.push_back(item.record);
+  auto loaded = co_await context_.store.load(ids, caller.deadline);
+  if (!loaded) co_return std::move(loaded).error();
+
+  Opened out;
+  out.event = {.activity = operation, .purpose = std::move(purpose)};
+  out.records.reserve(loaded->records.size());
+  std::size_t next = 0;
+  for (const auto& item : items) {
+    if (next == loaded->records.size() || loaded->records[next].record.id != item.record) {
+      out.missing.push_back(item.record);
+      continue;
+    }
+    const auto& openable = loaded->records[next++];
+    bool cleared = false;
+    bool allowed = !*own || **own == openable.record.subject;
+    auto one = open_one(work, caller, operation, openable, item.fields, out.event.purpose, allowed, cleared);
+    if (!one) co_return std::move(one).error();
+    out.any |= !one->values.entries.empty();
+    out.event.opened |= cleared;
+    for (const auto& value : one->values.entries)
+      if (std::ranges::find(out.event.fields, value.name) == out.event.fields.end())
+        out.event.fields.push_back(value.name);
+    out.event.touches.push_back(
+        {openable.record.subject, "records", to_bytes(openable.record.id.bytes()), {}});
+    if (out.event.collection.empty())
+      if (const auto* collection = work.schema->find(openable.record.collection))
+        out.event.collection = collection->name;
+    out.records.push_back(std::move(*one));
+    if (out.records.size() % kSlice == 0) co_await give_way();
+  }
+  note_refusals(out.records, out.event);
+  co_return out;
+}
+
+Task<Result<RevealedRecord>> Opening::reveal(Caller caller, RevealRecord request) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  auto acting = prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  if (!acting) co_return std::move(acting).error();
+  if (request.fields.empty()) co_return Error(Code::invalid, "name at least one field").at("fields");
+  std::vector<OpenItem> items;
+  items.push_back({request.record, std::move(request.fields)});
+  auto opened = co_await open(*work, *acting, "records.reveal", std::move(items), request.purpose);
+  if (!opened) co_return std::move(opened).error();
+  if (opened->records.empty()) co_return no_record();
+  auto& one = opened->records.front();
+  auto forbidden = [](const FieldRefusal& refusal) { return refusal.reason == "forbidden"; };
+  if (!opened->any && std::ranges::any_of(one.refused, forbidden))
+    co_return co_await refused(std::move(*acting), std::move(opened->event), not_open());
+  auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
+  if (!done) co_return std::move(done).error();
+  co_return RevealedRecord{one.record, one.subject, std::move(one.values), std::move(one.masked),
+                           std::move(one.refused), done->receipt.event};
+}
+
+Task<Result<RevealedRecords>> Opening::reveal_batch(Caller caller, RevealRecords request) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  auto acting = prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  if (!acting) co_return std::move(acting).error();
+  if (request.fields.empty()) co_return Error(Code::invalid, "name at least one field").at("fields");
+  if (request.records.empty()) co_return Error(Code::invalid, "name at least one record").at("records");
+  std::vector<OpenItem> items;
+  items.reserve(request.records.size());
+  for (auto id : request.records) items.push_back({id, request.fields});
+  auto sorted = request.records;
+  std::ranges::sort(sorted);
+  if (std::ranges::adjacent_find(sorted) != sorted.end())
+    co_return Error(Code::invalid, "a record is named twice").at("records");
+  auto opened = co_await open(*work, *acting, "records.reveal_batch", std::move(items), request.purpose);
+  if (!opened) co_return std::move(opened).error();
+  if (!opened->any && !opened->records.empty())
+    co_return co_await refused(std::move(*acting), std::move(opened->event), not_open());
+  auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
+  if (!done) co_return std::move(done).error();
+  co_return RevealedRecords{std::move(opened->records), std::move(opened->missing), done->receipt.event};
+}
+
+Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  auto acting = prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  if (!acting) co_return std::move(acting).error();
+  auto own = co_await own_subject(*work, *acting, request.purpose);
+  if (!own) co_return std::move(own).error();
+  auto loaded = co_await context_.store.load({request.record}, acting->deadline);
+  if (!loaded) co_return std::move(loaded).error();
+  if (loaded->records.empty()) co_return no_record();
+  auto& [record, keys] = loaded->records.front();
+  const auto* collection = work->schema->find(record.collection);
+  if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
+  const auto* field = collection->find(request.field);
+  if (!field) co_return Error(Code::invalid, "the collection does not declare this field").at("field");
+
+  journal::Event event{.activity = "records.verify", .purpose = request.purpose,
+                       .collection = collection->name, .fields = {field->name},
+                       .touches = {{record.subject, "records", to_bytes(record.id.bytes()), {}}}};
+  bool allowed = !*own || **own == record.subject;
+  if (!allowed || view_of_field(context_, *acting, "records.verify", *collection, *field, request.purpose) < View::verify)
+    co_return co_await refused(std::move(*acting), std::move(event), not_open());
+  auto day = to_ms(work->now) / 86'400'000;
+  auto counted = co_await context_.journal.reader().read(
+      kReadWrong, {to_bytes(record.subject.bytes()), std::int64_t{collection->id}, std::int64_t{field->id}, day},
+      acting->deadline);
+  if (!counted) co_return std::move(counted).error();
+  Error spent(Code::exhausted, "five wrong values were offered for this field today: it can be compared again tomorrow (UTC)");
+  if (!counted->empty() && (*counted)[0].integer(0) >= 5)
+    co_return co_await refused(std::move(*acting), std::move(event), spent);
+
+  auto fields = unpack(record.sealed);
+  if (!fields) co_return std::move(fields).error();
+  auto sealed = std::ranges::find(*fields, field->id, &SealedField::field);
+  bool matches = false;
+  if (sealed != fields->end() && !expired(*field, record, work->now)) {
+    auto value = keys->open(*work->keys, field->keep_group,
+                            {record.subject, record.id, collection->id, field->id, sealed->since}, sealed->sealed);
+    if (!value && value.error().code != Code::gone) co_return std::move(value).error();
+    if (value)
+      matches = index_term(*field, value->expose_text())
+                    .matches(index_term(*field, request.value.expose_text()).expose());
+  }
+  db::Changes changes;
+  if (!matches)
+    changes.write(kCountWrong, {to_bytes(record.subject.bytes()), std::int64_t{collection->id},
+                                std::int64_t{field->id}, day},
+                  db::Expect::exactly(1), spent);
+  event.facts = {{"matches", std::int64_t{matches}}};
+  auto done = co_await context_.journal.commit(*acting, std::move(changes), std::move(event));
+  if (!done) co_return std::move(done).error();
+  co_return Verified{matches, done->receipt.event};
+}
+
+Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  const auto* collection = work->schema->find(request.collection);
+  if (!collection) co_return Error(Code::not_found, "no such collection").at("collection");
+  auto acting = prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  if (!acting) co_return std::move(acting).error();
+  if (request.q.entries.empty()) co_return Error(Code::invalid, "name at least one value to find").at("q");
+  auto own = co_await own_subject(*work, *acting, request.purpose);
+  if (!own) co_return std::move(own).error();
+
+  journal::Event event{.activity = "records.search", .purpose = request.purpose, .collection = collection->name};
+  std::vector<std::pair<const Field*, Secret>> terms;
+  for (const auto& entry : request.q.entries) {
+    const auto* field = collection->find(entry.name);
+    auto where = FieldPath("q") / entry.name;
+    if (!field) co_return Error(Code::invalid, "the collection does not declare this field").at(where);
+    if (field->index != IndexKind::exact && field->index != IndexKind::unique)
+      co_return Error(Code::invalid, "this field has no index to find it by").at(where);
+    event.fields.push_back(field->name);
+    if (view_of_field(context_, *acting, "records.search", *collection, *field, request.purpose) < View::verify)
+      co_return co_await refused(std::move(*acting), std::move(event), not_open());
+    auto term = index_term(*field, entry.value.expose_text());
+    if (term.empty()) co_return Error(Code::invalid, "nothing is left of this value to search for").at(where);
+    terms.emplace_back(field, std::move(term));
+  }
+
+  auto limit = static_cast<std::size_t>(request.limit.value_or(20));
+  auto term = blind_term(*work->keys, collection->id, *terms.front().first, terms.front().second.expose());
+  FoundRecords out;
+  RecordId after{};
+  for (std::size_t looked = 0; !out.more && looked < kCandidates;) {
+    auto ids = co_await context_.store.with_term(collection->id, terms.front().first->id, term, after,
+                                                 static_cast<std::int64_t>(kSlice), acting->deadline);
+    if (!ids) co_return std::move(ids).error();
+    if (ids->empty()) break;
+    looked += ids->size();
+    after = ids->back();
+    bool last = ids->size() < kSlice;
+    auto loaded = co_await context_.store.load(std::move(*ids), acting->deadline);
+    if (!loaded) co_return std::move(loaded).error();
+    for (const auto& openable : loaded->records) {
+      const auto& record = openable.record;
+      if (*own && **own != record.subject) continue;
+      auto fields = unpack(record.sealed);
+      if (!fields) co_return std::move(fields).error();
+      bool all = true;
+      for (const auto& [field, wanted] : terms) {
+        auto sealed = std::ranges::find(*fields, field->id, &SealedField::field);
+        if (sealed == fields->end() || expired(*field, record, work->now)) {
+          all = false;
+          break;
+        }
+        auto value = openable.keys->open(*work->keys, field->keep_group,
+                                         {record.subject, record.id, collection->id, field->id, sealed->since},
+                                         sealed->sealed);
+        all = value && index_term(*field, value->expose_text()).matches(wanted.expose());
+        if (!all) break;
+      }
+      if (!all) continue;
+      if (out.records.size() == limit) {
+        out.more = true;
+        break;
+      }
+      auto shown = mask_record(context_, *work, *acting, "records.search", openable);
+      if (!shown) co_return std::move(shown).error();
+      out.records.push_back(std::move(*shown));
+      event.touches.push_back({record.subject, "records", to_bytes(record.id.bytes()), {}});
+    }
+    if (last) break;
+    co_await give_way();
+  }
+  event.facts = {{"matched", static_cast<std::int64_t>(out.records.size())}};
+  auto done = co_await context_.journal.commit(*acting, {}, std::move(event));
+  if (!done) co_return std::move(done).error();
+  out.event = done->receipt.event;
+  co_return out;
+}
+
+}  // namespace holdfast::vault

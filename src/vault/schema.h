@@ -1,0 +1,64 @@
+// The declared collections and purposes as one immutable snapshot, cached under the policy
+// generation: what a request was decided under is what its commit guards.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/caller.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "crypto/key_set.h"
+#include "journal/journal.h"
+#include "vault/types.h"
+
+namespace holdfast::vault {
+
+struct Schema {
+  std::uint64_t generation = 0;
+  std::map<std::string, Collection, std::less<>> collections;
+  std::map<std::uint32_t, const Collection*> by_id;
+  std::map<std::string, Purpose, std::less<>> purposes;
+
+  const Collection* find(std::string_view name) const;
+  const Collection* find(std::uint32_t id) const;
+};
+
+/// Built in: order_fulfilment, support, fraud_check, marketing, accounting, self_service.
+std::span<const Purpose> builtin_purposes();
+
+CollectionView view_of(const Collection& collection);
+Collection collection_from(const CollectionView& view);
+
+/// MAC over a row of vault_collections or vault_purposes (KeyUse::authority).
+Bytes authority_mac(const crypto::KeySet& keys, std::string_view table, std::string_view name,
+                    std::int64_t version, std::string_view declared);
+/// The digest that events leave behind for such a row.
+crypto::Digest declared_digest(const crypto::KeySet& keys, std::string_view table,
+                               std::string_view name, std::string_view declared, BytesView mac);
+
+/// Threads: safe. Reads only when the generation moved.
+class SchemaCache {
+ public:
+  SchemaCache(journal::Journal& journal, const crypto::HeldKeys& keys)
+      : journal_(journal), keys_(keys) {}
+
+  /// The schema under which `caller` is served. Shared: a change replaces it while requests
+  /// still use the old one. Errors: corrupt (a row that Holdfast did not write), locked,
+  /// unavailable.
+  Task<Result<std::shared_ptr<const Schema>>> get(const Caller& caller);
+
+ private:
+  Task<Result<std::shared_ptr<const Schema>>> load(std::uint64_t generation, MonoTime deadline);
+
+  journal::Journal& journal_;
+  const crypto::HeldKeys& keys_;
+  std::mutex mutex_;
+  std::shared_ptr<const Schema> current_;
+};
+
+}  // namespace holdfast::vault

@@ -1,0 +1,76 @@
+#include "vault/state.h"
+
+#include "vault/statements.h"
+#include "vault/tokens/service.h"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::int64_t kPage = 1000;
+
+inline constexpr db::Sql kAllRecords{
+    "vault.all_records",
+    "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
+    "from vault_records where id > $1 order by id limit $2"};
+inline constexpr db::Sql kAllSubjects{
+    "vault.all_subjects",
+    "select id, external_term, external_sealed, created_ms, erased_ms, version "
+    "from vault_subjects where id > $1 order by id limit $2"};
+inline constexpr db::Sql kAllTokens{
+    "vault.all_tokens", "select id, mac from vault_tokens where id > $1 order by id limit $2"};
+
+/// Walks a table by its id, page by page.
+template <class Each>
+Task<Result<void>> walk(db::Reader& reader, const db::Sql& sql, Each each) {
+  Bytes after(16, 0);
+  for (;;) {
+    auto rows = co_await reader.read(sql, {after, kPage});
+    if (!rows) co_return std::move(rows).error();
+    for (std::size_t i = 0; i < rows->size(); ++i) each((*rows)[i]);
+    if (rows->size() < static_cast<std::size_t>(kPage)) co_return Result<void>();
+    after = to_bytes((*rows)[rows->size() - 1].bytes(0));
+  }
+}
+
+}  // namespace
+
+Task<Result<void>> VaultState::rows(Report report) {
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  auto& reader = context_.journal.reader();
+  auto done = co_await walk(reader, kAllRecords, [&](const db::Rows::Row& row) {
+    report("records", row.bytes(0), record_digest(*keys, record_from(row)));
+  });
+  if (!done) co_return done;
+  done = co_await walk(reader, kAllSubjects, [&](const db::Rows::Row& row) {
+    report("subjects", row.bytes(0), subject_digest(*keys, subject_from(row)));
+  });
+  if (!done) co_return done;
+  done = co_await walk(reader, kAllTokens, [&](const db::Rows::Row& row) {
+    auto id = TokenId::from(row.bytes(0)).value_or(TokenId{});
+    report("tokens", row.bytes(0), token_digest(*keys, id, row.bytes(1)));
+  });
+  if (!done) co_return done;
+  auto collections = co_await reader.read(kListCollections, {});
+  if (!collections) co_return std::move(collections).error();
+  for (std::size_t i = 0; i < collections->size(); ++i) {
+    auto row = (*collections)[i];
+    report("collections", as_bytes(row.text(1)),
+           declared_digest(*keys, "collections", row.text(1), row.text(3), row.bytes(4)));
+  }
+  auto purposes = co_await reader.read(kListPurposes, {});
+  if (!purposes) co_return std::move(purposes).error();
+  for (std::size_t i = 0; i < purposes->size(); ++i) {
+    auto row = (*purposes)[i];
+    report("purposes", as_bytes(row.text(0)),
+           declared_digest(*keys, "purposes", row.text(0), row.text(2), row.bytes(3)));
+  }
+  co_return Result<void>();
+}
+
+std::span<const db::Sql* const> state_statements() {
+  static constexpr const db::Sql* kAll[] = {&kAllRecords, &kAllSubjects, &kAllTokens};
+  return kAll;
+}
+
+}  // namespace holdfast::vault

@@ -1,0 +1,22 @@
+// The vault's rows as `journal verify --state` compares them with what events left behind.
+#pragma once
+
+#include "journal/state_check.h"
+#include "vault/context.h"
+
+namespace holdfast::vault {
+
+/// Records, customers, tokens, collections and purposes. Reads in pages of 1,000; gives way between
+/// them. Errors: locked, unavailable.
+class VaultState final : public journal::StateSource {
+ public:
+  explicit VaultState(Context context) : context_(context) {}
+  Task<Result<void>> rows(Report report) override;
+
+ private:
+  Context context_;
+};
+
+std::span<const db::Sql* const> state_statements();
+
+}  // namespace holdfast::vault

@@ -1,0 +1,136 @@
+// The SQL that the vault's rooms share, one text for both databases.
+#pragma once
+
+#include "db/changes.h"
+
+namespace holdfast::vault {
+
+// ── declarations
+inline constexpr db::Sql kListCollections{
+    "vault.list_collections",
+    "select id, name, version, declared, mac from vault_collections order by name"};
+inline constexpr db::Sql kAddCollection{
+    "vault.add_collection",
+    "insert into vault_collections (id, name, version, declared, mac) values ($1, $2, $3, $4, $5)"};
+inline constexpr db::Sql kPutCollection{
+    "vault.put_collection",
+    "update vault_collections set version = $3, declared = $4, mac = $5 "
+    "where id = $1 and version = $2"};
+inline constexpr db::Sql kDropCollection{
+    "vault.drop_collection", "delete from vault_collections where id = $1 and version = $2"};
+inline constexpr db::Sql kLastCollection{
+    "vault.last_collection", "select coalesce(max(id), 0) from vault_collections"};
+inline constexpr db::Sql kAnyRecord{
+    "vault.any_record", "select id from vault_records where collection = $1 limit 1"};
+inline constexpr db::Sql kNoRecord{
+    "vault.no_record",
+    "select 1 where not exists (select 1 from vault_records where collection = $1)"};
+inline constexpr db::Sql kListPurposes{
+    "vault.list_purposes", "select name, version, declared, mac from vault_purposes order by name"};
+inline constexpr db::Sql kPutPurpose{
+    "vault.put_purpose",
+    "insert into vault_purposes (name, version, declared, mac) values ($1, $2, $3, $4) "
+    "on conflict (name) do update set version = excluded.version, declared = excluded.declared, "
+    "mac = excluded.mac where vault_purposes.version = excluded.version - 1"};
+
+// ── subjects and their keys
+inline constexpr db::Sql kFindSubject{
+    "vault.find_subject",
+    "select id, external_term, external_sealed, created_ms, erased_ms, version "
+    "from vault_subjects where id = $1"};
+inline constexpr db::Sql kFindExternal{
+    "vault.find_external",
+    "select id, external_term, external_sealed, created_ms, erased_ms, version "
+    "from vault_subjects where external_term = $1"};
+inline constexpr db::Sql kFindExternals{
+    "vault.find_externals",
+    "select id, external_term, erased_ms from vault_subjects where external_term {{in $1}}"};
+inline constexpr db::Sql kAddSubject{
+    "vault.add_subject",
+    "insert into vault_subjects (id, external_term, external_sealed, created_ms, erased_ms, version) "
+    "values ($1, $2, $3, $4, null, 1)"};
+inline constexpr db::Sql kGuardSubject{
+    "vault.guard_subject",
+    "select 1 from vault_subjects where id = $1 and erased_ms is null"};
+inline constexpr db::Sql kFindKeys{
+    "vault.find_keys",
+    "select subject, keep_group, key_id, epoch, wrapped from vault_subject_keys where subject = $1"};
+inline constexpr db::Sql kFindManyKeys{
+    "vault.find_many_keys",
+    "select subject, keep_group, key_id, epoch, wrapped from vault_subject_keys "
+    "where subject {{in $1}} order by subject"};
+inline constexpr db::Sql kAddKey{
+    "vault.add_key",
+    "insert into vault_subject_keys (subject, keep_group, key_id, epoch, wrapped) "
+    "values ($1, $2, $3, $4, $5)"};
+
+// ── records
+inline constexpr db::Sql kFindRecord{
+    "vault.find_record",
+    "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
+    "from vault_records where id = $1"};
+inline constexpr db::Sql kFindRecords{
+    "vault.find_records",
+    "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
+    "from vault_records where id {{in $1}}"};
+inline constexpr db::Sql kFindSlot{
+    "vault.find_slot",
+    "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
+    "from vault_records where subject = $1 and collection = $2 and slot = $3"};
+inline constexpr db::Sql kFindOf{
+    "vault.find_of",
+    "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
+    "from vault_records where subject = $1 order by id"};
+inline constexpr db::Sql kFindOfMany{
+    "vault.find_of_many",
+    "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
+    "from vault_records where subject {{in $1}} and slot is not null"};
+inline constexpr db::Sql kPageRecords{
+    "vault.page_records",
+    "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
+    "from vault_records where collection = $1 and id > $2 order by id limit $3"};
+inline constexpr db::Sql kAddRecord{
+    "vault.add_record",
+    "insert into vault_records (id, subject, collection, slot, version, created_ms, updated_ms, sealed) "
+    "values ($1, $2, $3, $4, $5, $6, $7, $8)"};
+inline constexpr db::Sql kPutRecord{
+    "vault.put_record",
+    "update vault_records set version = $3, updated_ms = $4, sealed = $5 where id = $1 and version = $2"};
+inline constexpr db::Sql kDropRecord{
+    "vault.drop_record", "delete from vault_records where id = $1 and version = $2"};
+inline constexpr db::Sql kAddTerm{
+    "vault.add_term",
+    "insert into vault_index (collection, field, term, record) values ($1, $2, $3, $4)"};
+inline constexpr db::Sql kDropTerm{
+    "vault.drop_term",
+    "delete from vault_index where collection = $1 and field = $2 and term = $3 and record = $4"};
+inline constexpr db::Sql kFindTerm{
+    "vault.find_term",
+    "select record from vault_index where collection = $1 and field = $2 and term = $3 "
+    "and record > $4 order by record limit $5"};
+inline constexpr db::Sql kGuardUnique{
+    "vault.guard_unique",
+    "select 1 where not exists (select 1 from vault_index where collection = $1 and field = $2 "
+    "and term = $3 and record <> $4)"};
+
+// ── tokens
+inline constexpr db::Sql kTokensOf{"vault.tokens_of",
+                                   "select id, field from vault_tokens where record = $1 order by id"};
+inline constexpr db::Sql kDropTokens{"vault.drop_tokens",
+                                     "delete from vault_tokens where id {{in $1}}"};
+
+// ── idempotency
+inline constexpr db::Sql kFindAnswer{
+    "vault.find_answer",
+    "select fingerprint, answer, expires_ms from vault_idempotency where principal = $1 and key_term = $2"};
+inline constexpr db::Sql kAddAnswer{
+    "vault.add_answer",
+    "insert into vault_idempotency (principal, key_term, fingerprint, answer, expires_ms) "
+    "values ($1, $2, $3, $4, $5) on conflict (principal, key_term) do update set "
+    "fingerprint = excluded.fingerprint, answer = excluded.answer, expires_ms = excluded.expires_ms "
+    "where vault_idempotency.expires_ms <= $6"};
+inline constexpr db::Sql kDropAnswers{
+    "vault.drop_answers",
+    "delete from vault_idempotency where expires_ms <= $1"};
+
+}  // namespace holdfast::vault

@@ -1,0 +1,98 @@
+// What the vault remembers, read back. Writes are built in draft.h and the services.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/task.h"
+#include "db/database.h"
+#include "vault/sealing.h"
+
+namespace holdfast::vault {
+
+struct Subject {
+  SubjectId id;
+  Bytes external_term;    // empty without
+  Bytes external_sealed;
+  Time created{};
+  std::optional<Time> erased;
+  std::int64_t version = 1;
+};
+
+struct Record {
+  RecordId id;
+  SubjectId subject;
+  std::uint32_t collection = 0;
+  std::optional<std::string> slot;
+  std::int64_t version = 0;
+  Time created{};
+  Time updated{};
+  Bytes sealed;
+};
+
+/// A token of a record and the field that it stands for.
+struct TokenOf {
+  TokenId id;
+  std::uint16_t field = 0;
+};
+
+/// A record with the keys of its subject.
+struct Openable {
+  Record record;
+  SubjectKeys* keys;  // lives in Opened::keys
+};
+struct Loaded {
+  std::vector<Openable> records;  // in the order asked for; missing ones are left out
+  std::map<SubjectId, SubjectKeys> keys;
+};
+
+/// Threads: any io_context thread. Errors of all: unavailable, corrupt.
+class Store {
+ public:
+  explicit Store(db::Reader& reader) : reader_(reader) {}
+
+  Task<Result<std::optional<Subject>>> subject(SubjectId id, MonoTime deadline);
+  Task<Result<std::optional<Subject>>> subject_by_term(Bytes term, MonoTime deadline);
+  /// Of many terms at once (at most 20,000): term to id, erased ones left out.
+  Task<Result<std::map<Bytes, SubjectId>>> subjects_by_term(std::vector<Bytes> terms,
+                                                            MonoTime deadline);
+  Task<Result<SubjectKeys>> keys(SubjectId id, MonoTime deadline);
+  Task<Result<std::map<SubjectId, SubjectKeys>>> keys(std::vector<SubjectId> ids, MonoTime deadline);
+
+  Task<Result<std::optional<Record>>> record(RecordId id, MonoTime deadline);
+  Task<Result<std::map<RecordId, Record>>> records(std::vector<RecordId> ids, MonoTime deadline);
+  Task<Result<std::optional<Record>>> record_in_slot(SubjectId subject, std::uint32_t collection,
+                                                     std::string slot, MonoTime deadline);
+  Task<Result<std::vector<Record>>> records_of(SubjectId subject, MonoTime deadline);
+  /// Records in slots of many subjects at once: for imports.
+  Task<Result<std::vector<Record>>> slots_of(std::vector<SubjectId> subjects, MonoTime deadline);
+  Task<Result<std::vector<Record>>> page(std::uint32_t collection, RecordId after,
+                                         std::int64_t limit, MonoTime deadline);
+  /// Records with their keys. One read for one record, two for several.
+  Task<Result<Loaded>> load(std::vector<RecordId> ids, MonoTime deadline);
+  Task<Result<Loaded>> with_keys(std::vector<Record> records, MonoTime deadline);
+  Task<Result<std::vector<RecordId>>> with_term(std::uint32_t collection, std::uint16_t field,
+                                                Bytes term, RecordId after, std::int64_t limit,
+                                                MonoTime deadline);
+  Task<Result<std::vector<TokenOf>>> tokens_of(RecordId record, MonoTime deadline);
+
+ private:
+  db::Reader& reader_;
+};
+
+/// From rows with the columns of vault.find_record and vault.find_subject.
+Record record_from(const db::Rows::Row& row);
+Subject subject_from(const db::Rows::Row& row);
+
+/// Keyed digests that events leave behind, one per kind of row.
+crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record);
+crypto::Digest subject_digest(const crypto::KeySet& keys, const Subject& subject);
+
+std::span<const db::Sql* const> statements();
+
+}  // namespace holdfast::vault

@@ -1,0 +1,291 @@
+// The half of policy.h that looks at values: checking, index terms and masks.
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
+
+#include <algorithm>
+#include <boost/json/value.hpp>
+#include <optional>
+#include <utility>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "vault/formats.h"
+#include "vault/policy.h"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::string_view kHidden = "•••";
+
+/// Text on its way into a Secret: wiped when it goes.
+struct Scrubbed {
+  std::string text;
+  Scrubbed() = default;
+  explicit Scrubbed(std::string value) : text(std::move(value)) {}
+  Scrubbed(Scrubbed&& other) noexcept : text(std::move(other.text)) { wipe(other.text); }
+  Scrubbed& operator=(Scrubbed&&) = delete;
+  ~Scrubbed() { wipe(text); }
+};
+
+bool is_ascii(std::string_view text) {
+  unsigned char all = 0;
+  for (char c : text) all |= static_cast<unsigned char>(c);
+  return all < 0x80;
+}
+
+char ascii_upper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c & ~0x20) : c;
+}
+
+/// In one case, by Unicode's simple mapping; spaces are left out unless they are kept.
+Scrubbed one_case(std::string_view text, UChar32 (*map)(UChar32), bool keep_spaces) {
+  Scrubbed out;
+  out.text.reserve(text.size() + 4);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
+  for (std::size_t at = 0; at < text.size();) {
+    UChar32 c = 0;
+    U8_NEXT(bytes, at, text.size(), c);
+    if (c < 0 || (!keep_spaces && u_isUWhiteSpace(c))) continue;
+    std::uint8_t encoded[4];
+    std::size_t size = 0;
+    U8_APPEND_UNSAFE(encoded, size, map(c));
+    out.text.append(reinterpret_cast<const char*>(encoded), size);
+  }
+  return out;
+}
+
+/// Runs of spaces as one, none at the ends.
+void single_spaces(std::string& text) {
+  std::size_t to = 0;
+  for (char c : text) {
+    bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    if (!space)
+      text[to++] = c;
+    else if (to > 0 && text[to - 1] != ' ')
+      text[to++] = ' ';
+  }
+  if (to > 0 && text[to - 1] == ' ') --to;
+  wipe({reinterpret_cast<std::uint8_t*>(text.data()) + to, text.size() - to});
+  text.resize(to);
+}
+
+Result<Secret> checked_json(const Field& field, std::string_view value) {
+  auto parsed = parse_json(value);
+  if (!parsed) return Error(parsed.error().code, "not a valid JSON value");
+  Scrubbed canonical(canonical_json(*parsed));
+  // A fraction beyond 2^53 would be written as an integer that nobody may send back.
+  if (!parse_json(canonical.text)) return Error(Code::invalid, "has a number that is out of range");
+  if (canonical.text.size() > field.max_bytes)
+    return Error(Code::too_large, "longer than this field may be");
+  return Secret::copy(canonical.text);
+}
+
+/// The stored form by type of a text that is already normalised and trimmed.
+Result<Secret> checked_format(const Field& field, std::string_view text) {
+  auto stored = [&](bool good, Error error) -> Result<Secret> {
+    if (!good) return error;
+    return Secret::copy(text);
+  };
+  switch (field.type) {
+    case FieldType::text:
+    case FieldType::name:
+    case FieldType::address_line:
+      return Secret::copy(text);
+    case FieldType::email:
+      return stored(is_email(text), Error(Code::invalid, "not an email address"));
+    case FieldType::phone:
+      return stored(!Scrubbed(e164(text)).text.empty(), Error(Code::invalid, "not a phone number"));
+    case FieldType::postal_code:
+      return stored(is_postal_code(text), Error(Code::invalid, "not a postal code"));
+    case FieldType::date:
+      return stored(is_date(text), Error(Code::invalid, "not a date such as 1990-12-31"));
+    case FieldType::tax_id:
+      return stored(is_tax_id(text), Error(Code::invalid, "not a tax number"));
+    case FieldType::country: {
+      std::string code(text.substr(0, 3));
+      std::ranges::transform(code, code.begin(), ascii_upper);
+      if (!is_country(code))
+        return Error(Code::invalid, "not a country code of two letters (ISO 3166-1)");
+      return Secret::copy(code);
+    }
+    case FieldType::ip: {
+      auto address = canonical_ip(text);
+      if (!address) return Error(Code::invalid, "not an IP address");
+      return Secret::copy(Scrubbed(std::move(*address)).text);
+    }
+    case FieldType::iban: {
+      auto iban = canonical_iban(text);
+      if (!iban) return Error(Code::invalid, "not an IBAN, or its check digits are wrong");
+      return Secret::copy(Scrubbed(std::move(*iban)).text);
+    }
+    case FieldType::json:
+    case FieldType::card_number:
+    case FieldType::card_expiry:
+    case FieldType::card_verification:
+      break;
+  }
+  return Error(Code::invalid, "card data is off");
+}
+
+// ── masks
+
+/// The first `count` code points, or the last.
+std::string_view first(std::string_view text, std::size_t count) {
+  std::size_t at = 0;
+  for (; count > 0 && at < text.size(); --count) do
+      ++at;
+    while (at < text.size() && (text[at] & 0xC0) == 0x80);
+  return text.substr(0, at);
+}
+std::string_view last(std::string_view text, std::size_t count) {
+  std::size_t at = text.size();
+  for (; count > 0 && at > 0; --count) do
+      --at;
+    while (at > 0 && (text[at] & 0xC0) == 0x80);
+  return text.substr(at);
+}
+
+std::string join(std::string_view a, std::string_view b, std::string_view c = {}) {
+  return std::string(a).append(b).append(c);
+}
+
+std::string mask_first_letter(std::string_view text) {
+  return join(code_points(text) >= 4 ? first(text, 1) : "", kHidden);
+}
+
+/// Two to four characters, where that is at most a quarter.
+std::string mask_last(std::string_view text) {
+  std::size_t shown = std::min<std::size_t>(4, code_points(text) / 4);
+  return join(kHidden, shown >= 2 ? last(text, shown) : "");
+}
+
+std::string mask_email(std::string_view text) {
+  auto at = text.rfind('@');
+  if (at == std::string_view::npos) return std::string(kHidden);
+  return mask_first_letter(text.substr(0, at)).append(text.substr(at));
+}
+
+std::string mask_phone(std::string_view text) {
+  Scrubbed number(e164(text));  // digits only, and no extension
+  return mask_last(number.text.starts_with('+') ? std::string_view(number.text).substr(1)
+                                                : std::string_view(number.text));
+}
+
+std::string mask_iban(std::string_view text) {
+  Scrubbed iban(canonical_iban(text).value_or(""));
+  if (iban.text.empty()) return std::string(kHidden);
+  return join(first(iban.text, 2), kHidden, last(iban.text, 4));
+}
+
+std::string mask_ip(std::string_view text) {
+  if (!canonical_ip(text)) return std::string(kHidden);
+  char separator = text.find(':') == std::string_view::npos ? '.' : ':';
+  auto one = text.find(separator);
+  auto two = one == std::string_view::npos ? one : text.find(separator, one + 1);
+  // `::1` and `2001::1` have zeros there: nothing to show but zeros.
+  if (one == 0 || two == std::string_view::npos || two == one + 1) return std::string(kHidden);
+  return join(text.substr(0, two), separator == '.' ? ".•.•" : ":•");
+}
+
+Mask default_mask(FieldType type) {
+  switch (type) {
+    case FieldType::name:
+      return Mask::first_letter;
+    case FieldType::email:
+      return Mask::domain;
+    case FieldType::phone:
+    case FieldType::iban:
+      return Mask::last4;
+    case FieldType::date:
+      return Mask::year;
+    case FieldType::country:
+      return Mask::none;
+    default:
+      return Mask::hidden;
+  }
+}
+
+}  // namespace
+
+Result<Secret> checked_value(const Field& field, std::string_view value) {
+  if (value.size() > kMaxValueBytes) return Error(Code::too_large, "longer than 65,536 bytes");
+  if (field.type == FieldType::json) return checked_json(field, value);
+
+  Scrubbed normal;
+  auto text = value;
+  if (!is_ascii(value)) {
+    auto composed = nfc(value);
+    if (!composed) return Error(Code::invalid, "not valid UTF-8");
+    normal.text = std::move(*composed);
+    text = normal.text;
+  }
+  text = trim(text);
+  if (text.empty()) return Error(Code::invalid, "empty: leave it out");
+  if (has_control(text, field.type == FieldType::text))
+    return Error(Code::invalid, "has control characters");
+
+  auto stored = checked_format(field, text);
+  if (stored && stored->size() > field.max_bytes)
+    return Error(Code::too_large, "longer than this field may be");
+  return stored;
+}
+
+Secret index_term(const Field& field, std::string_view value, std::string_view calling_code) {
+  auto fold_case = [](UChar32 c) { return u_foldCase(c, U_FOLD_CASE_DEFAULT); };
+  auto plain = nfkc(value);
+  if (!plain) return {};
+  Scrubbed normal(std::move(*plain));
+  auto text = trim(normal.text);
+  switch (field.type) {
+    case FieldType::json:
+      return {};
+    case FieldType::email:
+      return Secret::copy(one_case(text, fold_case, true).text);
+    case FieldType::phone:
+      return Secret::copy(Scrubbed(e164(text, calling_code)).text);
+    case FieldType::name:
+    case FieldType::address_line: {
+      auto folded = fold(text);
+      if (!folded) return {};
+      Scrubbed term(std::move(*folded));
+      single_spaces(term.text);
+      return Secret::copy(term.text);
+    }
+    case FieldType::ip: {
+      auto address = canonical_ip(text);
+      return address ? Secret::copy(Scrubbed(std::move(*address)).text) : Secret();
+    }
+    default:
+      break;
+  }
+  auto term = one_case(text, u_toupper, false);
+  if (field.type == FieldType::tax_id)
+    std::erase_if(term.text, [](char c) { return c == '.' || c == '-' || c == '/' || c == '&'; });
+  return Secret::copy(term.text);
+}
+
+std::string masked(const Field& field, std::string_view value) {
+  if (!valid_utf8(value)) return std::string(kHidden);
+  auto mask = field.mask == Mask::type_default ? default_mask(field.type) : field.mask;
+  if (field.type == FieldType::ip && field.mask == Mask::type_default) return mask_ip(value);
+  switch (mask) {
+    case Mask::none:
+      return std::string(value);
+    case Mask::first_letter:
+      return mask_first_letter(value);
+    case Mask::domain:
+      return mask_email(value);
+    case Mask::year:
+      return is_date(value) ? std::string(value.substr(0, 4)) : std::string(kHidden);
+    case Mask::last4:
+      if (field.type == FieldType::phone) return mask_phone(value);
+      if (field.type == FieldType::iban) return mask_iban(value);
+      return mask_last(value);
+    case Mask::type_default:
+    case Mask::hidden:
+      break;
+  }
+  return std::string(kHidden);
+}
+
+}  // namespace holdfast::vault

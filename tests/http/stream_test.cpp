@@ -1,0 +1,146 @@
+// Uploads, downloads and event streams.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "http/server_bench.h"
+
+namespace holdfast::http {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string upload_head(std::string_view framing) {
+  return "POST /v1/upload HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer good\r\nContent-Type: text/csv\r\n" +
+         std::string(framing) + "\r\n\r\n";
+}
+
+TEST(Streams, takes_an_upload_of_known_size) {
+  ServerBench bench;
+  auto client = bench.client();
+
+  client.send(upload_head("Content-Length: 3000000"));
+  for (int i = 0; i < 300; ++i) client.send(std::string(10'000, 'x'));
+
+  EXPECT_EQ(client.answer().body, R"({"bytes":3000000})");
+  client.send(bench.get("/v1/constant"));
+  EXPECT_EQ(client.answer().status, 200);
+}
+
+TEST(Streams, takes_an_upload_in_chunks_up_to_its_limit) {
+  ServerBench bench;
+  auto client = bench.client(), greedy = bench.client();
+  std::string chunk = "2710\r\n" + std::string(10'000, 'x') + "\r\n";
+
+  client.send(upload_head("Transfer-Encoding: chunked"));
+  for (int i = 0; i < 100; ++i) client.send(chunk);
+  client.send("0\r\n\r\n");
+  greedy.send(upload_head("Transfer-Encoding: chunked"));
+  for (int i = 0; i < 1010 && greedy.send(chunk); ++i) {
+  }
+
+  EXPECT_EQ(client.answer().body, R"({"bytes":1000000})");
+  EXPECT_EQ(greedy.answer().status, 413);
+}
+
+TEST(Streams, holds_a_chunk_head_to_the_buffer) {
+  ServerBench bench;
+  auto client = bench.client();
+
+  client.send(upload_head("Transfer-Encoding: chunked"));
+  for (int i = 0; i < 10; ++i) client.send(std::string(10'000, i == 0 ? '1' : 'x'));
+
+  EXPECT_EQ(client.answer().status, 400);
+}
+
+TEST(Streams, says_so_when_an_upload_is_cut_off) {
+  ServerBench bench;
+  {
+    auto client = bench.client();
+    client.send(upload_head("Content-Length: 1000"));
+    client.send("half");
+  }
+  bench.server->stop();
+
+  std::scoped_lock lock(bench.lines_mutex);
+  ASSERT_EQ(bench.lines.size(), 1u);
+  EXPECT_TRUE(bench.lines[0] == "test.upload 0" || bench.lines[0] == "test.upload 400") << bench.lines[0];
+}
+
+TEST(Streams, gives_a_download_and_keeps_the_connection) {
+  ServerBench bench;
+  auto client = bench.client();
+
+  client.send(bench.get("/v1/download?bytes=2000000"));
+  auto file = client.answer();
+
+  EXPECT_EQ(file.status, 200);
+  EXPECT_EQ(file.field("Content-Type"), "text/csv");
+  EXPECT_EQ(file.body, std::string(2'000'000, 'x'));
+  client.send(bench.get("/v1/constant"));
+  EXPECT_EQ(client.answer().status, 200);
+}
+
+TEST(Streams, gives_a_download_to_http_1_0_until_the_end) {
+  ServerBench bench;
+  auto client = bench.client();
+
+  client.send("GET /v1/download?bytes=5000 HTTP/1.0\r\nAuthorization: Bearer good\r\n\r\n");
+  auto answer = client.answer();
+  std::string body;
+  for (auto piece = client.receive(); !piece.empty(); piece = client.receive()) body += piece;
+
+  EXPECT_EQ(answer.field("Connection"), "close");
+  EXPECT_EQ(body, std::string(5000, 'x'));
+}
+
+TEST(Streams, refuses_a_download_as_a_problem) {
+  ServerBench bench;
+
+  EXPECT_EQ(bench.ask(bench.get("/v1/download?bytes=x")).status, 400);
+  EXPECT_EQ(bench.ask("GET /v1/download?bytes=1 HTTP/1.1\r\nHost: h\r\n\r\n").status, 401);
+}
+
+TEST(Streams, leaves_a_failed_download_without_its_end) {
+  ServerBench bench;
+  auto client = bench.client();
+
+  client.send(bench.get("/v1/cut_off"));
+
+  EXPECT_EQ(client.answer().status, 0);
+}
+
+TEST(Streams, keeps_a_quiet_event_stream_alive_and_ends_it_when_the_server_stops) {
+  ServerBench bench({.limits = {.heartbeat = 100ms}});
+  auto client = bench.client();
+  client.send(bench.get("/v1/events"));
+  std::string seen;
+  while (seen.find(": \n\n") == std::string::npos) {
+    auto piece = client.receive();
+    ASSERT_FALSE(piece.empty()) << seen;
+    seen += piece;
+  }
+
+  auto began = MonoTime::clock::now();
+  bench.server->stop();
+
+  EXPECT_NE(seen.find("Content-Type: text/event-stream"), std::string::npos);
+  EXPECT_NE(seen.find("data: first\n\n"), std::string::npos);
+  EXPECT_LT(MonoTime::clock::now() - began, 3s);
+}
+
+TEST(Streams, notices_a_client_that_left_its_events) {
+  ServerBench bench({.limits = {.heartbeat = 50ms}});
+  {
+    auto client = bench.client();
+    client.send(bench.get("/v1/events"));
+    EXPECT_FALSE(client.receive().empty());
+  }
+
+  for (int i = 0; i < 100 && bench.metrics.connections > 0; ++i) std::this_thread::sleep_for(20ms);
+
+  EXPECT_EQ(bench.metrics.connections, 0);
+}
+
+}  // namespace
+}  // namespace holdfast::http

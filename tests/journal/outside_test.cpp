@@ -1,0 +1,141 @@
+#include "journal/outside.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "support/temp_dir.h"
+
+namespace holdfast::journal {
+namespace {
+
+const Bytes kKey(32, 5);
+
+std::string text_of(const std::filesystem::path& file) { return *read_small_file(file, 1 << 20); }
+void put(const std::filesystem::path& file, std::string_view text) {
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
+}
+
+struct AfterlogBench {
+  test::TempDir dir;
+  std::filesystem::path file = dir / "afterlog";
+  std::string text;
+  std::vector<std::size_t> ends;  // of the whole lines
+
+  AfterlogBench() {
+    EXPECT_TRUE(Afterlog::make(file, kKey));
+    ends.push_back(text_of(file).size());
+    auto log = Afterlog::open(file, kKey);
+    for (std::uint8_t i = 0; i < 3; ++i) {
+      EXPECT_TRUE((*log)->append("subject.erased", Bytes{i, 1}, from_ms(1000 + i)));
+      ends.push_back(text_of(file).size());
+    }
+    text = text_of(file);
+  }
+};
+
+TEST(Afterlog, gives_back_what_was_appended) {
+  AfterlogBench bench;
+
+  auto log = Afterlog::open(bench.file, kKey);
+
+  ASSERT_TRUE(log);
+  auto entries = (*log)->entries();
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[2].kind, "subject.erased");
+  EXPECT_EQ(entries[2].id, (Bytes{2, 1}));
+  EXPECT_EQ(to_ms(entries[2].at), 1002);
+  struct stat info{};
+  ASSERT_EQ(stat(bench.file.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST(Afterlog, cut_off_anywhere_keeps_the_whole_lines_and_goes_on) {
+  AfterlogBench bench;
+  for (std::size_t size = bench.ends[0]; size <= bench.text.size(); ++size) {
+    put(bench.file, std::string_view(bench.text).substr(0, size));
+
+    auto log = Afterlog::open(bench.file, kKey);
+
+    ASSERT_TRUE(log) << size;
+    auto whole = static_cast<std::size_t>(std::ranges::upper_bound(bench.ends, size) - bench.ends.begin()) - 1;
+    ASSERT_EQ((*log)->entries().size(), whole);
+    ASSERT_TRUE((*log)->append("api_key.revoked", Bytes{9}, from_ms(5)));
+    log->reset();
+    auto again = Afterlog::open(bench.file, kKey);
+    ASSERT_TRUE(again);
+    EXPECT_EQ((*again)->entries().size(), whole + 1);
+  }
+}
+
+TEST(Afterlog, with_its_head_cut_off_is_refused) {
+  AfterlogBench bench;
+  for (std::size_t size = 0; size < bench.ends[0]; ++size) {
+    put(bench.file, std::string_view(bench.text).substr(0, size));
+
+    auto log = Afterlog::open(bench.file, kKey);
+
+    ASSERT_FALSE(log) << size;
+    EXPECT_EQ(log.error().code, Code::corrupt);
+  }
+}
+
+TEST(Afterlog, with_any_byte_flipped_is_refused) {
+  AfterlogBench bench;
+  // A flip of the very last line break makes that line an unfinished one, which is cut off.
+  for (std::size_t i = 0; i + 1 < bench.text.size(); ++i) {
+    auto bad = bench.text;
+    bad[i] = static_cast<char>(bad[i] ^ 1);
+    put(bench.file, bad);
+
+    auto log = Afterlog::open(bench.file, kKey);
+
+    ASSERT_FALSE(log) << i;
+    EXPECT_EQ(log.error().code, Code::corrupt);
+  }
+}
+
+TEST(Afterlog, without_a_line_in_the_middle_is_refused) {
+  AfterlogBench bench;
+  put(bench.file, bench.text.substr(0, bench.ends[1]) + bench.text.substr(bench.ends[2]));
+
+  EXPECT_FALSE(Afterlog::open(bench.file, kKey));
+}
+
+TEST(Afterlog, of_another_store_is_refused) {
+  AfterlogBench bench;
+
+  EXPECT_FALSE(Afterlog::open(bench.file, Bytes(32, 6)));
+}
+
+TEST(Afterlog, is_never_overwritten) {
+  AfterlogBench bench;
+
+  auto made = Afterlog::make(bench.file, kKey);
+
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::conflict);
+}
+
+TEST(AtomicFile, is_replaced_whole_and_private) {
+  test::TempDir dir;
+  ASSERT_TRUE(write_file_atomically(dir / "witness", "one"));
+
+  ASSERT_TRUE(write_file_atomically(dir / "witness", "two"));
+
+  EXPECT_EQ(text_of(dir / "witness"), "two");
+  struct stat info{};
+  ASSERT_EQ(stat((dir / "witness").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  EXPECT_FALSE(std::filesystem::exists(dir / "witness.new"));
+}
+
+TEST(AtomicFile, that_cannot_be_written_is_an_error) {
+  EXPECT_FALSE(write_file_atomically("/nonexistent/witness", "x"));
+  EXPECT_EQ(read_small_file("/nonexistent/witness", 10).error().code, Code::not_found);
+}
+
+}  // namespace
+}  // namespace holdfast::journal
