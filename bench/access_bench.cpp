@@ -140,42 +140,78 @@ Task<void> check_many(Service& service, benchmark::State& state, std::string aut
   }
 }
 
+/// So many keys, as they lie in the database; and the text of the last.
+struct Stock {
+  explicit Stock(std::int64_t count)
+      : held(std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock.now()))) {
+    const auto keys = held.get();
+    const Authority fresh;
+    Edit edit(fresh, *keys);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto id = make_key_id();
+      const auto secret = make_key_text(Environment::live, id);
+      last = secret.expose_text();
+      ApiKey key{.key = principal_of(id),
+                 .name = "bench",
+                 .roles = {"support"},
+                 .networks = {"192.0.2.0/24"},
+                 .created = clock.now(),
+                 .expires = clock.now() + kDefaultLife,
+                 .version = edit.version()};
+      edit.put(kKeys, key.key, stored_text(key, digest_of(parse_key_text(last)->hashed), {}));
+    }
+    auto done = std::move(edit).done();
+    rows = std::move(done.put);
+    rows.push_back(std::move(done.manifest));
+  }
+
+  SystemClock clock;
+  crypto::HeldKeys held;
+  std::vector<Row> rows;
+  std::string last;
+};
+
 /// Authenticate and allow, among so many keys.
 void check_api_key(benchmark::State& state) {
-  static const SystemClock clock;
-  static const crypto::HeldKeys held(
-      std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock.now())));
-  const Authority fresh;
-  const auto keys = held.get();
-  Edit edit(fresh, *keys);
-  std::string text;
-  for (std::int64_t i = 0; i < state.range(0); ++i) {
-    const auto id = make_key_id();
-    const auto secret = make_key_text(Environment::live, id);
-    text = secret.expose_text();
-    ApiKey key{.key = principal_of(id),
-               .name = "bench",
-               .roles = {"support"},
-               .networks = {"192.0.2.0/24"},
-               .created = clock.now(),
-               .expires = clock.now() + kDefaultLife,
-               .version = edit.version()};
-    edit.put(kKeys, key.key, stored_text(key, digest_of(parse_key_text(text)->hashed), {}));
-  }
-  auto done = std::move(edit).done();
-  done.put.push_back(done.manifest);
-  StillJournal journal(std::move(done.put));
+  Stock stock(state.range(0));
+  StillJournal journal(stock.rows);
   Silent silent;
-  Cache cache({journal, held, clock, silent});
-  Service service({cache, journal, held, clock});
+  Cache cache({journal, stock.held, stock.clock, silent});
+  Service service({cache, journal, stock.held, stock.clock});
 
   boost::asio::io_context context;
-  boost::asio::co_spawn(context, check_many(service, state, "Bearer " + text),
+  boost::asio::co_spawn(context, check_many(service, state, "Bearer " + stock.last),
                         boost::asio::detached);
   context.run();
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(check_api_key)->Arg(1)->Arg(10'000);
+
+Task<void> inspect_many(Cache& cache, benchmark::State& state) {
+  for (auto _ : state)
+    if (auto done = co_await cache.inspect(MonoTime::max()); !done) state.SkipWithError("inspect");
+}
+
+/// Looking over all rows, as each minute while serving.
+void inspect(benchmark::State& state) {
+  Stock stock(state.range(0));
+  StillJournal journal(stock.rows);
+  Silent silent;
+  Cache cache({journal, stock.held, stock.clock, silent});
+
+  boost::asio::io_context context;
+  boost::asio::co_spawn(context, inspect_many(cache, state), boost::asio::detached);
+  context.run();
+}
+BENCHMARK(inspect)->Arg(100)->Arg(10'000)->Unit(benchmark::kMillisecond);
+
+void load_policy(benchmark::State& state) {
+  Stock stock(state.range(0));
+  const auto keys = stock.held.get();
+  for (auto _ : state)
+    benchmark::DoNotOptimize(make_snapshot(1, check(stock.rows, keys->ring, 0), nullptr));
+}
+BENCHMARK(load_policy)->Arg(100)->Arg(10'000)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace holdfast::access

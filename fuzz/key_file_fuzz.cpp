@@ -4,9 +4,9 @@
 
 #include "crypto/unlock/file.h"
 
-using namespace holdfast;
-
 namespace {
+
+namespace crypto = holdfast::crypto;
 
 const std::string kGood =
     "Holdfast root key, version 1\n"

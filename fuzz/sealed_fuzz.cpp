@@ -3,9 +3,12 @@
 
 #include "crypto/aead.h"
 
-using namespace holdfast;
-
 namespace {
+
+namespace crypto = holdfast::crypto;
+using holdfast::Bytes;
+using holdfast::BytesView;
+using holdfast::to_bytes;
 
 void must(bool holds) {
   if (!holds) std::abort();

@@ -4,9 +4,13 @@
 
 #include "crypto/unlock/shamir.h"
 
-using namespace holdfast;
-
 namespace {
+
+namespace crypto = holdfast::crypto;
+using holdfast::as_text;
+using holdfast::Bytes;
+using holdfast::BytesView;
+using holdfast::Secret;
 
 void must(bool holds) {
   if (!holds) std::abort();

@@ -12,7 +12,9 @@ void check(bool holds) {
   if (!holds) std::abort();
 }
 
-bool control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
 
 }  // namespace
 
@@ -27,7 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string again;
   for (const auto& segment : target->segments) {
     check(!segment.empty() && segment != "." && segment != ".." && valid_utf8(segment));
-    check(std::ranges::none_of(segment, [](char c) { return c == '/' || c == '\\' || control(c); }));
+    check(
+        std::ranges::none_of(segment, [](char c) { return c == '/' || c == '\\' || control(c); }));
     again += '/' + http::percent_encoded(segment);
   }
   if (again.empty()) again = "/";

@@ -7,7 +7,7 @@
 #include "app/exit_codes.h"
 #include "app/local.h"
 #include "app/remote.h"
-#include "app/rooms.h"
+#include "app/instance.h"
 
 namespace holdfast::app {
 

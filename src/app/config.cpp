@@ -32,6 +32,8 @@ std::span<const Setting> settings() {
        "The file that unlocks the keyring. Keep it off the data directory and off its backups."},
       {"keys.keyring", "keyring", "The keyring: all other keys, sealed under the root key."},
       {"recovery.dir", "{dir}.recovery", "Where `holdfast init` puts the recovery shares. Move them apart."},
+      {"backup.data", "{dir}.backup/data", "Where backups of the data go. Any age of them can be restored."},
+      {"backup.keys", "{dir}.backup/keys", "Where backups of the keys go: another place. Kept for 30 days."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

@@ -68,6 +68,7 @@ Result<void> Instance::open_all(OpenOptions options) {
   journal::LogOptions log_options{.witness = config_.dir() / "witness",
                                   .afterlog = config_.dir() / "afterlog",
                                   .accept_rollback = options.accept_rollback,
+                                  .restored = options.restored,
                                   .policy_changed = [this] { if (rooms_) rooms_->cache.changed(); }};
   auto log = cores_.wait(journal::Log::open({*database_, keys_, clock_}, std::move(log_options)));
   if (!log) return std::move(log).error();
@@ -102,7 +103,22 @@ Task<Result<void>> Instance::replay() {
   co_return Result<void>();
 }
 
-std::vector<http::Route> Instance::routes() { return rooms_->routes(); }
+std::vector<http::Route> Instance::routes() {
+  if (!backups_) backups_ = std::make_unique<Backups>(*this);
+  return rooms_->routes(Backups::rows(backups_.get()));
+}
+
+std::vector<http::Route> all_rows() {
+  auto out = Rooms::rows(nullptr);
+  for (auto& route : Backups::rows(nullptr)) out.push_back(std::move(route));
+  return out;
+}
+
+std::vector<http::RouteInfo> catalogue() {
+  std::vector<http::RouteInfo> out;
+  for (const auto& route : all_rows()) out.push_back(route);
+  return out;
+}
 
 void Instance::start() {
   auto& core = cores_.at(0);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "app/backup.h"
 #include "app/config.h"
 #include "app/rooms.h"
 #include "base/cores.h"
@@ -21,6 +22,7 @@ namespace holdfast::app {
 
 struct OpenOptions {
   bool accept_rollback = false;
+  bool restored = false;  // out of a backup: the log gets a new origin
 };
 
 /// Reads the key file and opens the keyring with it. Errors name the file's part and the way on.
@@ -82,8 +84,13 @@ class Instance {
   std::unique_ptr<journal::AccessIndex> index_;
   Notices notices_{*this};
   std::unique_ptr<Rooms> rooms_;
+  std::unique_ptr<Backups> backups_;
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;
 };
+
+/// All routes, not to be run: for OpenAPI. The same without handlers: for the command line.
+std::vector<http::Route> all_rows();
+std::vector<http::RouteInfo> catalogue();
 
 }  // namespace holdfast::app

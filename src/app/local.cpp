@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 
+#include "app/backup.h"
 #include "app/exit_codes.h"
 #include "app/print.h"
 #include "app/setup.h"
@@ -203,8 +204,7 @@ int keys_rehearse(const LocalOptions& options) {
 }
 
 int openapi() {
-  std::vector<http::Route> routes = Rooms::rows(nullptr);
-  std::cout << http::openapi_document(routes, "Holdfast", HOLDFAST_VERSION) << '\n';
+  std::cout << http::openapi_document(all_rows(), "Holdfast", HOLDFAST_VERSION) << '\n';
   return kDone;
 }
 
@@ -225,6 +225,11 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
   auto* served = command(app, "serve", "Serve a store over HTTPS until SIGTERM; SIGHUP reloads the certificate", serve);
   served->add_option("--listen", options.listen, "ADDRESS:PORT instead of the configured ones.")->type_name("ADDR:PORT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   made->add_option("--listen", options.listen, "ADDRESS:PORT to write into the configuration.")->type_name("ADDR:PORT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+
+  auto* restored = command(app, "restore", "Restore a data file with the newest keys file", restore);
+  restored->add_option("--data", options.data, "The data file of any backup.")->required()->type_name("FILE");
+  restored->add_option("--keys", options.keys, "The newest keys file.")->required()->type_name("FILE");
+  restored->add_option("--afterlog", options.afterlog, "The store's afterlog, if its folder was lost.")->type_name("FILE");
 
   auto* config = app.add_subcommand("config", "The settings")->require_subcommand(1);
   command(*config, "show", "What is in force and where each value came from", config_show);

@@ -107,14 +107,9 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   return out;
 }
 
-std::vector<http::RouteInfo> catalogue() {
-  std::vector<http::RouteInfo> out;
-  for (const auto& route : Rooms::rows(nullptr)) out.push_back(route);
-  return out;
-}
-
-std::vector<http::Route> Rooms::routes() {
+std::vector<http::Route> Rooms::routes(std::vector<http::Route> more) {
   auto out = rows(this);
+  for (auto& route : more) out.push_back(std::move(route));
   for (auto& route : out)
     if (route.kind == http::RouteKind::json) decide_again(route, access);
   std::vector<std::string> ids;

@@ -42,8 +42,8 @@ class Rooms {
 
   /// The rows of every room; with nullptr only to be described.
   static std::vector<http::Route> rows(Rooms* rooms);
-  /// All routes of the server; each decides again, once, when the policy changed under it.
-  std::vector<http::Route> routes();
+  /// All routes of the server, `more` among them; each decides again, once, when the policy changed under it.
+  std::vector<http::Route> routes(std::vector<http::Route> more);
   /// Who tells of rows for `journal verify --state`.
   std::vector<journal::StateSource*> state() { return {&vault_state, &access_state_}; }
 
@@ -120,9 +120,6 @@ class Rooms {
   ledger::Service ledger_service_;
   ledger::Api ledger_api_;
 };
-
-/// All that can be asked of a server: for help texts, OpenAPI and the command line.
-std::vector<http::RouteInfo> catalogue();
 
 /// Runs a route's handler; when the policy changed under it, once more under the new one.
 void decide_again(http::Route& route, access::Service& access);

@@ -10,7 +10,8 @@ Cores::Cores(std::size_t count) {
     contexts_.push_back(std::make_unique<boost::asio::io_context>(1));
     guards_.emplace_back(contexts_.back()->get_executor());
   }
-  for (auto& context : contexts_) threads_.emplace_back([context = context.get()] { context->run(); });
+  for (auto& context : contexts_)
+    threads_.emplace_back([context = context.get()] { context->run(); });
 }
 
 Cores::~Cores() {

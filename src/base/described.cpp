@@ -64,22 +64,33 @@ class Reader {
   }
 
  private:
-  void read(const Type& type, void* to, const json::value& from, const Limits& limits, const At& at) {
+  void read(const Type& type, void* to, const json::value& from, const Limits& limits,
+            const At& at) {
     if (from.is_null() && type.kind != Kind::json) return wrong(at, "must not be null");
     switch (type.kind) {
-      case Kind::integer: return read_integer(to, from, limits, at);
+      case Kind::integer:
+        return read_integer(to, from, limits, at);
       case Kind::boolean:
         if (!from.is_bool()) return wrong(at, "must be true or false");
         *static_cast<bool*>(to) = from.get_bool();
         return;
-      case Kind::string: case Kind::time: case Kind::id: case Kind::enumeration: case Kind::secret:
+      case Kind::string:
+      case Kind::time:
+      case Kind::id:
+      case Kind::enumeration:
+      case Kind::secret:
         if (!from.is_string()) return wrong(at, "must be a string");
         return read_text(type, to, from.get_string(), limits, at);
-      case Kind::object: return read_object(type, to, from, at);
-      case Kind::list: return read_list(type, to, from, limits, at);
-      case Kind::dict: return read_dict(type, to, from, limits, at);
-      case Kind::values: return read_values(to, from, limits, at);
-      case Kind::optional: return read(*type.element, type.emplace(to), from, limits, at);
+      case Kind::object:
+        return read_object(type, to, from, at);
+      case Kind::list:
+        return read_list(type, to, from, limits, at);
+      case Kind::dict:
+        return read_dict(type, to, from, limits, at);
+      case Kind::values:
+        return read_values(to, from, limits, at);
+      case Kind::optional:
+        return read(*type.element, type.emplace(to), from, limits, at);
       case Kind::json: {
         auto& text = static_cast<JsonText*>(to)->text;
         append_canonical_json(text, from);
@@ -121,7 +132,8 @@ class Reader {
           if (names[i] == text) return type.assign(to, static_cast<std::int64_t>(i));
         return wrong(at, "not one of the allowed values");
       }
-      default: break;
+      default:
+        break;
     }
     if (text.size() > limits.bytes) return wrong(at, "longer than allowed");
     if (text.find('\0') != std::string_view::npos) return wrong(at, "has a NUL character");
@@ -222,9 +234,14 @@ class Reader {
         if (text != "true" && text != "false") return wrong(at, "must be true or false");
         *static_cast<bool*>(to) = text == "true";
         return;
-      case Kind::string: case Kind::time: case Kind::id: case Kind::enumeration: case Kind::secret:
+      case Kind::string:
+      case Kind::time:
+      case Kind::id:
+      case Kind::enumeration:
+      case Kind::secret:
         return read_text(type, to, text, limits, at);
-      default: throw std::logic_error("a member of this kind fits only into the body");
+      default:
+        throw std::logic_error("a member of this kind fits only into the body");
     }
   }
 
@@ -317,27 +334,34 @@ Result<void> parse_described(const Type& type, void* object, const Parts& parts)
 
 void write_described(const Type& type, const void* object, std::string& out) {
   switch (type.kind) {
-    case Kind::string: return append_json_string(out, *static_cast<const std::string*>(object));
+    case Kind::string:
+      return append_json_string(out, *static_cast<const std::string*>(object));
     case Kind::secret:
       return append_json_string(out, static_cast<const Secret*>(object)->expose_text());
     case Kind::integer:
       return append_raw(out, std::to_string(*static_cast<const std::int64_t*>(object)));
-    case Kind::boolean: return append_raw(out, *static_cast<const bool*>(object) ? "true" : "false");
-    case Kind::time: return append_json_string(out, rfc3339(*static_cast<const Time*>(object)));
-    case Kind::id: return append_json_string(out, type.text(object));
+    case Kind::boolean:
+      return append_raw(out, *static_cast<const bool*>(object) ? "true" : "false");
+    case Kind::time:
+      return append_json_string(out, rfc3339(*static_cast<const Time*>(object)));
+    case Kind::id:
+      return append_json_string(out, type.text(object));
     case Kind::enumeration:
       return append_json_string(out, type.names()[static_cast<std::size_t>(type.ordinal(object))]);
     case Kind::optional: {
       const void* value = type.get(object);
       return value ? write_described(*type.element, value, out) : append_raw(out, "null");
     }
-    case Kind::object: return write_object(type, object, out);
-    case Kind::values: return write_values(*static_cast<const Values*>(object), out);
+    case Kind::object:
+      return write_object(type, object, out);
+    case Kind::values:
+      return write_values(*static_cast<const Values*>(object), out);
     case Kind::json: {
       const auto& text = static_cast<const JsonText*>(object)->text;
       return append_raw(out, text.empty() ? std::string_view("null") : text);
     }
-    case Kind::list: case Kind::dict: {
+    case Kind::list:
+    case Kind::dict: {
       bool list = type.kind == Kind::list;
       append_raw(out, list ? "[" : "{");
       for (std::size_t i = 0, count = type.size(object); i < count; ++i) {

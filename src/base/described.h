@@ -9,7 +9,8 @@
 //       using R = RevealRequest;
 //       static constexpr Member kMembers[] = {
 //           member<&R::record>("record", "The record to open.", {}, Place::path),
-//           member<&R::fields>("fields", "Names of the fields to open.", {.bytes = 64, .count = 64})};
+//           member<&R::fields>("fields", "Names of the fields to open.", {.bytes = 64, .count =
+//           64})};
 //       return kMembers;
 //     }
 //   };
@@ -37,9 +38,9 @@ namespace holdfast {
 
 /// Limits of one member; for a list, `bytes` holds for each string inside it.
 struct Limits {
-  std::size_t bytes = 256;                // of a string
-  std::size_t count = 1000;               // of a list, a dict or Values
-  std::int64_t min = 0;                   // of an integer
+  std::size_t bytes = 256;                   // of a string
+  std::size_t count = 1000;                  // of a list, a dict or Values
+  std::int64_t min = 0;                      // of an integer
   std::int64_t max = 9'007'199'254'740'991;  // 2^53 - 1: exact in every JSON reader
 };
 enum class Sensitivity : std::uint8_t { plain, personal, secret };
@@ -68,7 +69,19 @@ template <class T>
 using Dict = std::vector<std::pair<std::string, T>>;
 
 enum class Kind : std::uint8_t {
-  string, integer, boolean, time, id, enumeration, secret, object, list, optional, values, json, dict
+  string,
+  integer,
+  boolean,
+  time,
+  id,
+  enumeration,
+  secret,
+  object,
+  list,
+  optional,
+  values,
+  json,
+  dict
 };
 
 struct Member;
@@ -76,20 +89,20 @@ struct Member;
 /// How to reach into one C++ type. One static table per type, made by type_of<T>.
 struct Type {
   Kind kind;
-  std::string_view name{};                         // object: schema name; id: prefix
-  std::span<const Member> (*members)() = nullptr;  // object
+  std::string_view name{};                                 // object: schema name; id: prefix
+  std::span<const Member> (*members)() = nullptr;          // object
   std::span<const std::string_view> (*names)() = nullptr;  // enumeration: by value, from 0
-  const Type* element = nullptr;                   // list, optional, dict
-  void* (*append)(void*) = nullptr;                // list, dict: a new last element
-  std::size_t (*size)(const void*) = nullptr;      // list, dict
-  const void* (*at)(const void*, std::size_t) = nullptr;        // list, dict
-  std::string* (*key)(void*, std::size_t) = nullptr;            // dict
-  void* (*emplace)(void*) = nullptr;               // optional
-  const void* (*get)(const void*) = nullptr;       // optional: nullptr when absent
-  bool (*parse)(void*, std::string_view) = nullptr;      // id
-  std::string (*text)(const void*) = nullptr;            // id
-  std::int64_t (*ordinal)(const void*) = nullptr;        // enumeration
-  void (*assign)(void*, std::int64_t) = nullptr;         // enumeration
+  const Type* element = nullptr;                           // list, optional, dict
+  void* (*append)(void*) = nullptr;                        // list, dict: a new last element
+  std::size_t (*size)(const void*) = nullptr;              // list, dict
+  const void* (*at)(const void*, std::size_t) = nullptr;   // list, dict
+  std::string* (*key)(void*, std::size_t) = nullptr;       // dict
+  void* (*emplace)(void*) = nullptr;                       // optional
+  const void* (*get)(const void*) = nullptr;               // optional: nullptr when absent
+  bool (*parse)(void*, std::string_view) = nullptr;        // id
+  std::string (*text)(const void*) = nullptr;              // id
+  std::int64_t (*ordinal)(const void*) = nullptr;          // enumeration
+  void (*assign)(void*, std::int64_t) = nullptr;           // enumeration
 };
 
 struct Member {
@@ -112,25 +125,37 @@ struct Member {
 
 /// An enum is described by a function found by argument-dependent lookup:
 ///   std::span<const std::string_view> enum_names(View);
-template <class T> constexpr const Type& type_of();
+template <class T>
+constexpr const Type& type_of();
 
 namespace detail {
-template <class T> struct IsId : std::false_type {};
-template <Prefix P> struct IsId<Id<P>> : std::true_type {};
-template <class T> struct IsOptional : std::false_type {};
-template <class T> struct IsOptional<std::optional<T>> : std::true_type {};
-template <class T> struct IsList : std::false_type {};
-template <class T> struct IsList<std::vector<T>> : std::true_type {};
-template <class T> struct IsDict : std::false_type {};
-template <class T> struct IsDict<std::vector<std::pair<std::string, T>>> : std::true_type {};
-template <class M> struct MemberPointer;
-template <class C, class T> struct MemberPointer<T C::*> {
+template <class T>
+struct IsId : std::false_type {};
+template <Prefix P>
+struct IsId<Id<P>> : std::true_type {};
+template <class T>
+struct IsOptional : std::false_type {};
+template <class T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+template <class T>
+struct IsList : std::false_type {};
+template <class T>
+struct IsList<std::vector<T>> : std::true_type {};
+template <class T>
+struct IsDict : std::false_type {};
+template <class T>
+struct IsDict<std::vector<std::pair<std::string, T>>> : std::true_type {};
+template <class M>
+struct MemberPointer;
+template <class C, class T>
+struct MemberPointer<T C::*> {
   using Class = C;
   using Value = T;
 };
 
 /// "holdfast::vault::RevealRequest" as "RevealRequest".
-template <class T> constexpr std::string_view type_name() {
+template <class T>
+constexpr std::string_view type_name() {
   std::string_view name = __PRETTY_FUNCTION__;
   name = name.substr(name.find("T = ") + 4);
   name = name.substr(0, name.find_first_of("];"));
@@ -138,7 +163,8 @@ template <class T> constexpr std::string_view type_name() {
   return at == std::string_view::npos ? name : name.substr(at + 2);
 }
 
-template <class T> constexpr Type make_type() {
+template <class T>
+constexpr Type make_type() {
   if constexpr (std::is_same_v<T, std::string>) {
     return {.kind = Kind::string};
   } else if constexpr (std::is_same_v<T, bool>) {
@@ -156,22 +182,23 @@ template <class T> constexpr Type make_type() {
   } else if constexpr (IsId<T>::value) {
     return {.kind = Kind::id,
             .name = T::prefix(),
-            .parse = [](void* to, std::string_view text) {
-              auto id = T::parse(text);
-              if (id) *static_cast<T*>(to) = *id;
-              return id.has_value();
-            },
+            .parse =
+                [](void* to, std::string_view text) {
+                  auto id = T::parse(text);
+                  if (id) *static_cast<T*>(to) = *id;
+                  return id.has_value();
+                },
             .text = [](const void* from) { return static_cast<const T*>(from)->text(); }};
   } else if constexpr (std::is_enum_v<T>) {
     return {.kind = Kind::enumeration,
             .name = type_name<T>(),
             .names = [] { return enum_names(T{}); },
-            .ordinal = [](const void* from) {
-              return static_cast<std::int64_t>(*static_cast<const T*>(from));
-            },
-            .assign = [](void* to, std::int64_t value) {
-              *static_cast<T*>(to) = static_cast<T>(value);
-            }};
+            .ordinal =
+                [](const void* from) {
+                  return static_cast<std::int64_t>(*static_cast<const T*>(from));
+                },
+            .assign = [](void* to,
+                         std::int64_t value) { *static_cast<T*>(to) = static_cast<T>(value); }};
   } else if constexpr (IsOptional<T>::value) {
     return {.kind = Kind::optional,
             .element = &type_of<typename T::value_type>(),
@@ -202,17 +229,25 @@ template <class T> constexpr Type make_type() {
     return {.kind = Kind::object, .name = type_name<T>(), .members = [] { return T::described(); }};
   }
 }
-template <class T> inline constexpr Type kType = make_type<T>();
+template <class T>
+inline constexpr Type kType = make_type<T>();
 }  // namespace detail
 
-template <class T> constexpr const Type& type_of() { return detail::kType<T>; }
+template <class T>
+constexpr const Type& type_of() {
+  return detail::kType<T>;
+}
 
 template <auto M>
 constexpr Member member(std::string_view name, std::string_view doc, Limits limits = {},
-                        Place place = Place::body,
-                        Sensitivity sensitivity = Sensitivity::plain) {
+                        Place place = Place::body, Sensitivity sensitivity = Sensitivity::plain) {
   using P = detail::MemberPointer<decltype(M)>;
-  return {name, doc, limits, sensitivity, place, &type_of<typename P::Value>(),
+  return {name,
+          doc,
+          limits,
+          sensitivity,
+          place,
+          &type_of<typename P::Value>(),
           [](const void* object) -> const void* {
             return &(static_cast<const typename P::Class*>(object)->*M);
           }};
@@ -265,7 +300,8 @@ struct Schemas {
   std::vector<Entry> entries;
 };
 std::string json_schema(const Type& type, const Limits& limits, Schemas& schemas);
-/// The members of an object type that lie in `place` (absent: all), as a schema that is not a `$ref`.
+/// The members of an object type that lie in `place` (absent: all), as a schema that is not a
+/// `$ref`.
 std::string json_schema_object(const Type& type, std::optional<Place> place, Schemas& schemas);
 /// One member with its description; an optional one as what it holds.
 std::string json_schema_member(const Member& member, Schemas& schemas);

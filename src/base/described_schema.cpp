@@ -14,7 +14,9 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
-std::string number(auto value) { return std::to_string(value); }
+std::string number(auto value) {
+  return std::to_string(value);
+}
 
 std::string ref(const Type& type, Schemas& schemas) {
   std::string name(type.name);
@@ -62,14 +64,17 @@ std::string json_schema_object(const Type& type, std::optional<Place> place, Sch
 
 std::string json_schema(const Type& type, const Limits& limits, Schemas& schemas) {
   switch (type.kind) {
-    case Kind::string: return R"({"type":"string","maxLength":)" + number(limits.bytes) + '}';
+    case Kind::string:
+      return R"({"type":"string","maxLength":)" + number(limits.bytes) + '}';
     case Kind::secret:
       return R"({"type":"string","format":"password","maxLength":)" + number(limits.bytes) + '}';
     case Kind::integer:
       return R"({"type":"integer","minimum":)" + number(limits.min) + R"(,"maximum":)" +
              number(limits.max) + '}';
-    case Kind::boolean: return R"({"type":"boolean"})";
-    case Kind::time: return R"({"type":"string","format":"date-time"})";
+    case Kind::boolean:
+      return R"({"type":"boolean"})";
+    case Kind::time:
+      return R"({"type":"string","format":"date-time"})";
     case Kind::id:
       return R"({"type":"string","pattern":)" +
              quoted("^" + std::string(type.name) + "_[0-7][0-9a-hjkmnp-tv-z]{25}$") + '}';
@@ -78,7 +83,8 @@ std::string json_schema(const Type& type, const Limits& limits, Schemas& schemas
       for (auto name : type.names()) names += (names.empty() ? "" : ",") + quoted(name);
       return R"({"type":"string","enum":[)" + names + "]}";
     }
-    case Kind::optional: return json_schema(*type.element, limits, schemas);
+    case Kind::optional:
+      return json_schema(*type.element, limits, schemas);
     case Kind::list:
       return R"({"type":"array","maxItems":)" + number(limits.count) + R"(,"items":)" +
              json_schema(*type.element, limits, schemas) + '}';
@@ -88,8 +94,10 @@ std::string json_schema(const Type& type, const Limits& limits, Schemas& schemas
     case Kind::values:
       return R"({"type":"object","maxProperties":)" + number(limits.count) +
              R"(,"additionalProperties":true})";
-    case Kind::json: return "{}";
-    case Kind::object: return ref(type, schemas);
+    case Kind::json:
+      return "{}";
+    case Kind::object:
+      return ref(type, schemas);
   }
   return "{}";
 }

@@ -95,7 +95,7 @@ void print_bug(std::string_view statement, std::string_view message);
 struct SqliteOptions {
   std::filesystem::path dir;       // holds holdfast.db and scratch.db, made with mode 0600
   std::size_t readers = 2;         // one per core
-  std::size_t cache_bytes = 16u << 20;  // page cache of each connection
+  std::size_t cache_bytes = 64u << 20;  // page cache of the writer; a reader has a quarter of it
   std::span<const Migration> known = embedded_migrations();
   BugSink bugs = print_bug;
 };

@@ -12,10 +12,11 @@ AccessLog access_log(std::shared_ptr<spdlog::logger> logger) {
     auto member = [](std::string_view name, std::string_view value) {
       return value.empty() ? std::string() : fmt::format(R"(,"{}":"{}")", name, value);
     };
-    logger->log(level,
-                R"({{"request":"{}","operation":"{}","status":{},"took_us":{},"bytes_in":{},"bytes_out":{}{}{}}})",
-                line.request_id, line.operation, line.status, line.took.count(), line.bytes_in,
-                line.bytes_out, member("trace", line.trace), member("bug", line.bug));
+    logger->log(
+        level,
+        R"({{"request":"{}","operation":"{}","status":{},"took_us":{},"bytes_in":{},"bytes_out":{}{}{}}})",
+        line.request_id, line.operation, line.status, line.took.count(), line.bytes_in,
+        line.bytes_out, member("trace", line.trace), member("bug", line.bug));
   };
 }
 

@@ -8,7 +8,9 @@
 #include <memory>
 #include <string_view>
 
-namespace spdlog { class logger; }
+namespace spdlog {
+class logger;
+}
 
 namespace holdfast::http {
 

@@ -64,16 +64,16 @@ bool fill(X509* certificate, EVP_PKEY* key, std::string_view name, Time now, day
 
 bool is_address(const std::string& name) {
   std::uint8_t bytes[16];
-  return inet_pton(AF_INET, name.c_str(), bytes) == 1 || inet_pton(AF_INET6, name.c_str(), bytes) == 1;
+  return inet_pton(AF_INET, name.c_str(), bytes) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), bytes) == 1;
 }
 
 /// A host name, perhaps with a `*` as its first label: also keeps OpenSSL's own syntax out.
 bool is_host_name(const std::string& name) {
   auto rest = name.starts_with("*.") ? name.substr(2) : name;
   if (rest.empty() || rest.size() > 253 || rest.front() == '.' || rest.back() == '.') return false;
-  return std::ranges::all_of(rest, [](unsigned char c) {
-    return std::isalnum(c) || c == '-' || c == '.' || c == '_';
-  });
+  return std::ranges::all_of(
+      rest, [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '.' || c == '_'; });
 }
 
 Result<void> replace_file(const std::filesystem::path& file, std::string_view bytes, int mode) {
@@ -122,12 +122,13 @@ Result<PrivateKey> make_key() {
 
 Result<Certificate> make_authority(EVP_PKEY* key, Time now) {
   Certificate made(X509_new());
-  bool good = made && fill(made.get(), key, "Holdfast local authority", now, kAuthorityLife) &&
-              X509_set_issuer_name(made.get(), X509_get_subject_name(made.get())) == 1 &&
-              add_extension(made.get(), made.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-              add_extension(made.get(), made.get(), NID_key_usage, "critical,keyCertSign,cRLSign") &&
-              add_extension(made.get(), made.get(), NID_subject_key_identifier, "hash") &&
-              X509_sign(made.get(), key, EVP_sha256()) > 0;
+  bool good =
+      made && fill(made.get(), key, "Holdfast local authority", now, kAuthorityLife) &&
+      X509_set_issuer_name(made.get(), X509_get_subject_name(made.get())) == 1 &&
+      add_extension(made.get(), made.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+      add_extension(made.get(), made.get(), NID_key_usage, "critical,keyCertSign,cRLSign") &&
+      add_extension(made.get(), made.get(), NID_subject_key_identifier, "hash") &&
+      X509_sign(made.get(), key, EVP_sha256()) > 0;
   if (!good) return Error(Code::internal, "OpenSSL cannot make the authority's certificate");
   return made;
 }
@@ -142,7 +143,8 @@ Result<Certificate> make_server_certificate(EVP_PKEY* key, X509* authority, EVP_
     else if (is_host_name(name))
       alternatives += "DNS:" + name;
     else
-      return Error(Code::invalid, "a name for the certificate is neither a host name nor an address");
+      return Error(Code::invalid,
+                   "a name for the certificate is neither a host name nor an address");
   }
   Certificate made(X509_new());
   bool good = made && fill(made.get(), key, "Holdfast", now, kServerLife) &&
@@ -161,7 +163,8 @@ Result<Certificate> make_server_certificate(EVP_PKEY* key, X509* authority, EVP_
 std::string alternative_names(X509* certificate) {
   int at = X509_get_ext_by_NID(certificate, NID_subject_alt_name, -1);
   Bio out(BIO_new(BIO_s_mem()));
-  if (at < 0 || !out || !X509V3_EXT_print(out.get(), X509_get_ext(certificate, at), 0, 0)) return {};
+  if (at < 0 || !out || !X509V3_EXT_print(out.get(), X509_get_ext(certificate, at), 0, 0))
+    return {};
   return std::string(text_of(out.get()));
 }
 
@@ -173,7 +176,8 @@ Time valid_until(X509* certificate) {
 
 bool issued_by(X509* certificate, X509* authority) {
   auto* key = X509_get0_pubkey(authority);
-  return key && X509_check_issued(authority, certificate) == X509_V_OK && X509_verify(certificate, key) == 1;
+  return key && X509_check_issued(authority, certificate) == X509_V_OK &&
+         X509_verify(certificate, key) == 1;
 }
 
 bool matches(X509* certificate, EVP_PKEY* key) {
@@ -206,7 +210,8 @@ Result<void> write_certificate(const std::filesystem::path& file, X509* certific
 
 Result<void> write_key(const std::filesystem::path& file, EVP_PKEY* key) {
   Bio bio(BIO_new(BIO_s_secmem()));
-  if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
+  if (!bio ||
+      PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
     return Error(Code::internal, "OpenSSL cannot write a key");
   return replace_file(file, text_of(bio.get()), 0600);
 }

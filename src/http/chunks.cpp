@@ -14,7 +14,8 @@ constexpr std::size_t kMostDigits = 15;  // less than 2^60: no size overflows
 
 std::optional<BodyStep> ChunkReader::step(std::string_view bytes) {
   switch (state_) {
-    case State::done: return BodyStep{};
+    case State::done:
+      return BodyStep{};
     case State::data: {
       auto piece = bytes.substr(0, std::min<std::uint64_t>(left_, bytes.size()));
       left_ -= piece.size();
@@ -26,7 +27,9 @@ std::optional<BodyStep> ChunkReader::step(std::string_view bytes) {
       if (bytes.size() < 2) return BodyStep{};
       state_ = State::size;
       return BodyStep{2};
-    case State::size: case State::trailer: return line(bytes);
+    case State::size:
+    case State::trailer:
+      return line(bytes);
   }
   return std::nullopt;
 }
@@ -39,8 +42,9 @@ std::optional<BodyStep> ChunkReader::line(std::string_view bytes) {
   if (!whole && bytes.size() >= kLongestLine) return std::nullopt;
   if (!whole) return BodyStep{};
   text.remove_suffix(1);
-  bool clean = std::ranges::none_of(
-      text, [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
+  bool clean = std::ranges::none_of(text, [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+  });
   if (!clean) return std::nullopt;
   if (!(state_ == State::size ? size_line(text) : trailer_line(text))) return std::nullopt;
   return BodyStep{end + 1};

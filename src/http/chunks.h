@@ -29,7 +29,7 @@ class ChunkReader {
   bool trailer_line(std::string_view text);
 
   State state_ = State::size;
-  std::uint64_t left_ = 0;           // of the chunk
+  std::uint64_t left_ = 0;  // of the chunk
   std::size_t trailer_bytes_ = 0;
 };
 

@@ -53,7 +53,9 @@ class ResponseHeadParser final : public beast::http::basic_parser<false> {
   void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
   std::size_t on_body_impl(beast::string_view, error_code&) override { return 0; }
   void on_chunk_header_impl(std::uint64_t, beast::string_view, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view, error_code&) override { return 0; }
+  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view, error_code&) override {
+    return 0;
+  }
   void on_finish_impl(error_code&) override {}
 
   ClientResponse& out_;
@@ -75,7 +77,8 @@ struct Framing {
 };
 
 bool clean(std::string_view text) {
-  return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return std::ranges::none_of(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 }  // namespace
@@ -154,14 +157,16 @@ Result<void> Client::Impl::prepare() {
 }
 
 Error Client::Impl::failed(const error_code& ec) const {
-  if (ec == asio::error::timed_out) return Error(Code::unavailable, "the server did not answer in time");
+  if (ec == asio::error::timed_out)
+    return Error(Code::unavailable, "the server did not answer in time");
   if (ec == asio::error::connection_refused)
     return Error(Code::unavailable, "nothing listens at the server's address");
   if (ec.category() == asio::error::get_ssl_category() &&
       ERR_GET_REASON(static_cast<unsigned long>(ec.value())) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-    return Error(Code::unauthenticated,
-                 "the server's certificate is not trusted, or is for another name: check the CA file "
-                 "and the URL");
+    return Error(
+        Code::unauthenticated,
+        "the server's certificate is not trusted, or is for another name: check the CA file "
+        "and the URL");
   return Error(Code::unavailable, "the connection to the server failed");
 }
 
@@ -171,7 +176,8 @@ Result<void> Client::Impl::connect() {
   std::optional<error_code> done;
   auto deadline = std::chrono::steady_clock::now() + options.connect_time;
   auto left = [&] {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    return std::chrono::duration_cast<std::chrono::milliseconds>(deadline -
+                                                                 std::chrono::steady_clock::now());
   };
   tcp::resolver::results_type found;
   resolver.async_resolve(host, port, [&](error_code ec, auto results) {
@@ -208,7 +214,8 @@ bool Client::Impl::usable() {
 }
 
 Result<std::string> Client::Impl::head_of(const ClientRequest& request) const {
-  if (!clean(request.method) || !clean(request.target) || request.target.find(' ') != std::string::npos)
+  if (!clean(request.method) || !clean(request.target) ||
+      request.target.find(' ') != std::string::npos)
     return Error(Code::invalid, "the method or target has a space or control character");
   std::string out = request.method + ' ' + request.target + " HTTP/1.1\r\nHost: " + authority +
                     "\r\nUser-Agent: " + options.user_agent + "\r\n";
@@ -223,7 +230,8 @@ Result<std::string> Client::Impl::head_of(const ClientRequest& request) const {
   if (request.source && !request.source_bytes)
     out += "Transfer-Encoding: chunked\r\n";
   else if (body || request.method != "GET")
-    out += "Content-Length: " + std::to_string(request.source_bytes.value_or(request.body.size())) + "\r\n";
+    out += "Content-Length: " + std::to_string(request.source_bytes.value_or(request.body.size())) +
+           "\r\n";
   if (!options.api_key.empty()) {
     out.reserve(out.size() + options.api_key.size() + request.body.size() + 64);
     ((out += "Authorization: Bearer ") += options.api_key.expose_text()) += "\r\n";
@@ -244,10 +252,11 @@ Result<std::size_t> Client::Impl::fill(std::chrono::milliseconds time) {
   in.resize(size + kPiece);
   std::optional<error_code> done;
   std::size_t count = 0;
-  stream->async_read_some(asio::buffer(in.data() + size, kPiece), [&](error_code ec, std::size_t got) {
-    count = got;
-    done = ec;
-  });
+  stream->async_read_some(asio::buffer(in.data() + size, kPiece),
+                          [&](error_code ec, std::size_t got) {
+                            count = got;
+                            done = ec;
+                          });
   auto ec = wait(done, time);
   if (in.size() >= size + count) in.resize(size + count);
   if (ec == asio::error::eof || ec == ssl::error::stream_truncated) return 0;
@@ -327,14 +336,17 @@ Result<Framing> Client::Impl::read_head(bool head_only, ClientResponse& out) {
     if (in.size() > kLargestHead) return Error(Code::corrupt, "the server's answer is not HTTP");
     auto got = fill(options.quiet_time);
     if (!got) return std::move(got).error();
-    if (*got == 0) return Error(Code::unavailable, "the server ended the connection without an answer");
+    if (*got == 0)
+      return Error(Code::unavailable, "the server ended the connection without an answer");
   }
   ResponseHeadParser parser(out);
   error_code ec;
   auto used = parser.put(asio::buffer(in.data(), end + 4), ec);
-  if (ec || !parser.is_header_done()) return Error(Code::corrupt, "the server's answer is not HTTP");
+  if (ec || !parser.is_header_done())
+    return Error(Code::corrupt, "the server's answer is not HTTP");
   consume(used);
-  Framing framing{.chunked = parser.chunked(), .until_end = false, .keep_alive = parser.keep_alive()};
+  Framing framing{
+      .chunked = parser.chunked(), .until_end = false, .keep_alive = parser.keep_alive()};
   if (head_only || out.status == 204 || out.status == 304) return framing.chunked = false, framing;
   auto length = parser.content_length();
   framing.until_end = !framing.chunked && !length;
@@ -359,7 +371,8 @@ Result<void> Client::Impl::read(const ClientRequest& request, ClientResponse& ou
     if (!got) return std::move(got).error();
     if (*got > 0) continue;
     if (framing->until_end) break;
-    return Error(Code::unavailable, "the server ended the connection before its answer was complete");
+    return Error(Code::unavailable,
+                 "the server ended the connection before its answer was complete");
   }
   if (!framing->keep_alive) drop();
   return {};
@@ -405,59 +418,8 @@ Result<Client> Client::make(ClientOptions options) {
   return Client(std::move(impl));
 }
 
-Result<ClientResponse> Client::send(const ClientRequest& request) { return impl_->send(request); }
-
-// ── events
-
-bool EventLines::operator()(std::string_view bytes) {
-  constexpr std::size_t kLongest = 1 << 20;
-  rest_ += bytes;
-  std::size_t from = 0;
-  for (auto end = rest_.find('\n'); end != std::string::npos; end = rest_.find('\n', from)) {
-    auto text = std::string_view(rest_).substr(from, end - from);
-    if (text.ends_with('\r')) text.remove_suffix(1);
-    from = end + 1;
-    if (!line(text)) return false;
-  }
-  rest_.erase(0, from);
-  return rest_.size() <= kLongest && event_.data.size() <= kLongest;
-}
-
-bool EventLines::line(std::string_view text) {
-  if (text.empty()) {
-    bool go_on = !has_data_ || on_event_(event_);
-    event_ = {.event = "message", .id = event_.id, .data = {}};
-    has_data_ = false;
-    return go_on;
-  }
-  auto colon = std::min(text.find(':'), text.size());
-  auto name = text.substr(0, colon);
-  auto value = text.substr(std::min(colon + 1, text.size()));
-  if (value.starts_with(' ')) value.remove_prefix(1);
-  if (name == "data") {
-    if (std::exchange(has_data_, true)) event_.data += '\n';
-    event_.data += value;
-  } else if (name == "event") {
-    event_.event = value;
-  } else if (name == "id") {
-    event_.id = value;
-  }
-  return true;
-}
-
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string out;
-  for (char c : text) {
-    auto byte = static_cast<unsigned char>(c);
-    bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '-' || c == '.' || c == '_' || c == '~';
-    if (unreserved)
-      out += c;
-    else
-      ((out += '%') += kHex[byte >> 4]) += kHex[byte & 15];
-  }
-  return out;
+Result<ClientResponse> Client::send(const ClientRequest& request) {
+  return impl_->send(request);
 }
 
 }  // namespace holdfast::http

@@ -39,8 +39,8 @@ struct ClientRequest {
   /// For an upload in place of `body`: fills the span and says how much, 0 at the end. The server
   /// is asked first whether it wants it.
   std::function<Result<std::size_t>(std::span<char>)> source{};
-  std::optional<std::uint64_t> source_bytes{};     // when known
-  std::function<void(std::uint64_t)> progress{};   // bytes sent so far
+  std::optional<std::uint64_t> source_bytes{};    // when known
+  std::function<void(std::uint64_t)> progress{};  // bytes sent so far
 
   /// For a download or events: takes the body of a 2xx answer piece by piece; false ends it.
   std::function<bool(std::string_view)> sink{};
@@ -86,7 +86,8 @@ class EventLines {
   struct Event {
     std::string event = "message", id, data;
   };
-  explicit EventLines(std::function<bool(const Event&)> on_event) : on_event_(std::move(on_event)) {}
+  explicit EventLines(std::function<bool(const Event&)> on_event)
+      : on_event_(std::move(on_event)) {}
   /// False when the callback wants no more, or a line is over 1 MiB.
   bool operator()(std::string_view bytes);
 

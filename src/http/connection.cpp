@@ -4,7 +4,8 @@ namespace holdfast::http {
 
 Connection::Connection(Site& site, boost::asio::ip::tcp::socket socket,
                        boost::asio::ssl::context& context, Peer peer)
-    : site_(site), peer_(std::move(peer)),
+    : site_(site),
+      peer_(std::move(peer)),
       transport_(std::make_shared<Transport>(std::move(socket), context, site.limits)) {}
 
 Task<void> Connection::run() {

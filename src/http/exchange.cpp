@@ -37,7 +37,8 @@ std::string_view trace_id(std::string_view text) {
   auto hex = [](std::string_view part) {
     return part.find_first_not_of("0123456789abcdef") == std::string_view::npos;
   };
-  if (text.size() != 55 || !text.starts_with("00-") || text[35] != '-' || text[52] != '-') return {};
+  if (text.size() != 55 || !text.starts_with("00-") || text[35] != '-' || text[52] != '-')
+    return {};
   auto trace = text.substr(3, 32), span = text.substr(36, 16);
   bool zero = trace.find_first_not_of('0') == std::string_view::npos ||
               span.find_first_not_of('0') == std::string_view::npos;
@@ -102,9 +103,11 @@ Task<Exchange::Next> Exchange::respond() {
     if (next != Next::request || operation_ != "-") co_return next;
   }
   match_ = site_.router.match(parser_.head().method, target_.segments);
-  if (!match_.route && match_.allow.empty()) co_return co_await refuse(problem_of(Fault::not_found));
+  if (!match_.route && match_.allow.empty())
+    co_return co_await refuse(problem_of(Fault::not_found));
   if (!match_.route)
-    co_return co_await refuse(problem_of(Fault::method_not_allowed), "Allow: " + match_.allow + "\r\n");
+    co_return co_await refuse(problem_of(Fault::method_not_allowed),
+                              "Allow: " + match_.allow + "\r\n");
   index_ = match_.index;
   operation_ = match_.route->id;
   co_return co_await run(*match_.route);
@@ -113,11 +116,16 @@ Task<Exchange::Next> Exchange::respond() {
 /// What the server answers about itself. Leaves `operation_` alone when it is none of these.
 Task<Exchange::Next> Exchange::page() {
   const auto& name = target_.segments.front();
-  if (name == "healthz") operation_ = "server.health";
-  else if (name == "readyz") operation_ = "server.ready";
-  else if (name == "metrics") operation_ = "metrics.read";
-  else if (name == "openapi.json") operation_ = "server.openapi";
-  else co_return Next::request;
+  if (name == "healthz")
+    operation_ = "server.health";
+  else if (name == "readyz")
+    operation_ = "server.ready";
+  else if (name == "metrics")
+    operation_ = "metrics.read";
+  else if (name == "openapi.json")
+    operation_ = "server.openapi";
+  else
+    co_return Next::request;
 
   if (parser_.head().method != "GET" && parser_.head().method != "HEAD")
     co_return co_await refuse(problem_of(Fault::method_not_allowed), "Allow: GET, HEAD\r\n");
@@ -265,8 +273,14 @@ Task<Exchange::Next> Exchange::answer(int status, std::string_view type, std::st
   bool keep = head.keep_alive && complete && !site_.stopping;
   bool head_only = head.method == "HEAD";
   reserve_wiping(out_, 640 + extra.size() + body.size());
-  append_head(out_, {.status = status, .type = type, .length = body.size(), .request_id = request_id_,
-                     .extra = extra, .keep_alive = keep, .http11 = head.http11 || head.method.empty()},
+  append_head(out_,
+              {.status = status,
+               .type = type,
+               .length = body.size(),
+               .request_id = request_id_,
+               .extra = extra,
+               .keep_alive = keep,
+               .http11 = head.http11 || head.method.empty()},
               site_.clock.now());
   if (!head_only) out_ += body;
   wipe(body);

@@ -42,7 +42,10 @@ struct Peer {
 class Exchange {
  public:
   Exchange(Site& site, Transport& transport, RequestParser& parser, const Peer& peer)
-      : site_(site), transport_(transport), parser_(parser), peer_(peer),
+      : site_(site),
+        transport_(transport),
+        parser_(parser),
+        peer_(peer),
         body_(transport, parser, site.limits) {}
   ~Exchange();
 
@@ -63,7 +66,8 @@ class Exchange {
   Result<void> read_fields();
   Task<Next> stream(const Route& route);
 
-  Task<Next> answer(int status, std::string_view type, std::string body, std::string_view extra = {});
+  Task<Next> answer(int status, std::string_view type, std::string body,
+                    std::string_view extra = {});
   Task<Next> refuse(const Problem& problem, std::string_view extra = {});
   Next finished(int status, std::uint64_t sent, bool keep, bool complete);
   std::string client_address() const;

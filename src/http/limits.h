@@ -18,14 +18,14 @@ struct ServerLimits {
   std::size_t body_rate = 1024;  // bytes a second that an upload must reach on average
 
   ms handshake_time{10'000};
-  ms header_time{10'000};        // from the first byte of a request to the end of its header
-  ms idle_time{60'000};          // between requests
-  ms body_patience{10'000};      // what a body may wait beyond its rate
-  ms write_time{30'000};         // for a client to take a response, and more for a large one
-  ms overrun_time{5'000};        // a handler this far over its time loses its connection
-  ms stream_time{12 * 3600'000}; // uploads, downloads and event streams as a whole
-  ms heartbeat{15'000};          // between comments on a quiet event stream
-  ms stop_time{10'000};          // for requests in flight when the server stops
+  ms header_time{10'000};         // from the first byte of a request to the end of its header
+  ms idle_time{60'000};           // between requests
+  ms body_patience{10'000};       // what a body may wait beyond its rate
+  ms write_time{30'000};          // for a client to take a response, and more for a large one
+  ms overrun_time{5'000};         // a handler this far over its time loses its connection
+  ms stream_time{12 * 3600'000};  // uploads, downloads and event streams as a whole
+  ms heartbeat{15'000};           // between comments on a quiet event stream
+  ms stop_time{10'000};           // for requests in flight when the server stops
 };
 
 }  // namespace holdfast::http

@@ -46,15 +46,15 @@ class Readings final : public prometheus::Collectable {
   std::vector<Row> rows_;
 };
 
-const prometheus::Histogram::BucketBoundaries kSeconds{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-                                                       0.05,   0.1,   0.25,   0.5,   1,    2.5,
-                                                       5,      10,    30};
+const prometheus::Histogram::BucketBoundaries kSeconds{
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
 
 class CountedOperation final : public Metrics::Operation {
  public:
   CountedOperation(std::string id, prometheus::Family<prometheus::Counter>& requests,
                    prometheus::Family<prometheus::Histogram>& seconds)
-      : id_(std::move(id)), requests_(requests),
+      : id_(std::move(id)),
+        requests_(requests),
         seconds_(seconds.Add({{"operation", id_}}, kSeconds)) {}
 
   void served(int status, std::chrono::nanoseconds took) override {
@@ -98,7 +98,8 @@ Metrics::Metrics() : impl_(std::make_unique<Impl>()) {
   gauge("holdfast_connections", "Open connections.", [this] { return double(connections.load()); });
   counter("holdfast_connections_total", "Connections accepted.",
           [this] { return double(accepted.load()); });
-  counter("holdfast_connections_refused_total", "Connections refused: too many, or from one address.",
+  counter("holdfast_connections_refused_total",
+          "Connections refused: too many, or from one address.",
           [this] { return double(refused.load()); });
   counter("holdfast_handshakes_failed_total", "TLS handshakes that failed or took too long.",
           [this] { return double(failed_handshakes.load()); });
@@ -108,7 +109,8 @@ Metrics::Metrics() : impl_(std::make_unique<Impl>()) {
 Metrics::~Metrics() = default;
 
 void Metrics::gauge(std::string name, std::string help, std::function<double()> read) {
-  impl_->readings.add(std::move(name), std::move(help), prometheus::MetricType::Gauge, std::move(read));
+  impl_->readings.add(std::move(name), std::move(help), prometheus::MetricType::Gauge,
+                      std::move(read));
 }
 
 void Metrics::counter(std::string name, std::string help, std::function<double()> read) {

@@ -33,8 +33,8 @@ struct Page {
 constexpr Page kPages[] = {
     {"server.health", "/healthz", "Whether the process runs", "application/json"},
     {"server.ready", "/readyz", "Whether requests can be served now", "application/json"},
-    {"server.metrics", "/metrics", "Counters as Prometheus text, without a key from this machine only",
-     "text/plain"},
+    {"server.metrics", "/metrics",
+     "Counters as Prometheus text, without a key from this machine only", "text/plain"},
     {"server.openapi", "/openapi.json", "This document", "application/json"}};
 
 std::string quoted(std::string_view text) {
@@ -61,7 +61,9 @@ class List {
   std::string text_;
 };
 
-std::string_view tag_of(std::string_view id) { return id.substr(0, id.find('.')); }
+std::string_view tag_of(std::string_view id) {
+  return id.substr(0, id.find('.'));
+}
 
 std::string header_parameter(std::string_view name, std::string_view doc) {
   return R"({"name":)" + quoted(name) + R"(,"in":"header","required":false,"description":)" +
@@ -76,14 +78,16 @@ std::string parameters(const Route& route, Schemas& schemas) {
       const Type* type = member.type;
       if (type->kind == Kind::optional) type = type->element;
       out.add(R"({"name":)" + quoted(member.name) + R"(,"in":")" + name + R"(","required":)" +
-              (place == Place::path || member.required() ? "true" : "false") + R"(,"description":)" +
-              quoted(member.doc) + R"(,"schema":)" + json_schema(*type, member.limits, schemas) + '}');
+              (place == Place::path || member.required() ? "true" : "false") +
+              R"(,"description":)" + quoted(member.doc) + R"(,"schema":)" +
+              json_schema(*type, member.limits, schemas) + '}');
     }
   if (route.idempotency_key)
-    out.add(header_parameter("Idempotency-Key",
-                             "Makes a repeated request give the first one's result, for 24 hours."));
+    out.add(header_parameter(
+        "Idempotency-Key", "Makes a repeated request give the first one's result, for 24 hours."));
   if (route.if_match)
-    out.add(header_parameter("If-Match", "The version that this change was decided on, as ETag gave it."));
+    out.add(header_parameter("If-Match",
+                             "The version that this change was decided on, as ETag gave it."));
   return out.array();
 }
 
@@ -119,7 +123,8 @@ std::string request_body(const Route& route, Schemas& schemas) {
 std::string responses(const Route& route, Schemas& schemas) {
   std::string content;
   if (route.response)
-    content = R"({"application/json":{"schema":)" + json_schema(*route.response, {}, schemas) + "}}";
+    content =
+        R"({"application/json":{"schema":)" + json_schema(*route.response, {}, schemas) + "}}";
   else
     content = route.kind == RouteKind::events ? R"({"text/event-stream":{}})" : R"({"*/*":{}})";
   List out;
@@ -163,7 +168,8 @@ void check_path(const Route& route) {
   std::ranges::sort(named);
   std::ranges::sort(described);
   if (named != described)
-    throw std::logic_error("path and request of " + std::string(route.id) + " differ in their names");
+    throw std::logic_error("path and request of " + std::string(route.id) +
+                           " differ in their names");
 }
 
 std::string lower(std::string_view method) {
@@ -198,7 +204,8 @@ std::string openapi_document(std::span<const Route> routes, std::string_view tit
   List info;
   info.add("title", quoted(title));
   info.add("version", quoted(version.empty() ? std::string_view("0") : version));
-  info.add("description", quoted("Keeps customers' data sealed, and opens it only for a stated purpose."));
+  info.add("description",
+           quoted("Keeps customers' data sealed, and opens it only for a stated purpose."));
   info.add("contact", R"({"name":"The operator of this server"})");
   info.add("license", R"({"name":"Apache-2.0","identifier":"Apache-2.0"})");
 
@@ -209,10 +216,11 @@ std::string openapi_document(std::span<const Route> routes, std::string_view tit
   out.add("security", R"([{"key":[]}])");
   out.add("tags", tags.array());
   out.add("paths", paths.object());
-  out.add("components",
-          R"({"schemas":)" + components.object() + R"(,"responses":{"Problem":)" +
-              std::string(kProblemResponse) +
-              R"(},"securitySchemes":{"key":{"type":"http","scheme":"bearer","description":"An API key: hf_..."}}})");
+  out.add(
+      "components",
+      R"({"schemas":)" + components.object() + R"(,"responses":{"Problem":)" +
+          std::string(kProblemResponse) +
+          R"(},"securitySchemes":{"key":{"type":"http","scheme":"bearer","description":"An API key: hf_..."}}})");
   return out.object();
 }
 

@@ -1,5 +1,7 @@
 #include "http/problem.h"
 
+#include <iterator>
+
 #include "base/json.h"
 
 namespace holdfast::http {
@@ -10,24 +12,44 @@ struct Words {
   std::string_view title;
 };
 
-Words words_of(Code code) {
-  switch (code) {
-    case Code::invalid: return {400, "The request is not valid"};
-    case Code::too_large: return {413, "Over a limit"};
-    case Code::unauthenticated: return {401, "No valid key"};
-    case Code::forbidden: return {403, "Not allowed"};
-    case Code::not_found: return {404, "Not found"};
-    case Code::conflict: return {409, "In conflict with what is there"};
-    case Code::gone: return {410, "No longer there"};
-    case Code::exhausted: return {429, "A budget or rate is spent"};
-    case Code::corrupt: return {500, "Stored data does not authenticate"};
-    case Code::locked: return {503, "The server is locked"};
-    case Code::unavailable: return {503, "Not available now"};
-    case Code::stale: return {503, "Rights changed meanwhile"};
-    case Code::internal: return {500, "An error inside the server"};
-  }
-  return {500, "An error inside the server"};
-}
+/// By code, in the order of the enum.
+constexpr Words kWords[] = {{400, "The request is not valid"},
+                            {413, "Over a limit"},
+                            {401, "No valid key"},
+                            {403, "Not allowed"},
+                            {404, "Not found"},
+                            {409, "In conflict with what is there"},
+                            {410, "No longer there"},
+                            {429, "A budget or rate is spent"},
+                            {500, "Stored data does not authenticate"},
+                            {503, "The server is locked"},
+                            {503, "Not available now"},
+                            {503, "Rights changed meanwhile"},
+                            {500, "An error inside the server"}};
+static_assert(std::size(kWords) == static_cast<std::size_t>(Code::internal) + 1);
+
+constexpr Words kPhrases[] = {{200, "OK"},
+                              {201, "Created"},
+                              {202, "Accepted"},
+                              {204, "No Content"},
+                              {400, "Bad Request"},
+                              {401, "Unauthorized"},
+                              {403, "Forbidden"},
+                              {404, "Not Found"},
+                              {405, "Method Not Allowed"},
+                              {408, "Request Timeout"},
+                              {409, "Conflict"},
+                              {410, "Gone"},
+                              {413, "Content Too Large"},
+                              {414, "URI Too Long"},
+                              {415, "Unsupported Media Type"},
+                              {417, "Expectation Failed"},
+                              {429, "Too Many Requests"},
+                              {431, "Request Header Fields Too Large"},
+                              {500, "Internal Server Error"},
+                              {501, "Not Implemented"},
+                              {503, "Service Unavailable"},
+                              {505, "HTTP Version Not Supported"}};
 
 void add(std::string& out, std::string_view name, std::string_view value) {
   out += ",\"";
@@ -48,20 +70,22 @@ void add_violation(std::string& out, std::string_view code, std::string_view det
 }  // namespace
 
 Problem problem_of(const Error& error) {
-  auto words = words_of(error.code);
+  auto words = kWords[static_cast<std::size_t>(error.code)];
   return {words.status, code_name(error.code), words.title, error.text, error.field, error.also};
 }
 
 Problem problem_of(Fault fault) {
   switch (fault) {
     case Fault::bad_request:
-      return {400, "bad_request", "Not a valid HTTP request", "the request does not follow RFC 9112"};
+      return {400, "bad_request", "Not a valid HTTP request",
+              "the request does not follow RFC 9112"};
     case Fault::bad_target:
       return {400, "bad_target", "Not a valid request target",
               "the path or query is not valid, or is written in an ambiguous way"};
     case Fault::bad_host:
       return {400, "bad_host", "Not a valid host", "one valid Host header is needed"};
-    case Fault::not_found: return {404, "not_found", "Not found", "there is nothing at this path"};
+    case Fault::not_found:
+      return {404, "not_found", "Not found", "there is nothing at this path"};
     case Fault::method_not_allowed:
       return {405, "method_not_allowed", "Method not allowed", "see the Allow header"};
     case Fault::timeout:
@@ -108,39 +132,21 @@ std::string problem_json(const Problem& problem, std::string_view request_id) {
 
 std::string_view problem_headers(int status) {
   switch (status) {
-    case 401: return "WWW-Authenticate: Bearer\r\n";
-    case 429: return "Retry-After: 60\r\n";
-    case 503: return "Retry-After: 2\r\n";
-    default: return {};
+    case 401:
+      return "WWW-Authenticate: Bearer\r\n";
+    case 429:
+      return "Retry-After: 60\r\n";
+    case 503:
+      return "Retry-After: 2\r\n";
+    default:
+      return {};
   }
 }
 
 std::string_view reason_phrase(int status) {
-  switch (status) {
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Unknown";
-  }
+  for (const auto& row : kPhrases)
+    if (row.status == status) return row.title;
+  return "Unknown";
 }
 
 }  // namespace holdfast::http

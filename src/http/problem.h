@@ -12,8 +12,19 @@ namespace holdfast::http {
 
 /// What only the protocol can get wrong.
 enum class Fault {
-  bad_request, bad_target, bad_host, timeout, body_too_large, target_too_long, bad_media_type,
-  bad_expectation, header_too_large, not_found, method_not_allowed, unknown_coding, bad_version,
+  bad_request,
+  bad_target,
+  bad_host,
+  timeout,
+  body_too_large,
+  target_too_long,
+  bad_media_type,
+  bad_expectation,
+  header_too_large,
+  not_found,
+  method_not_allowed,
+  unknown_coding,
+  bad_version,
 };
 
 struct Problem {

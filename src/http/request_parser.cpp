@@ -43,13 +43,22 @@ class RequestParser::Head : public beast::http::basic_parser<true> {
   /// A second one of these would leave open which counts.
   std::string* single(Field name) {
     switch (name) {
-      case Field::host: return &head_.host;
-      case Field::authorization: return &head_.authorization;
-      case Field::content_type: return &head_.content_type;
-      case Field::user_agent: return &head_.user_agent;
-      case Field::if_match: return &head_.if_match;
-      case Field::content_length: case Field::transfer_encoding: case Field::expect: return &unused_;
-      default: return nullptr;
+      case Field::host:
+        return &head_.host;
+      case Field::authorization:
+        return &head_.authorization;
+      case Field::content_type:
+        return &head_.content_type;
+      case Field::user_agent:
+        return &head_.user_agent;
+      case Field::if_match:
+        return &head_.if_match;
+      case Field::content_length:
+      case Field::transfer_encoding:
+      case Field::expect:
+        return &unused_;
+      default:
+        return nullptr;
     }
   }
   std::string* single(string_view name) {
@@ -130,7 +139,9 @@ void wipe_all(RequestHead& head) {
 
 }  // namespace
 
-RequestParser::~RequestParser() { wipe_all(head_); }
+RequestParser::~RequestParser() {
+  wipe_all(head_);
+}
 
 void RequestParser::reset() {
   wipe_all(head_);

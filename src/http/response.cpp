@@ -44,10 +44,11 @@ void append_head(std::string& out, const ResponseHead& head, Time now) {
   else if (head.http11)
     out += "\r\nTransfer-Encoding: chunked";
   (out += "\r\nX-Request-Id: ") += head.request_id;
-  out += "\r\nCache-Control: no-store"
-         "\r\nStrict-Transport-Security: max-age=31536000"
-         "\r\nX-Content-Type-Options: nosniff"
-         "\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+  out +=
+      "\r\nCache-Control: no-store"
+      "\r\nStrict-Transport-Security: max-age=31536000"
+      "\r\nX-Content-Type-Options: nosniff"
+      "\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
   out += head.extra;
   if (!head.keep_alive)
     out += "Connection: close\r\n";

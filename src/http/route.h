@@ -44,8 +44,8 @@ class BodyWriter {
 enum class RouteKind : std::uint8_t { json, upload, download, events };
 
 struct RouteLimits {
-  std::size_t body = 1 << 20;               // bytes; uploads count on the fly
-  std::chrono::milliseconds time{30'000};   // for json; uploads, downloads and events run longer
+  std::size_t body = 1 << 20;              // bytes; uploads count on the fly
+  std::chrono::milliseconds time{30'000};  // for json; uploads, downloads and events run longer
 };
 
 struct Example {
@@ -58,7 +58,7 @@ struct RouteInfo {
   std::string_view id, method, path, summary;
   RouteKind kind = RouteKind::json;
   RouteLimits limits{};
-  int status = 200;  // of success
+  int status = 200;                                // of success
   bool idempotency_key = false, if_match = false;  // which of the two headers the request takes
   const Type* request = nullptr;
   const Type* response = nullptr;  // nullptr for downloads and events
@@ -90,20 +90,27 @@ struct Route : RouteInfo {
 /// Responses that have a `std::int64_t version` member get it as their ETag.
 
 namespace detail {
-template <class H> struct HandlerOf;
+template <class H>
+struct HandlerOf;
 template <class A, class Out, class In>
 struct HandlerOf<Task<Result<Out>> (A::*)(Caller, In)> {
-  using Api = A; using Request = In; using Response = Out;
+  using Api = A;
+  using Request = In;
+  using Response = Out;
   static constexpr RouteKind kind = RouteKind::json;
 };
 template <class A, class Out, class In>
 struct HandlerOf<Task<Result<Out>> (A::*)(Caller, In, BodyReader&)> {
-  using Api = A; using Request = In; using Response = Out;
+  using Api = A;
+  using Request = In;
+  using Response = Out;
   static constexpr RouteKind kind = RouteKind::upload;
 };
 template <class A, class In>
 struct HandlerOf<Task<Result<void>> (A::*)(Caller, In, BodyWriter&)> {
-  using Api = A; using Request = In; using Response = void;
+  using Api = A;
+  using Request = In;
+  using Response = void;
   static constexpr RouteKind kind = RouteKind::download;
 };
 
@@ -130,7 +137,8 @@ Task<Result<Answer>> run(typename HandlerOf<decltype(Handler)>::Api* api, Call c
     if (!out) co_return std::move(out).error();
     Answer answer;
     write_described(type_of<typename H::Response>(), &*out, answer.json);
-    if constexpr (requires { std::to_string(out->version); }) answer.etag = std::to_string(out->version);
+    if constexpr (requires { std::to_string(out->version); })
+      answer.etag = std::to_string(out->version);
     co_return answer;
   }
 }
@@ -161,7 +169,8 @@ Route route(typename detail::HandlerOf<decltype(Handler)>::Api* api, std::string
   out.request = &type_of<typename H::Request>();
   out.idempotency_key = requires(typename H::Request in) { in.idempotency_key; };
   out.if_match = requires(typename H::Request in) { in.if_match; };
-  if constexpr (!std::is_void_v<typename H::Response>) out.response = &type_of<typename H::Response>();
+  if constexpr (!std::is_void_v<typename H::Response>)
+    out.response = &type_of<typename H::Response>();
   out.examples = std::move(options.examples);
   out.run = [api](Call call) { return detail::run<Handler>(api, std::move(call)); };
   return out;

@@ -73,12 +73,22 @@ Result<Network> parse_network(const std::string& text) {
 
 struct Server::Impl : std::enable_shared_from_this<Impl> {
   Impl(Deps d, ServerOptions o, std::vector<Route> routes, TlsContext t)
-      : deps(d), options(std::move(o)), router(std::move(routes)),
-        site{.limits = options.limits, .router = router, .gate = d.gate, .clock = d.clock,
-             .metrics = d.metrics, .operations = {}, .log = options.log, .ready = options.ready,
+      : deps(d),
+        options(std::move(o)),
+        router(std::move(routes)),
+        site{.limits = options.limits,
+             .router = router,
+             .gate = d.gate,
+             .clock = d.clock,
+             .metrics = d.metrics,
+             .operations = {},
+             .log = options.log,
+             .ready = options.ready,
              .openapi = openapi_document(router.routes(), options.title, options.version)},
-        tls(std::move(t)), open(d.cores.size()) {
-    for (const auto& route : router.routes()) site.operations.push_back(&d.metrics.operation(route.id));
+        tls(std::move(t)),
+        open(d.cores.size()) {
+    for (const auto& route : router.routes())
+      site.operations.push_back(&d.metrics.operation(route.id));
     site.operations.push_back(&d.metrics.operation("other"));
   }
 
@@ -177,12 +187,13 @@ void Server::Impl::take(std::size_t core, tcp::socket socket) {
   }
   auto connection = std::make_shared<Connection>(
       site, std::move(socket), *context, Peer{address.to_string(), address.is_loopback(), proxy});
-  asio::co_spawn(deps.cores.at(core),
-                 [](std::shared_ptr<Impl> self, std::size_t at, std::shared_ptr<Connection> taken,
-                    std::string key) -> Task<void> {
-                   co_await self->serve(at, std::move(taken), std::move(key));
-                 }(shared_from_this(), core, std::move(connection), std::move(client)),
-                 asio::detached);
+  asio::co_spawn(
+      deps.cores.at(core),
+      [](std::shared_ptr<Impl> self, std::size_t at, std::shared_ptr<Connection> taken,
+         std::string key) -> Task<void> {
+        co_await self->serve(at, std::move(taken), std::move(key));
+      }(shared_from_this(), core, std::move(connection), std::move(client)),
+      asio::detached);
 }
 
 Task<void> Server::Impl::serve(std::size_t core, std::shared_ptr<Connection> connection,
@@ -226,22 +237,27 @@ void Server::Impl::each_core(void (*what)(Impl&, std::size_t core)) {
 Server::Server(Deps deps, ServerOptions options, std::vector<Route> routes, TlsContext tls)
     : impl_(std::make_shared<Impl>(deps, std::move(options), std::move(routes), std::move(tls))) {}
 
-Server::~Server() { stop(); }
+Server::~Server() {
+  stop();
+}
 
 Result<void> Server::start() {
   auto bound = impl_->bind();
   if (!bound) return bound;
   impl_->accepting = impl_->acceptors.size();
   for (std::size_t i = 0; i < impl_->acceptors.size(); ++i)
-    asio::co_spawn(impl_->deps.cores.at(0),
-                   [](std::shared_ptr<Impl> self, std::size_t listener) -> Task<void> {
-                     co_await self->accept(listener);
-                   }(impl_, i),
-                   asio::detached);
+    asio::co_spawn(
+        impl_->deps.cores.at(0),
+        [](std::shared_ptr<Impl> self, std::size_t listener) -> Task<void> {
+          co_await self->accept(listener);
+        }(impl_, i),
+        asio::detached);
   return {};
 }
 
-std::vector<std::uint16_t> Server::ports() const { return impl_->ports; }
+std::vector<std::uint16_t> Server::ports() const {
+  return impl_->ports;
+}
 
 void Server::reload(TlsContext tls) {
   std::scoped_lock lock(impl_->mutex);
@@ -269,6 +285,8 @@ void Server::stop() {
   impl_->changed.wait_for(lock, std::chrono::seconds(1), quiet);
 }
 
-const std::string& Server::openapi() const { return impl_->site.openapi; }
+const std::string& Server::openapi() const {
+  return impl_->site.openapi;
+}
 
 }  // namespace holdfast::http

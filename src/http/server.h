@@ -61,9 +61,9 @@ class Server {
   /// New connections use it; those that are there keep theirs. From any thread.
   void reload(TlsContext tls);
 
-  /// Takes no more connections, ends idle ones, waits for requests in flight up to limits.stop_time,
-  /// then ends those too. Blocks; never call it from a core's own thread. Handlers that are still
-  /// running then keep the server alive until they return.
+  /// Takes no more connections, ends idle ones, waits for requests in flight up to
+  /// limits.stop_time, then ends those too. Blocks; never call it from a core's own thread.
+  /// Handlers that are still running then keep the server alive until they return.
   void stop();
 
   const std::string& openapi() const;

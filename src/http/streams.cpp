@@ -34,7 +34,8 @@ Task<Result<void>> RequestBody::more() {
   waited_ += MonoTime::clock::now() - began;
   transport_.deadline(deadline);
   if (filled) co_return filled;
-  if (filled.error().code == Code::too_large) co_return Error(Code::invalid, "the body is malformed");
+  if (filled.error().code == Code::too_large)
+    co_return Error(Code::invalid, "the body is malformed");
   if (transport_.timed_out()) co_return Error(Code::unavailable, "the body arrived too slowly");
   co_return Error(Code::invalid, "the body was cut off");
 }

@@ -20,8 +20,8 @@ class RequestBody final : public BodyReader {
   RequestBody(Transport& transport, RequestParser& parser, const ServerLimits& limits)
       : transport_(transport), parser_(parser), limits_(limits) {}
 
-  std::size_t limit = 0;                 // bytes
-  MonoTime deadline = MonoTime::max();   // for the whole body, beside the least rate
+  std::size_t limit = 0;                // bytes
+  MonoTime deadline = MonoTime::max();  // for the whole body, beside the least rate
 
   Task<Result<std::string_view>> next() override;
   std::uint64_t size() const override { return parser_.head().content_length.value_or(0); }
@@ -57,7 +57,8 @@ class ResponseStream final : public BodyWriter {
     bool events = false;
   };
   explicit ResponseStream(Setup setup)
-      : setup_(std::move(setup)), beat_(setup_.transport.executor()),
+      : setup_(std::move(setup)),
+        beat_(setup_.transport.executor()),
         free_(setup_.transport.executor(), MonoTime::max()) {}
 
   Task<Result<void>> start(std::string_view type) override;

@@ -15,7 +15,9 @@ namespace {
 constexpr std::size_t kMostSegments = 32;
 constexpr std::size_t kMostParameters = 100;
 
-bool control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
 
 /// The grammar has been checked; what remains is what the decoded text may hold.
 std::optional<std::string> decoded(urls::pct_string_view text, bool plus_is_space) {
@@ -74,7 +76,8 @@ std::optional<Target> parse_target(std::string_view text, std::string_view host)
     return std::nullopt;
   for (auto part : parsed->encoded_params()) {
     auto name = decoded(part.key, true), value = decoded(part.value, true);
-    if (!name || !value || std::ranges::any_of(*name, control) || std::ranges::any_of(*value, control))
+    if (!name || !value || std::ranges::any_of(*name, control) ||
+        std::ranges::any_of(*value, control))
       return std::nullopt;
     out.query.emplace_back(std::move(*name), std::move(*value));
   }

@@ -17,8 +17,8 @@ constexpr unsigned char kHttp11[] = "\x08http/1.1";
 int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
                     const unsigned char* offered, unsigned offered_size, void*) {
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof kHttp11 - 1, offered, offered_size) !=
-      OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof kHttp11 - 1, offered,
+                            offered_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;  // RFC 7301: no_application_protocol
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -40,8 +40,9 @@ Result<TlsContext> server_context(const CertificateFiles& files) {
                                      "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
                                      "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
                                      "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305") &&
-             SSL_CTX_set_ciphersuites(raw, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
-                                           "TLS_CHACHA20_POLY1305_SHA256") &&
+             SSL_CTX_set_ciphersuites(raw,
+                                      "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                      "TLS_CHACHA20_POLY1305_SHA256") &&
              SSL_CTX_set1_groups_list(raw, "X25519:P-256:P-384");
   if (!set) return Error(Code::internal, "OpenSSL lacks the ciphers that TLS 1.2 and 1.3 need");
   SSL_CTX_set_alpn_select_cb(raw, select_protocol, nullptr);

@@ -10,8 +10,8 @@
 namespace holdfast::http {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 using asio::ip::tcp;
+using boost::system::error_code;
 
 namespace {
 
@@ -24,8 +24,12 @@ constexpr std::string_view kPlainAnswer =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 38\r\n"
     "Connection: close\r\n\r\nThis port speaks HTTPS: use https://\r\n";
 
-Error gone() { return Error(Code::unavailable, "the client went away"); }
-Error slow() { return Error(Code::unavailable, "the client was too slow"); }
+Error gone() {
+  return Error(Code::unavailable, "the client went away");
+}
+Error slow() {
+  return Error(Code::unavailable, "the client was too slow");
+}
 
 void wipe_range(std::string& text, std::size_t from, std::size_t to) {
   wipe({reinterpret_cast<std::uint8_t*>(text.data()) + from, to - from});
@@ -39,7 +43,9 @@ Transport::Transport(tcp::socket socket, asio::ssl::context& context, const Serv
   stream_.next_layer().set_option(tcp::no_delay(true), ignored);
 }
 
-Transport::~Transport() { wipe(in_); }
+Transport::~Transport() {
+  wipe(in_);
+}
 
 void Transport::consume(std::size_t count) {
   wipe_range(in_, begin_, begin_ + count);
@@ -68,7 +74,8 @@ Task<Result<void>> Transport::fill(std::size_t most) {
   }
   waiting_ = true;
   auto room = std::min(in_.size(), most) - end_;
-  auto [ec, count] = co_await stream_.async_read_some(asio::buffer(in_.data() + end_, room), kTuple);
+  auto [ec, count] =
+      co_await stream_.async_read_some(asio::buffer(in_.data() + end_, room), kTuple);
   waiting_ = false;
   if (timed_out_) co_return slow();
   if (ec) co_return gone();
@@ -95,8 +102,8 @@ Task<Result<void>> Transport::send(std::string& bytes) {
 Task<Result<void>> Transport::speaks_tls() {
   char first = 0;
   auto& socket = stream_.next_layer();
-  auto [ec, count] = co_await socket.async_receive(asio::buffer(&first, 1),
-                                                   tcp::socket::message_peek, kTuple);
+  auto [ec, count] =
+      co_await socket.async_receive(asio::buffer(&first, 1), tcp::socket::message_peek, kTuple);
   if (ec || count == 0) co_return timed_out_ ? slow() : gone();
   if (first == kTlsHandshake) co_return Result<void>();
   if (first >= 'A' && first <= 'Z') {

@@ -29,6 +29,8 @@ struct LogOptions {
   Millis keep_sides{365LL * 86'400'000};
   /// Go on although the database is behind the witness: mints a new origin and records both heads.
   bool accept_rollback = false;
+  /// The database came out of a backup: mints a new origin, whatever the witness says.
+  bool restored = false;
   /// Called on the committing core after a commit that bumped the policy generation and before its
   /// reply, so that this process's caches look again. Must not block.
   std::function<void()> policy_changed{};
@@ -128,7 +130,7 @@ class Log final : public Journal {
   Task<Result<void>> start_log();
   Task<Result<void>> resume();
   Task<Result<void>> check_witness();
-  Task<Result<void>> new_origin(const Checkpoint& witness);
+  Task<Result<void>> new_origin(Checkpoint witness, std::string_view activity);
   Task<Result<void>> open_afterlog();
   Task<Result<bool>> drain_pending();
   Task<Result<std::size_t>> take_in();

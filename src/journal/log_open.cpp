@@ -135,6 +135,7 @@ Task<Result<std::string>> Log::settled_head() {
 
 Task<Result<void>> Log::check_witness() {
   auto kept = co_await this->witness();
+  if (options_.restored) co_return co_await new_origin(kept && *kept ? **kept : Checkpoint{"unknown", 0, {}}, "journal.restored");
   if (!kept) co_return std::move(kept).error();
   if (!*kept) co_return Result<void>();  // first start, or taken away on purpose
   const auto& witness = *kept;
@@ -150,7 +151,7 @@ Task<Result<void>> Log::check_witness() {
     witnessed_ = size;
     co_return Result<void>();
   }
-  if (options_.accept_rollback) co_return co_await new_origin(*witness);
+  if (options_.accept_rollback) co_return co_await new_origin(*witness, "journal.accept_rollback");
   co_return Error(Code::conflict,
                   "the database is not the one that was last in use: it is older than the witness "
                   "beside it, or was changed. Put the newest database back, or restore a backup "
@@ -160,13 +161,13 @@ Task<Result<void>> Log::check_witness() {
 
 /// From here on the log has a new name; the entry names the head that was left and the one that
 /// goes on, so that old proofs still verify and nobody can say that nothing happened.
-Task<Result<void>> Log::new_origin(const Checkpoint& witness) {
+Task<Result<void>> Log::new_origin(Checkpoint witness, std::string_view activity) {
   auto head = co_await checkpoint();
   if (!head) co_return std::move(head).error();
   auto next = "holdfast/" + hex(deps_.keys.get()->ring.store_id()) + '/' + hex(random_bytes(4));
   db::Changes changes;
   changes.write(kSetOrigin, {next}, db::Expect::exactly(1));
-  Event event{.activity = "journal.accept_rollback",
+  Event event{.activity = activity,
               .facts = {{"left_origin", witness.origin},
                         {"left_root", base64(witness.root)},
                         {"left_size", static_cast<std::int64_t>(witness.size)},

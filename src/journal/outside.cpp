@@ -98,28 +98,29 @@ Result<void> Afterlog::make(const std::filesystem::path& file, BytesView key) {
   return {};
 }
 
-Result<std::unique_ptr<Afterlog>> Afterlog::open(std::filesystem::path file, BytesView key) {
-  auto text = read_small_file(file, kLongestAfterlog);
-  if (!text) return std::move(text).error();
+std::string afterlog_line(const AfterlogEntry& entry, const crypto::Hmac& mac, crypto::Digest& last) {
+  auto content = std::to_string(to_ms(entry.at)) + ' ' + entry.kind + ' ' + hex(entry.id);
+  last = next_link(mac, last, content);
+  return content + ' ' + hex(last) + '\n';
+}
+
+Result<AfterlogText> parse_afterlog(std::string_view text, const crypto::Hmac& mac) {
   Error damaged(Code::corrupt,
                 "the afterlog was changed or belongs to another store: put the right one back, or "
                 "move it away to go on without (every API key is then suspended)");
-  crypto::Hmac mac(key);
-  auto last = first_link(mac);
-  std::string_view rest = *text;
-  if (!rest.starts_with(std::string(kHead) + hex(last) + '\n')) return damaged;
-  rest.remove_prefix(kHead.size() + 65);
-
-  std::vector<AfterlogEntry> entries;
-  std::size_t good = text->size() - rest.size();
-  while (!rest.empty()) {
-    auto end = rest.find('\n');
-    if (end == std::string_view::npos) break;  // cut off by a crash, never acknowledged
+  AfterlogText out;
+  out.last = first_link(mac);
+  auto head = std::string(kHead) + hex(out.last) + '\n';
+  if (!text.starts_with(head)) return damaged;
+  auto rest = text.substr(head.size());
+  out.whole = head.size();
+  // What follows the last line break was cut off by a crash and never acknowledged.
+  for (auto end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
     auto line = rest.substr(0, end);
     auto at = line.rfind(' ');
     if (at == std::string_view::npos) return damaged;
     auto content = line.substr(0, at);
-    auto link = next_link(mac, last, content);
+    auto link = next_link(mac, out.last, content);
     if (hex(link) != line.substr(at + 1)) return damaged;
     AfterlogEntry entry;
     std::int64_t ms = 0;
@@ -132,21 +133,30 @@ Result<std::unique_ptr<Afterlog>> Afterlog::open(std::filesystem::path file, Byt
     entry.at = from_ms(ms);
     entry.kind = tail.substr(1, space - 1);
     entry.id = std::move(*id);
-    entries.push_back(std::move(entry));
-    last = link;
+    out.entries.push_back(std::move(entry));
+    out.last = link;
     rest.remove_prefix(end + 1);
-    good += line.size() + 1;
+    out.whole += end + 1;
   }
+  return out;
+}
 
+Result<std::unique_ptr<Afterlog>> Afterlog::open(std::filesystem::path file, BytesView key) {
+  auto text = read_small_file(file, kLongestAfterlog);
+  if (!text) return std::move(text).error();
+  crypto::Hmac mac(key);
+  auto parsed = parse_afterlog(*text, mac);
+  if (!parsed) return std::move(parsed).error();
   int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return Error(Code::unavailable, "the afterlog cannot be opened for writing");
   std::unique_ptr<Afterlog> out(new Afterlog(fd, std::move(mac)));
-  if (good < text->size() && ftruncate(fd, static_cast<off_t>(good)) != 0)
+  auto whole = static_cast<off_t>(parsed->whole);
+  if (parsed->whole < text->size() && (ftruncate(fd, whole) != 0 || fdatasync(fd) != 0))
     return Error(Code::unavailable, "the afterlog cannot be repaired");
-  if (lseek(fd, static_cast<off_t>(good), SEEK_SET) < 0)
+  if (lseek(fd, whole, SEEK_SET) < 0)
     return Error(Code::unavailable, "the afterlog cannot be positioned");
-  out->last_ = last;
-  out->entries_ = std::move(entries);
+  out->last_ = parsed->last;
+  out->entries_ = std::move(parsed->entries);
   return out;
 }
 
@@ -154,10 +164,11 @@ Afterlog::~Afterlog() { close(fd_); }
 
 Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   std::scoped_lock lock(mutex_);
-  auto content = std::to_string(to_ms(at)) + ' ' + std::string(kind) + ' ' + hex(id);
-  auto link = next_link(mac_, last_, content);
+  AfterlogEntry entry{std::string(kind), to_bytes(id), at};
+  auto link = last_;
+  auto line = afterlog_line(entry, mac_, link);
   auto start = lseek(fd_, 0, SEEK_CUR);
-  if (!write_all(fd_, content + ' ' + hex(link) + '\n') || fdatasync(fd_) != 0) {
+  if (!write_all(fd_, line) || fdatasync(fd_) != 0) {
     // What was not acknowledged must not stay: the next line starts where this one did.
     if (ftruncate(fd_, start) != 0 || lseek(fd_, start, SEEK_SET) < 0)
       return Error(Code::unavailable, "the afterlog cannot be written nor repaired: restart after "
@@ -165,7 +176,7 @@ Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
     return Error(Code::unavailable, "the afterlog cannot be written: make room on its disk");
   }
   last_ = link;
-  entries_.push_back({std::string(kind), to_bytes(id), at});
+  entries_.push_back(std::move(entry));
   return {};
 }
 

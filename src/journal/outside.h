@@ -30,6 +30,17 @@ struct AfterlogEntry {
   Time at{};
 };
 
+/// What an afterlog's text says.
+struct AfterlogText {
+  std::vector<AfterlogEntry> entries;
+  std::size_t whole = 0;  // bytes up to the end of the last whole line
+  crypto::Digest last{};  // MAC of that line
+};
+/// Errors: corrupt.
+Result<AfterlogText> parse_afterlog(std::string_view text, const crypto::Hmac& mac);
+/// One line, and its MAC, which the next line covers.
+std::string afterlog_line(const AfterlogEntry& entry, const crypto::Hmac& mac, crypto::Digest& last);
+
 /// An append-only file whose lines are chained by HMAC: `time kind id mac`, where each MAC covers
 /// the one before. Threads: safe.
 class Afterlog {

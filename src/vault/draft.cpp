@@ -92,7 +92,7 @@ Result<void> Draft::drop_term(SubjectKeys& keys, const Collection& collection, c
 }
 
 Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection,
-                                 std::optional<std::string> slot, std::vector<CheckedValue> values) {
+                                 std::optional<std::string> slot, std::span<const CheckedValue> values) {
   Record record{.id = RecordId::make(now_), .subject = keys.subject(), .collection = collection.id,
                 .slot = std::move(slot), .version = 1, .created = now_, .updated = now_, .sealed = {}};
   std::vector<SealedField> fields;
@@ -117,7 +117,7 @@ Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection
 }
 
 Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collection, Record& record,
-                                  std::vector<CheckedValue> values) {
+                                  std::span<const CheckedValue> values) {
   auto fields = unpack(record.sealed);
   if (!fields) return std::move(fields).error();
   bool changed = false;

@@ -39,11 +39,11 @@ class Draft {
   Result<SubjectId> add_subject(std::string_view external_id, SubjectKeys& out);
   /// A new record. `keys` is of its subject and gets what keys it lacks.
   Result<Record> add_record(SubjectKeys& keys, const Collection& collection,
-                            std::optional<std::string> slot, std::vector<CheckedValue> values);
+                            std::optional<std::string> slot, std::span<const CheckedValue> values);
   /// The record with some values replaced or taken out. Unchanged values stay sealed as they are;
   /// nothing is written when nothing changed (false).
   Result<bool> change_record(SubjectKeys& keys, const Collection& collection, Record& record,
-                             std::vector<CheckedValue> values);
+                             std::span<const CheckedValue> values);
   /// Takes out the record, its index terms and its tokens (all of them: Store::tokens_of).
   Result<void> drop_record(SubjectKeys& keys, const Collection& collection, const Record& record,
                            std::span<const TokenOf> tokens);

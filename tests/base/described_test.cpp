@@ -132,7 +132,8 @@ TEST(Described, names_each_violation) {
       {R"({"text":"a","colour":"RED"})", {"colour: not one of the allowed values"}},
       {R"({"text":"a","inner":{"name":"a","count":0}})", {"inner.count: out of range"}},
       {R"({"text":"a","inner":{"name":"a","count":1.5}})", {"inner.count: must be an integer"}},
-      {R"({"text":"a","inner":{"name":"a","count":1e300}})", {"inner.count: this number is out of range"}},
+      {R"({"text":"a","inner":{"name":"a","count":1e300}})",
+       {"inner.count: this number is out of range"}},
       {R"({"text":"a","inner":{}})", {"inner.name: is missing"}},
       {R"({"text":"a","many":[{"name":"a"},{"nmae":"b"}]})",
        {"many[1].nmae: not a known member", "many[1].name: is missing"}},
@@ -195,7 +196,8 @@ TEST(Described, makes_a_schema_with_limits_and_words) {
 
   ASSERT_TRUE(parse_json(schema)) << schema;
   EXPECT_NE(schema.find(R"("text":{"type":"string","maxLength":8,"description":"Some text."})"),
-            std::string::npos) << schema;
+            std::string::npos)
+      << schema;
   EXPECT_NE(schema.find(R"("required":["text"])"), std::string::npos) << schema;
   EXPECT_NE(schema.find(R"("x-sensitivity":"personal")"), std::string::npos) << schema;
   EXPECT_EQ(schema.find("\"record\""), std::string::npos) << schema;

@@ -139,9 +139,10 @@ TEST(CanonicalJson, sorts_by_utf16_and_escapes_least) {
                           "literals":[null,true,false]})"),
             "{\"literals\":[null,true,false],\"numbers\":[],"
             "\"string\":\"\xe2\x82\xac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
-  EXPECT_EQ(canonical(R"({"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude00":5,"\u0080":6,"\u00f6":7})"),
-            "{\"\\r\":2,\"1\":4,\"\xc2\x80\":6,\"\xc3\xb6\":7,\"\xe2\x82\xac\":1,"
-            "\"\xf0\x9f\x98\x80\":5,\"\xef\xac\xb3\":3}");
+  EXPECT_EQ(
+      canonical(R"({"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude00":5,"\u0080":6,"\u00f6":7})"),
+      "{\"\\r\":2,\"1\":4,\"\xc2\x80\":6,\"\xc3\xb6\":7,\"\xe2\x82\xac\":1,"
+      "\"\xf0\x9f\x98\x80\":5,\"\xef\xac\xb3\":3}");
   EXPECT_EQ(canonical(R"({"b":1,"":2,"a":{},"aa":[{}]})"), R"({"":2,"a":{},"aa":[{}],"b":1})");
 }
 

@@ -17,13 +17,16 @@ Task<std::thread::id> home_after(Pool* pool) {
   auto done = co_await pool->run([] { return Result<int>(1); });
   co_return done ? std::this_thread::get_id() : std::thread::id();
 }
-Task<std::thread::id> home() { co_return std::this_thread::get_id(); }
+Task<std::thread::id> home() {
+  co_return std::this_thread::get_id();
+}
 
 TEST(Pool, runs_work_elsewhere_and_comes_back_to_the_core) {
   Pool pool(2, 4);
   Cores cores(2);
 
-  auto worker = cores.wait(pool.run([] { return Result<std::thread::id>(std::this_thread::get_id()); }));
+  auto worker =
+      cores.wait(pool.run([] { return Result<std::thread::id>(std::this_thread::get_id()); }));
 
   ASSERT_TRUE(worker);
   EXPECT_NE(*worker, cores.wait(home()));
@@ -42,9 +45,11 @@ TEST(Pool, turns_work_away_at_once_when_it_is_full) {
     return Result<void>();
   };
   for (int i = 0; i < 2; ++i)
-    boost::asio::co_spawn(cores.at(0), [](Pool* p, decltype(blocked) work) -> Task<void> {
-      (void)co_await p->run(work);
-    }(&pool, blocked), boost::asio::detached);
+    boost::asio::co_spawn(
+        cores.at(0),
+        [](Pool* p, decltype(blocked) work) -> Task<void> { (void)co_await p->run(work); }(&pool,
+                                                                                           blocked),
+        boost::asio::detached);
   while (pool.load() < 2) std::this_thread::yield();
 
   auto refused = cores.wait(pool.run([] { return Result<int>(1); }));
@@ -62,7 +67,8 @@ TEST(Pool, passes_errors_and_exceptions_on) {
   Pool pool(1, 1);
   Cores cores(1);
 
-  auto failed = cores.wait(pool.run([]() -> Result<int> { return Error(Code::corrupt, "broken"); }));
+  auto failed =
+      cores.wait(pool.run([]() -> Result<int> { return Error(Code::corrupt, "broken"); }));
 
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, Code::corrupt);

@@ -28,8 +28,10 @@ TEST(Client, asks_and_keeps_its_connection) {
   auto client = client_for(bench);
 
   for (int i = 0; i < 3; ++i) {
-    auto answer = client.send({.method = "POST", .target = "/v1/echo/" + percent_encoded("a b/ü").substr(0, 5),
-                               .body = R"({"text":"x"})", .headers = {{"Idempotency-Key", "k1"}}});
+    auto answer = client.send({.method = "POST",
+                               .target = "/v1/echo/" + percent_encoded("a b/ü").substr(0, 5),
+                               .body = R"({"text":"x"})",
+                               .headers = {{"Idempotency-Key", "k1"}}});
 
     ASSERT_TRUE(answer) << answer.error().text;
     EXPECT_EQ(answer->status, 200);
@@ -61,7 +63,8 @@ TEST(Client, reaches_the_server_by_each_name_of_its_certificate_only) {
   auto other = client_for(bench, "127.0.0.2").send({.target = "/healthz"});
 
   ASSERT_FALSE(other);
-  EXPECT_TRUE(other.error().code == Code::unauthenticated || other.error().code == Code::unavailable);
+  EXPECT_TRUE(other.error().code == Code::unauthenticated ||
+              other.error().code == Code::unavailable);
 }
 
 TEST(Client, trusts_only_the_given_authority) {
@@ -94,15 +97,18 @@ TEST(Client, sends_an_upload_of_known_or_unknown_size_with_progress) {
     std::size_t left = 5'000'000;
     std::uint64_t seen = 0;
 
-    auto answer = client.send({.method = "POST", .target = "/v1/upload", .type = "text/csv",
-                               .source = [&](std::span<char> to) -> Result<std::size_t> {
-                                 auto count = std::min(left, to.size());
-                                 std::fill_n(to.data(), count, 'x');
-                                 left -= count;
-                                 return count;
-                               },
-                               .source_bytes = known ? std::optional<std::uint64_t>(left) : std::nullopt,
-                               .progress = [&](std::uint64_t sent) { seen = sent; }});
+    auto answer =
+        client.send({.method = "POST",
+                     .target = "/v1/upload",
+                     .type = "text/csv",
+                     .source = [&](std::span<char> to) -> Result<std::size_t> {
+                       auto count = std::min(left, to.size());
+                       std::fill_n(to.data(), count, 'x');
+                       left -= count;
+                       return count;
+                     },
+                     .source_bytes = known ? std::optional<std::uint64_t>(left) : std::nullopt,
+                     .progress = [&](std::uint64_t sent) { seen = sent; }});
 
     ASSERT_TRUE(answer) << answer.error().text;
     EXPECT_EQ(answer->body, R"({"bytes":5000000})");
@@ -116,7 +122,8 @@ TEST(Client, learns_why_an_upload_was_refused_without_sending_it) {
   auto client = client_for(bench);
   bool asked = false;
 
-  auto answer = client.send({.method = "POST", .target = "/v1/careless",
+  auto answer = client.send({.method = "POST",
+                             .target = "/v1/careless",
                              .source = [&](std::span<char>) -> Result<std::size_t> {
                                asked = true;
                                return std::size_t(0);
@@ -132,7 +139,8 @@ TEST(Client, gives_up_an_upload_whose_source_fails) {
   ServerBench bench;
   auto client = client_for(bench);
 
-  auto answer = client.send({.method = "POST", .target = "/v1/upload",
+  auto answer = client.send({.method = "POST",
+                             .target = "/v1/upload",
                              .source = [](std::span<char>) -> Result<std::size_t> {
                                return Error(Code::unavailable, "the disk is gone");
                              }});
@@ -147,11 +155,11 @@ TEST(Client, takes_a_download_piece_by_piece_and_can_end_it) {
   auto client = client_for(bench);
   std::size_t got = 0, pieces = 0;
 
-  auto whole = client.send({.target = "/v1/download?bytes=3000000",
-                            .sink = [&](std::string_view piece) {
-                              got += piece.size();
-                              return true;
-                            }});
+  auto whole =
+      client.send({.target = "/v1/download?bytes=3000000", .sink = [&](std::string_view piece) {
+                     got += piece.size();
+                     return true;
+                   }});
   auto part = client.send({.target = "/v1/download?bytes=3000000",
                            .sink = [&](std::string_view) { return ++pieces < 3; }});
 
@@ -184,11 +192,11 @@ TEST(Client, reads_events) {
   auto client = client_for(bench);
   std::string seen;
 
-  auto done = client.send({.target = "/v1/events",
-                           .sink = EventLines([&](const EventLines::Event& event) {
-                             seen = event.data;
-                             return false;
-                           })});
+  auto done =
+      client.send({.target = "/v1/events", .sink = EventLines([&](const EventLines::Event& event) {
+                                             seen = event.data;
+                                             return false;
+                                           })});
 
   EXPECT_TRUE(done);
   EXPECT_EQ(seen, "first");
@@ -200,7 +208,8 @@ TEST(Client, refuses_what_it_cannot_send) {
 
   EXPECT_FALSE(client.send({.target = "/v1/a b"}));
   EXPECT_FALSE(client.send({.target = "/v1/constant", .headers = {{"A", "b\r\nC: d"}}}));
-  for (auto url : {"http://localhost", "https://", "localhost:1", "https://localhost/x", "https://u@localhost", ""})
+  for (auto url : {"http://localhost", "https://", "localhost:1", "https://localhost/x",
+                   "https://u@localhost", ""})
     EXPECT_FALSE(Client::make({.url = url})) << url;
   EXPECT_FALSE(Client::make({.url = "https://localhost", .ca_file = "/nowhere/ca.pem"}));
   auto nobody = Client::make({.url = "https://127.0.0.1:1"})->send({.target = "/"});

@@ -25,11 +25,14 @@ class Tcp {
   explicit Tcp(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
     timeval wait{10, 0};
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    sockaddr_in to{
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
   }
   ~Tcp() { ::close(fd_); }
-  void send(std::string_view bytes) { (void)!::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+  void send(std::string_view bytes) {
+    (void)!::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
   /// All that comes until the end.
   std::string rest() {
     std::string out;
@@ -44,7 +47,9 @@ class Tcp {
   bool connected_ = false;
 };
 
-bool still_serves(ServerBench& bench) { return bench.ask(bench.get("/v1/constant")).status == 200; }
+bool still_serves(ServerBench& bench) {
+  return bench.ask(bench.get("/v1/constant")).status == 200;
+}
 
 TEST(Hardening, refuses_what_could_be_read_in_two_ways) {
   ServerBench bench;
@@ -53,7 +58,8 @@ TEST(Hardening, refuses_what_could_be_read_in_two_ways) {
     int status;
   };
   const std::string body = R"({"text":"a"})";
-  const std::string post = "POST /v1/echo/x HTTP/1.1\r\n" + kHost + kKey + "Content-Type: application/json\r\n";
+  const std::string post =
+      "POST /v1/echo/x HTTP/1.1\r\n" + kHost + kKey + "Content-Type: application/json\r\n";
   auto get = [](std::string_view target, std::string_view lines = kHost) {
     return "GET " + std::string(target) + " HTTP/1.1\r\n" + std::string(lines) + kKey + "\r\n";
   };
@@ -190,7 +196,8 @@ TEST(Hardening, refuses_a_large_body_before_reading_it) {
     EXPECT_EQ(answer.field("Connection"), "close");
   }
   auto chunked = bench.client();
-  chunked.send(head("/v1/echo/x", "Transfer-Encoding: chunked") + "3e9\r\n" + std::string(1001, 'x') + "\r\n");
+  chunked.send(head("/v1/echo/x", "Transfer-Encoding: chunked") + "3e9\r\n" +
+               std::string(1001, 'x') + "\r\n");
   EXPECT_EQ(chunked.answer().status, 413);
 }
 
@@ -368,7 +375,8 @@ TEST(Hardening, survives_random_bytes) {
     tcp.send(i % 2 ? "\x16\x03\x01" + noise(3000) : noise(3000));
     auto client = bench.client();
     auto request = bench.post("/v1/echo/x", R"({"text":"a"})");
-    for (int flips = 0; flips < 3; ++flips) request[random() % request.size()] = static_cast<char>(random());
+    for (int flips = 0; flips < 3; ++flips)
+      request[random() % request.size()] = static_cast<char>(random());
     client.send(i % 2 ? request : noise(20'000));
   }
 

@@ -29,7 +29,8 @@ Task<Result<Caller>> FakeGate::authenticate(Credentials credentials) {
   }
   if (credentials.authorization != "Bearer good")
     co_return Error(Code::unauthenticated, "no valid key");
-  co_return Caller{.principal = "key_test", .request_id = credentials.request_id,
+  co_return Caller{.principal = "key_test",
+                   .request_id = credentials.request_id,
                    .deadline = credentials.deadline};
 }
 
@@ -46,7 +47,8 @@ std::string FakeGate::last_address() {
 std::span<const Member> EchoRequest::described() {
   static constexpr Member kMembers[] = {
       member<&EchoRequest::name>("name", "From the path.", {.bytes = 64}, Place::path),
-      member<&EchoRequest::tags>("tags", "From the query.", {.bytes = 64, .count = 3}, Place::query),
+      member<&EchoRequest::tags>("tags", "From the query.", {.bytes = 64, .count = 3},
+                                 Place::query),
       member<&EchoRequest::text>("text", "From the body.", {.bytes = 1 << 20})};
   return kMembers;
 }
@@ -65,7 +67,8 @@ std::span<const Member> Slow::described() {
   return kMembers;
 }
 std::span<const Member> Count::described() {
-  static constexpr Member kMembers[] = {member<&Count::bytes>("bytes", "How many.", {}, Place::query)};
+  static constexpr Member kMembers[] = {
+      member<&Count::bytes>("bytes", "How many.", {}, Place::query)};
   return kMembers;
 }
 
@@ -80,11 +83,19 @@ Task<void> pause(std::int64_t ms) {
 }  // namespace
 
 Task<Result<EchoAnswer>> TestApi::echo(Caller caller, EchoRequest in) {
-  co_return EchoAnswer{.name = in.name, .text = in.text, .key = in.idempotency_key,
-                       .match = in.if_match, .behind = caller.request_id, .tags = in.tags};
+  co_return EchoAnswer{.name = in.name,
+                       .text = in.text,
+                       .key = in.idempotency_key,
+                       .match = in.if_match,
+                       .behind = caller.request_id,
+                       .tags = in.tags};
 }
-Task<Result<Nothing>> TestApi::constant(Caller, Nothing) { co_return Nothing{}; }
-Task<Result<Nothing>> TestApi::forbidden(Caller, Nothing) { co_return Nothing{}; }
+Task<Result<Nothing>> TestApi::constant(Caller, Nothing) {
+  co_return Nothing{};
+}
+Task<Result<Nothing>> TestApi::forbidden(Caller, Nothing) {
+  co_return Nothing{};
+}
 Task<Result<Nothing>> TestApi::sleep(Caller, Slow in) {
   co_await pause(in.ms);
   co_return Nothing{};
@@ -133,21 +144,22 @@ Task<Result<void>> TestApi::events(Caller, Nothing, BodyWriter& out) {
 
 std::vector<Route> TestApi::routes() {
   RouteOptions small{.limits = {.body = 1000, .time = std::chrono::milliseconds(2000)}};
-  return {route<&TestApi::echo>(*this, "test.echo", "POST", "/v1/echo/{name}", "Echo", small),
-          route<&TestApi::constant>(*this, "test.constant", "GET", "/v1/constant", "A constant"),
-          route<&TestApi::forbidden>(*this, "test.forbidden", "GET", "/v1/forbidden", "Not allowed"),
-          route<&TestApi::sleep>(*this, "test.sleep", "GET", "/v1/sleep", "Sleep",
-                                 {.limits = {.time = std::chrono::milliseconds(1000)}}),
-          route<&TestApi::fail>(*this, "test.fail", "GET", "/v1/fail", "Fail"),
-          route<&TestApi::crash>(*this, "test.crash", "GET", "/v1/crash", "Throw"),
-          route<&TestApi::upload>(*this, "test.upload", "POST", "/v1/upload", "Take a file",
-                                  {.limits = {.body = 10'000'000}}),
-          route<&TestApi::careless>(*this, "test.careless", "POST", "/v1/careless", "Take nothing",
-                                    {.limits = {.body = 10'000'000}}),
-          route<&TestApi::download>(*this, "test.download", "GET", "/v1/download", "Give a file"),
-          route<&TestApi::cut_off>(*this, "test.cut_off", "GET", "/v1/cut_off", "Give half a file"),
-          route<&TestApi::events>(*this, "test.events", "GET", "/v1/events", "Give events",
-                                  {.events = true})};
+  return {
+      route<&TestApi::echo>(*this, "test.echo", "POST", "/v1/echo/{name}", "Echo", small),
+      route<&TestApi::constant>(*this, "test.constant", "GET", "/v1/constant", "A constant"),
+      route<&TestApi::forbidden>(*this, "test.forbidden", "GET", "/v1/forbidden", "Not allowed"),
+      route<&TestApi::sleep>(*this, "test.sleep", "GET", "/v1/sleep", "Sleep",
+                             {.limits = {.time = std::chrono::milliseconds(1000)}}),
+      route<&TestApi::fail>(*this, "test.fail", "GET", "/v1/fail", "Fail"),
+      route<&TestApi::crash>(*this, "test.crash", "GET", "/v1/crash", "Throw"),
+      route<&TestApi::upload>(*this, "test.upload", "POST", "/v1/upload", "Take a file",
+                              {.limits = {.body = 10'000'000}}),
+      route<&TestApi::careless>(*this, "test.careless", "POST", "/v1/careless", "Take nothing",
+                                {.limits = {.body = 10'000'000}}),
+      route<&TestApi::download>(*this, "test.download", "GET", "/v1/download", "Give a file"),
+      route<&TestApi::cut_off>(*this, "test.cut_off", "GET", "/v1/cut_off", "Give half a file"),
+      route<&TestApi::events>(*this, "test.events", "GET", "/v1/events", "Give events",
+                              {.events = true})};
 }
 
 // ── the client
@@ -166,7 +178,8 @@ RawClient::RawClient(std::uint16_t port, int protocol) {
   timeval wait{10, 0};
   setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
   setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-  sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  sockaddr_in to{
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return;
   context_ = SSL_CTX_new(TLS_client_method());
   if (protocol != 0) {
@@ -181,8 +194,10 @@ RawClient::RawClient(std::uint16_t port, int protocol) {
 }
 
 RawClient::RawClient(RawClient&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), context_(std::exchange(other.context_, nullptr)),
-      ssl_(std::exchange(other.ssl_, nullptr)), rest_(std::move(other.rest_)) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      context_(std::exchange(other.context_, nullptr)),
+      ssl_(std::exchange(other.ssl_, nullptr)),
+      rest_(std::move(other.rest_)) {}
 
 RawClient::~RawClient() {
   SSL_free(ssl_);
@@ -202,10 +217,16 @@ std::string RawClient::receive() {
   return out;
 }
 
-bool RawClient::ended() { return receive().empty(); }
+bool RawClient::ended() {
+  return receive().empty();
+}
 
-std::string RawClient::cipher() const { return SSL_get_cipher(ssl_); }
-std::string RawClient::version() const { return SSL_get_version(ssl_); }
+std::string RawClient::cipher() const {
+  return SSL_get_cipher(ssl_);
+}
+std::string RawClient::version() const {
+  return SSL_get_version(ssl_);
+}
 
 std::string RawClient::fingerprint() const {
   std::uint8_t digest[EVP_MAX_MD_SIZE];
@@ -289,8 +310,9 @@ RawAnswer ServerBench::ask(std::string_view request, bool head_only) const {
 }
 
 std::string ServerBench::get(std::string_view path, std::string_view more) {
-  return "GET " + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer good\r\n" +
-         std::string(more) + "\r\n";
+  return "GET " + std::string(path) +
+         " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer good\r\n" + std::string(more) +
+         "\r\n";
 }
 
 std::string ServerBench::post(std::string_view path, std::string_view body, std::string_view more) {

@@ -36,8 +36,9 @@ TEST(Server, hands_path_query_body_and_header_fields_to_the_handler) {
                                      "Idempotency-Key: order-4711\r\nIf-Match: \"6\"\r\n"));
 
   EXPECT_EQ(answer.status, 200);
-  EXPECT_EQ(answer.body, R"({"name":"ext:47 11","text":"hé","key":"order-4711","match":"6","behind":")" +
-                             answer.field("X-Request-Id") + R"(","tags":["a","b c&"]})");
+  EXPECT_EQ(answer.body,
+            R"({"name":"ext:47 11","text":"hé","key":"order-4711","match":"6","behind":")" +
+                answer.field("X-Request-Id") + R"(","tags":["a","b c&"]})");
   EXPECT_EQ(answer.field("ETag"), "\"7\"");
 }
 
@@ -101,7 +102,8 @@ TEST(Server, speaks_http_1_0) {
   ServerBench bench;
   auto client = bench.client();
 
-  client.send("GET /v1/constant HTTP/1.0\r\nAuthorization: Bearer good\r\nConnection: keep-alive\r\n\r\n");
+  client.send(
+      "GET /v1/constant HTTP/1.0\r\nAuthorization: Bearer good\r\nConnection: keep-alive\r\n\r\n");
   EXPECT_EQ(client.answer().field("Connection"), "keep-alive");
   client.send("GET /v1/constant HTTP/1.0\r\nAuthorization: Bearer good\r\n\r\n");
   auto last = client.answer();
@@ -130,14 +132,18 @@ TEST(Server, tells_unknown_paths_from_unknown_methods) {
   auto method = bench.ask("DELETE /v1/constant HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_EQ(method.status, 405);
   EXPECT_EQ(method.field("Allow"), "GET, HEAD");
-  EXPECT_EQ(bench.ask("POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").status, 405);
-  EXPECT_EQ(bench.ask("OPTIONS /v1/constant HTTP/1.1\r\nHost: h\r\nOrigin: https://x\r\n\r\n").status, 405);
+  EXPECT_EQ(bench.ask("POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").status,
+            405);
+  EXPECT_EQ(
+      bench.ask("OPTIONS /v1/constant HTTP/1.1\r\nHost: h\r\nOrigin: https://x\r\n\r\n").status,
+      405);
 }
 
 TEST(Server, gives_the_same_answer_to_unknown_and_wrong_keys) {
   ServerBench bench;
   auto ask = [&](std::string_view lines) {
-    auto answer = bench.ask("GET /v1/constant HTTP/1.1\r\nHost: h\r\n" + std::string(lines) + "\r\n");
+    auto answer =
+        bench.ask("GET /v1/constant HTTP/1.1\r\nHost: h\r\n" + std::string(lines) + "\r\n");
     auto id = answer.field("X-Request-Id"), date = answer.field("Date");
     auto all = answer.head + answer.body;
     for (const auto& part : {id, date})
@@ -146,7 +152,8 @@ TEST(Server, gives_the_same_answer_to_unknown_and_wrong_keys) {
     return all;
   };
 
-  auto missing = ask(""), wrong = ask("Authorization: Bearer bad\r\n"), odd = ask("Authorization: x\r\n");
+  auto missing = ask(""), wrong = ask("Authorization: Bearer bad\r\n"),
+       odd = ask("Authorization: x\r\n");
 
   EXPECT_TRUE(missing.starts_with("HTTP/1.1 401 "));
   EXPECT_NE(missing.find("WWW-Authenticate: Bearer"), std::string::npos);
@@ -168,10 +175,11 @@ TEST(Server, refuses_before_it_reads_the_body) {
 TEST(Server, maps_each_code_to_its_status) {
   ServerBench bench;
   const std::pair<Code, int> cases[] = {
-      {Code::invalid, 400}, {Code::too_large, 413}, {Code::unauthenticated, 401},
-      {Code::forbidden, 403}, {Code::not_found, 404}, {Code::conflict, 409}, {Code::gone, 410},
-      {Code::exhausted, 429}, {Code::corrupt, 500}, {Code::locked, 503}, {Code::unavailable, 503},
-      {Code::stale, 503}, {Code::internal, 500}};
+      {Code::invalid, 400},   {Code::too_large, 413},   {Code::unauthenticated, 401},
+      {Code::forbidden, 403}, {Code::not_found, 404},   {Code::conflict, 409},
+      {Code::gone, 410},      {Code::exhausted, 429},   {Code::corrupt, 500},
+      {Code::locked, 503},    {Code::unavailable, 503}, {Code::stale, 503},
+      {Code::internal, 500}};
 
   for (auto [code, status] : cases) {
     auto answer = bench.ask(bench.get("/v1/fail?ms=" + std::to_string(static_cast<int>(code))));
@@ -180,9 +188,11 @@ TEST(Server, maps_each_code_to_its_status) {
     EXPECT_EQ(answer.status, status);
     EXPECT_EQ(answer.field("Content-Type"), "application/problem+json");
     ASSERT_TRUE(problem) << answer.body;
-    EXPECT_NE(answer.body.find("\"code\":\"" + std::string(code_name(code)) + '"'), std::string::npos);
+    EXPECT_NE(answer.body.find("\"code\":\"" + std::string(code_name(code)) + '"'),
+              std::string::npos);
     EXPECT_NE(answer.body.find(R"("field":"a_field")"), std::string::npos);
-    EXPECT_NE(answer.body.find("\"request_id\":\"" + answer.field("X-Request-Id")), std::string::npos);
+    EXPECT_NE(answer.body.find("\"request_id\":\"" + answer.field("X-Request-Id")),
+              std::string::npos);
     EXPECT_EQ(!answer.field("Retry-After").empty(), status == 503 || status == 429);
   }
 }
@@ -195,7 +205,8 @@ TEST(Server, names_every_violation_of_a_request) {
   EXPECT_EQ(answer.status, 400);
   EXPECT_NE(answer.body.find(R"("errors":[{"code":"invalid","field":"txet",)"), std::string::npos);
   EXPECT_NE(answer.body.find(R"({"code":"invalid","field":"text","detail":"is missing"})"),
-            std::string::npos) << answer.body;
+            std::string::npos)
+      << answer.body;
 }
 
 TEST(Server, refuses_bad_bodies_with_the_field) {
@@ -226,8 +237,10 @@ TEST(Server, refuses_bad_bodies_with_the_field) {
 TEST(Server, takes_only_json_as_json) {
   ServerBench bench;
   auto with_type = [&](std::string_view type) {
-    return bench.ask("POST /v1/echo/x HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer good\r\n" +
-                     std::string(type) + "Content-Length: 12\r\n\r\n{\"text\":\"a\"}").status;
+    return bench
+        .ask("POST /v1/echo/x HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer good\r\n" +
+             std::string(type) + "Content-Length: 12\r\n\r\n{\"text\":\"a\"}")
+        .status;
   };
 
   EXPECT_EQ(with_type("Content-Type: application/json\r\n"), 200);
@@ -238,15 +251,22 @@ TEST(Server, takes_only_json_as_json) {
 
 TEST(Server, checks_the_fields_that_travel_beside_the_body) {
   ServerBench bench;
-  for (std::string line : {"Idempotency-Key: a b", "If-Match: 7", "If-Match: W/\"7\"", "If-Match: \"\"",
-                           "If-Match: \"6\", \"7\"", "If-Match: *"}) {
+  for (std::string line : {"Idempotency-Key: a b", "If-Match: 7", "If-Match: W/\"7\"",
+                           "If-Match: \"\"", "If-Match: \"6\", \"7\"", "If-Match: *"}) {
     auto answer = bench.ask(bench.post("/v1/echo/x", R"({"text":"a"})", line + "\r\n"));
 
     EXPECT_EQ(answer.status, 400) << line;
   }
   std::string longest(128, 'k');
-  EXPECT_EQ(bench.ask(bench.post("/v1/echo/x", R"({"text":"a"})", "Idempotency-Key: " + longest + "\r\n")).status, 200);
-  EXPECT_EQ(bench.ask(bench.post("/v1/echo/x", R"({"text":"a"})", "Idempotency-Key: k" + longest + "\r\n")).status, 400);
+  EXPECT_EQ(
+      bench.ask(bench.post("/v1/echo/x", R"({"text":"a"})", "Idempotency-Key: " + longest + "\r\n"))
+          .status,
+      200);
+  EXPECT_EQ(
+      bench
+          .ask(bench.post("/v1/echo/x", R"({"text":"a"})", "Idempotency-Key: k" + longest + "\r\n"))
+          .status,
+      400);
 }
 
 TEST(Server, hides_what_a_handler_throws) {
@@ -278,7 +298,8 @@ TEST(Server, answers_about_itself_without_a_key) {
 TEST(Server, shows_metrics_without_a_key_only_to_this_machine_itself) {
   ServerBench bench;
 
-  auto forwarded = bench.ask("GET /metrics HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+  auto forwarded =
+      bench.ask("GET /metrics HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
   auto with_key = bench.ask(bench.get("/metrics", "X-Forwarded-For: 192.0.2.7\r\n"));
 
   EXPECT_EQ(forwarded.status, 401);
@@ -307,9 +328,10 @@ TEST(Server, logs_the_operation_and_never_the_path) {
   std::scoped_lock lock(bench.lines_mutex);
   EXPECT_EQ(bench.lines, (std::vector<std::string>{"test.echo 200", "- 404"}));
   EXPECT_EQ(bench.metrics.text().find("ann"), std::string::npos);
-  EXPECT_NE(bench.metrics.text().find(
-                R"(holdfast_requests_total{operation="test.echo",status="200"} 1)"),
-            std::string::npos) << bench.metrics.text();
+  EXPECT_NE(
+      bench.metrics.text().find(R"(holdfast_requests_total{operation="test.echo",status="200"} 1)"),
+      std::string::npos)
+      << bench.metrics.text();
 }
 
 }  // namespace

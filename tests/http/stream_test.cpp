@@ -11,7 +11,8 @@ namespace {
 using namespace std::chrono_literals;
 
 std::string upload_head(std::string_view framing) {
-  return "POST /v1/upload HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer good\r\nContent-Type: text/csv\r\n" +
+  return "POST /v1/upload HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer good\r\nContent-Type: "
+         "text/csv\r\n" +
          std::string(framing) + "\r\n\r\n";
 }
 
@@ -64,7 +65,8 @@ TEST(Streams, says_so_when_an_upload_is_cut_off) {
 
   std::scoped_lock lock(bench.lines_mutex);
   ASSERT_EQ(bench.lines.size(), 1u);
-  EXPECT_TRUE(bench.lines[0] == "test.upload 0" || bench.lines[0] == "test.upload 400") << bench.lines[0];
+  EXPECT_TRUE(bench.lines[0] == "test.upload 0" || bench.lines[0] == "test.upload 400")
+      << bench.lines[0];
 }
 
 TEST(Streams, gives_a_download_and_keeps_the_connection) {

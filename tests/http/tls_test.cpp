@@ -24,7 +24,7 @@ class TempDirectory {
 };
 
 unsigned mode_of(const std::filesystem::path& file) {
-  struct stat status {};
+  struct stat status{};
   ::stat(file.c_str(), &status);
   return status.st_mode & 0777;
 }
@@ -34,10 +34,12 @@ const Time kNow = from_ms(1'795'000'000'000);
 TEST(LocalCertificate, is_made_once_and_trusted_by_its_authority) {
   TempDirectory directory;
 
-  auto files = ensure_local_certificate(directory.path / "tls", {"vault.example", "192.0.2.7", "*.shop.example"}, kNow);
+  auto files = ensure_local_certificate(directory.path / "tls",
+                                        {"vault.example", "192.0.2.7", "*.shop.example"}, kNow);
   ASSERT_TRUE(files) << files.error().text;
   auto first = certificate_fingerprint(files->chain);
-  auto again = ensure_local_certificate(directory.path / "tls", {"vault.example", "192.0.2.7", "*.shop.example"}, kNow + days(300));
+  auto again = ensure_local_certificate(
+      directory.path / "tls", {"vault.example", "192.0.2.7", "*.shop.example"}, kNow + days(300));
 
   ASSERT_TRUE(again);
   EXPECT_EQ(certificate_fingerprint(again->chain), first);
@@ -92,8 +94,10 @@ TEST(LocalCertificate, says_what_is_wrong_with_its_files) {
   };
   const Case cases[] = {
       {[](const auto& d) { std::ofstream(d / "ca.pem") << "x"; }, "a certificate file is not PEM"},
-      {[](const auto& d) { std::ofstream(d / "ca.key") << "x"; }, "a key file is not PEM, or asks for a passphrase"},
-      {[](const auto& d) { std::filesystem::remove(d / "ca.key"); }, "a certificate or key file is missing"},
+      {[](const auto& d) { std::ofstream(d / "ca.key") << "x"; },
+       "a key file is not PEM, or asks for a passphrase"},
+      {[](const auto& d) { std::filesystem::remove(d / "ca.key"); },
+       "a certificate or key file is missing"},
       {[](const auto& d) {
          std::filesystem::copy_file(d / "server.key", d / "ca.key",
                                     std::filesystem::copy_options::overwrite_existing);

@@ -51,7 +51,9 @@ class LedgerBench : public LogBench {
   Result<boost::json::value> call(std::string_view operation, Named query = {}, Named path = {},
                                   std::string body = {}, Page* page = nullptr) {
     auto route = std::ranges::find(routes_, operation, &http::Route::id);
-    http::Call call{.caller = {.principal = "key_auditor"}, .parts = {.body = body, .path = path, .query = query}};
+    http::Call call;
+    call.caller.principal = "key_auditor";
+    call.parts = {.body = body, .path = path, .query = query};
     call.download = page;
     auto answer = run(route->run(std::move(call)));
     if (!answer) return std::move(answer).error();
@@ -83,6 +85,7 @@ class LedgerBench : public LogBench {
     }
   }
   std::string last_operation() {
+    (*this)(log().sequence());
     auto last = (*this)(log().read_before(1LL << 40, 1)).at(0);
     return journal::decode_entry(last.entry)->operation;
   }
@@ -126,8 +129,8 @@ TEST_P(Ledger, finds_what_lies_far_back) {
   auto older = bench_.listed({{"operation", "records.reveal"}, {"until", rfc3339(middle)}});
   auto newer = bench_.listed({{"operation", "records.reveal"}, {"since", rfc3339(middle)}});
 
-  EXPECT_EQ(older.size() + newer.size(), 20u);
-  EXPECT_EQ(newer.size(), 10u);
+  EXPECT_EQ(older.size(), 11u);
+  EXPECT_EQ(newer.size(), 9u);
 }
 
 TEST_P(Ledger, shows_one_event_by_number_and_by_id) {

@@ -44,9 +44,9 @@ inside stat -c '%U %a' /var/lib/holdfast /etc/holdfast | sort -u | grep -qx 'hol
   fail "stores and keys belong to the user holdfast alone"
 pass "stores and keys belong to the user holdfast alone"
 
-as_holdfast holdfast init --dir /var/lib/holdfast/shop --key-file /etc/holdfast/shop/root.key \
-  >"$root.log" 2>&1 || fail "init makes a store with its key file apart"
-key=$(tail -n 1 "$root.log")
+key=$(as_holdfast holdfast init --dir /var/lib/holdfast/shop \
+  --set keys.file=/etc/holdfast/shop/root.key --set recovery.dir=/etc/holdfast/shop/recovery \
+  2>"$root.log") || fail "init makes a store with its key file apart"
 [[ $key == hf_* && -f $root/etc/holdfast/shop/root.key ]] ||
   fail "init makes a store with its key file apart"
 [[ -z $(find "$root/var/lib/holdfast/shop" "$root/etc/holdfast" -perm /077) ]] ||

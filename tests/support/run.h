@@ -4,8 +4,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <iostream>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -18,7 +21,12 @@ namespace holdfast::test {
 /// (a database, a server) must stay alive until run() returns.
 class RunContext {
  public:
-  boost::asio::io_context& io() { return io_; }
+  RunContext() = default;
+  ~RunContext() { bury(std::move(io_)); }
+  RunContext(const RunContext&) = delete;
+  RunContext& operator=(const RunContext&) = delete;
+
+  boost::asio::io_context& io() { return *io_; }
 
   /// Runs one task to its end and returns its value; its exception comes out here.
   template <class T>
@@ -60,21 +68,36 @@ class RunContext {
     std::size_t left = tasks.size();
     std::exception_ptr failure;
     for (auto& task : tasks) {
-      boost::asio::co_spawn(io_, std::move(task), [&](std::exception_ptr thrown) {
+      boost::asio::co_spawn(*io_, std::move(task), [&](std::exception_ptr thrown) {
         --left;
         if (thrown) failure = thrown;
       });
     }
-    io_.restart();
+    io_->restart();
     while (left > 0) {
-      if (io_.run_one() > 0) continue;
+      if (io_->run_one() > 0) continue;
       std::cerr << "a task waits for something that will not come\n";
       std::abort();
     }
     if (failure) std::rethrow_exception(failure);
   }
 
-  boost::asio::io_context io_;
+  struct Context : boost::asio::io_context {
+    using boost::asio::io_context::shutdown;  // destroys all that still waits in it
+  };
+
+  /// Another thread that has just posted the last answer may still be about to leave post(). So a
+  /// context lives on, empty, until some more have been used.
+  static void bury(std::unique_ptr<Context> context) {
+    static std::mutex mutex;
+    static std::deque<std::unique_ptr<Context>> graves;
+    context->shutdown();
+    std::lock_guard lock(mutex);
+    graves.push_back(std::move(context));
+    if (graves.size() > 64) graves.pop_front();
+  }
+
+  std::unique_ptr<Context> io_ = std::make_unique<Context>();
 };
 
 /// For one task without a context of its own.

@@ -79,7 +79,7 @@ void Connection::execute(const Sql& sql, const Shape& shape, Mode mode, const Ar
                          Bounds bounds) {
   if (failed_) return;
   Parameters parameters(args);
-  if (mode != Mode::plain) {
+  if (mode == Mode::counted || mode == Mode::rows) {
     parameters.add(bounds.low);
     parameters.add(bounds.high);
   }
@@ -181,8 +181,7 @@ void Connection::take(PgResult result) {
     sync_awaited_ = false;
     awaited_.clear();
     auto done = std::move(exchange_);
-    done->synced(warned_);
-    return changed_();
+    return done->synced(warned_) ? changed_() : break_off();
   }
   if (awaited_.empty()) return exchange_->result(*this, result.get());
 
@@ -202,8 +201,6 @@ void Connection::notice(void* self, const PGresult* result) {
   if (severity != nullptr && std::string_view(severity) == "WARNING")
     static_cast<Connection*>(self)->warned_ = true;
 }
-
-void Connection::abandon() { break_off(); }
 
 void Connection::break_off() {
   if (state_ == State::closed) return;

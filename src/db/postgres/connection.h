@@ -33,8 +33,9 @@ class Exchange {
   /// What one execution yielded, in the order of sending: rows, an error, or that it was left out
   /// since an earlier one failed. An error that belongs to no execution comes here too.
   virtual void result(Connection& from, const PGresult* result) = 0;
-  /// The Sync was answered: what had no error is committed.
-  virtual void synced(bool warned) = 0;
+  /// The Sync was answered: what had no error is committed. False when the connection is of no use
+  /// any more.
+  virtual bool synced(bool warned) = 0;
   /// The connection broke before that.
   virtual void lost() = 0;
   /// May take as long as it takes (migrations).
@@ -59,8 +60,8 @@ class Connection {
   const Exchange* carried() const { return exchange_.get(); }
   /// Only when idle.
   void run(std::unique_ptr<Exchange> exchange);
-  /// Gives the connection up: whoever it carries is told that it is lost, and it connects anew.
-  void abandon();
+  /// Whoever it carries is told that it is lost, and it connects anew.
+  void break_off();
   void close();
 
   // For exchanges, while they are carried.
@@ -97,7 +98,6 @@ class Connection {
   void flush();
   void take_results();
   void take(PgResult result);
-  void break_off();
   void pause();
   Variant* prepared(const Sql& sql, const Shape& shape, Mode mode, const Parameters& parameters);
   static void notice(void* self, const PGresult* result);

@@ -48,7 +48,8 @@ void ReadExchange::result(Connection&, const PGresult* result) {
     left_out_.push_back(request);
   } else if (!yields(result)) {
     auto failure = failure_of(result, nullptr, read.sql->name, lane_.bugs());
-    if (failure.again && ++request->tries < kMostTries)
+    leave_ |= failure.leave;
+    if ((failure.again || failure.leave) && ++request->tries < kMostTries)
       left_out_.push_back(request);
     else
       request->answer(std::move(failure.error), lane_.mail());
@@ -60,7 +61,10 @@ void ReadExchange::result(Connection&, const PGresult* result) {
   }
 }
 
-void ReadExchange::synced(bool) { lane_.again(std::move(left_out_)); }
+bool ReadExchange::synced(bool) {
+  lane_.again(std::move(left_out_));
+  return !leave_;
+}
 
 /// A read may be repeated: nothing depends on whether it ran.
 void ReadExchange::lost() {
@@ -152,7 +156,7 @@ void CommitExchange::take(const Step& step, const PGresult* result) {
 
   bool nothing = mode == Mode::rows && PQntuples(result) == 1 &&
                  std::string_view(PQgetvalue(result, 0, 0), 8) == std::string_view("\0\0\0\0\0\0\0\0", 8);
-  auto rows = rows_of(result, mode == Mode::rows ? 1 : 0);
+  auto rows = rows_of(result, mode == Mode::plain ? 0 : 1);
   if (nothing) rows = Rows(rows ? rows->columns() : 0);
   if (rows) {
     committed_[step.request].returned[step.write].append(std::move(*rows));
@@ -169,6 +173,8 @@ void CommitExchange::fail(const Step& step, const PGresult* result) {
   std::string_view name = write && write->sql ? write->sql->name : kMigration;
   failure_ = failure_of(result, write ? write : &kNone, name, lane_.bugs());
   failed_ = step.request;
+  // Said in place of a statement's answer: the Sync behind it has committed nothing.
+  if (failure_->leave && at_ < steps_.size()) failure_->again = failure_->error.code == Code::unavailable;
 }
 
 void CommitExchange::decide(Connection& from) {
@@ -184,10 +190,12 @@ void CommitExchange::decide(Connection& from) {
   from.sync();
 }
 
-void CommitExchange::synced(bool warned) {
+bool CommitExchange::synced(bool warned) {
   if (failure_) {
+    bool leave = failure_->leave;
     lane_.note(&failure_->error);
-    return send_again();
+    send_again();
+    return !leave;
   }
   lane_.note(nullptr);
   for (std::size_t i = 0; i < requests_.size(); ++i) {
@@ -197,6 +205,7 @@ void CommitExchange::synced(bool warned) {
     else
       std::get<Commit>(requests_[i]->what).waiter.answer(std::move(committed_[i]), lane_.mail());
   }
+  return true;
 }
 
 void CommitExchange::send_again() {
@@ -213,6 +222,7 @@ void CommitExchange::send_again() {
 }
 
 void CommitExchange::lost() {
+  if (failure_ && failure_->again) return send_again();
   for (auto& request : requests_) request->answer(lost_connection(), lane_.mail());
   Error error = lost_connection();
   lane_.note(&error);

@@ -16,7 +16,7 @@ class ReadExchange final : public Exchange {
 
   void send(Connection& to) override;
   void result(Connection& from, const PGresult* result) override;
-  void synced(bool warned) override;
+  bool synced(bool warned) override;
   void lost() override;
   bool forgotten() const override;
 
@@ -25,6 +25,7 @@ class ReadExchange final : public Exchange {
   Requests requests_;
   std::size_t at_ = 0;
   Requests left_out_;
+  bool leave_ = false;
 };
 
 /// All or nothing: when one of several fails nothing is committed, and they go out again, that one
@@ -37,7 +38,7 @@ class CommitExchange final : public Exchange {
 
   void send(Connection& to) override;
   void result(Connection& from, const PGresult* result) override;
-  void synced(bool warned) override;
+  bool synced(bool warned) override;
   void lost() override;
   bool patient() const override;
   bool joined() const override { return joined_; }

@@ -203,7 +203,7 @@ void Lane::tick() {
     auto* carried = slot.connection->carried();
     slot.busy_ticks = carried != nullptr && !carried->patient() ? slot.busy_ticks + 1 : 0;
     bool hangs = slot.busy_ticks > longest;
-    if (hangs || (carried != nullptr && carried->forgotten())) slot.connection->abandon();
+    if (hangs || (carried != nullptr && carried->forgotten())) slot.connection->break_off();
   }
   if (failure_ && --failure_ticks_ <= 0) failure_.reset();
   wake();

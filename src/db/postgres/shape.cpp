@@ -46,6 +46,9 @@ Shape shape_of(const Sql& sql, Translated translated) {
   shape.texts[static_cast<int>(Mode::rows)] =
       "with holdfast_w as materialized (" + text + ") select n.got, w.* from (select " + got +
       " as got from holdfast_w) n left join holdfast_w w on true";
+  shape.texts[static_cast<int>(Mode::guard)] =
+      "select w.* from (select 1) one left join lateral (select true as found, s.* from (" + text +
+      ") s) w on true where coalesce(w.found, holdfast_unexpected() is null)";
   shape.texts[static_cast<int>(Mode::plain)] = std::move(translated.text);
   return shape;
 }
@@ -54,7 +57,7 @@ Shape shape_of(const Sql& sql, Translated translated) {
 
 Mode Shape::mode(const Expect& expect) const {
   bool at_least_one = expect.kind == Expect::Kind::exactly ? expect.rows == 1 : expect.rows >= 1;
-  if (expect.kind == Expect::Kind::guard) return Mode::rows;
+  if (expect.kind == Expect::Kind::guard) return Mode::guard;
   if (expect.kind == Expect::Kind::any || (one_row_insert && at_least_one)) return Mode::plain;
   return returning ? Mode::rows : Mode::counted;
 }

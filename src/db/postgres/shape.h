@@ -22,6 +22,7 @@ enum class Mode : std::uint8_t {
   plain,    // as written
   counted,  // yields the count, raises when it is out of bounds
   rows,     // yields the count and then the columns of each row; one row of NULLs when none
+  guard,    // yields true and then the columns of each row, raises when there is none
 };
 
 /// How many rows are right, both ends included.
@@ -32,7 +33,7 @@ struct Bounds {
 
 struct Shape {
   std::string_view source;  // Sql::text, to notice an address that is used again
-  std::string texts[3];     // by Mode
+  std::string texts[4];     // by Mode
   std::size_t parameters = 0;
   bool reads = false;           // a select
   bool returning = false;       // has a `returning` of its own

@@ -141,6 +141,7 @@ std::expected<Ran, Fault> Connection::run(const Sql& sql, const Args& args, Mono
 
   std::function<bool()> late = [this, deadline] { return clock_.mono() > deadline; };
   bool bounded = deadline != MonoTime::max();
+  if (bounded && late()) return std::unexpected(Fault::deadline);
   if (bounded) sqlite3_progress_handler(db_, kDeadlineEvery, look_at_deadline, &late);
   auto ran = step(statement.statement, sql.name, args);
   if (bounded) sqlite3_progress_handler(db_, 0, nullptr, nullptr);

@@ -132,11 +132,12 @@ Result<Store> SqliteDatabase::open_file(const char* name, bool durable) {
   Connection::Options options{.file = options_.dir / name,
                               .writes = true,
                               .durable = durable,
-                              .cache_bytes = options_.cache_bytes};
+                              .cache_bytes = durable ? options_.cache_bytes : options_.cache_bytes / 8};
   if (auto prepared = prepare_file(options.file); !prepared) return std::move(prepared).error();
   auto writer = Connection::open(options, clock_, options_.bugs);
   if (!writer) return std::move(writer).error();
   options.writes = false;
+  options.cache_bytes /= 4;  // a reader holds no dirty pages
   auto readers = ReaderPool::open(options, options_.readers, clock_, options_.bugs);
   if (!readers) return std::move(readers).error();
   return Store{std::move(*writer), std::move(*readers)};

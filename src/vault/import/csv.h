@@ -16,7 +16,7 @@
 // limit or the end of the file) is refused with the line on which its row began, and reading
 // resumes after that one line, so that it takes no good rows with it. A row that is well formed but
 // refused is passed over whole: nothing inside a customer's quoted note is ever read as a row of
-// its own, unless the note is over the row limit.
+// its own, unless the row passes its limit inside the note.
 //
 // Failed, as a whole: UTF-16, spreadsheets (.xlsx), an empty file, a header that is no row.
 #pragma once

@@ -43,6 +43,7 @@ struct Sealed {
   db::Changes changes;
   journal::Event event;
   std::int64_t customers = 0, created = 0, updated = 0, unchanged = 0;
+  std::vector<Place> damaged;  // rows whose stored records do not open
 };
 
 }  // namespace
@@ -71,8 +72,9 @@ class ImportRun {
   void unstage();
   Task<Result<void>> flush(bool all);
   Task<Result<Known>> known(const std::vector<CheckedRow>& rows);
-  Result<Sealed> seal(std::vector<CheckedRow>& rows, Known& known);
-  Task<Result<void>> commit(Sealed sealed);
+  Result<Sealed> seal(const std::vector<CheckedRow>& rows, Known& known);
+  Task<Result<Sealed>> prepare(const std::vector<CheckedRow>& rows);
+  Task<Result<void>> write(std::vector<CheckedRow> rows, Sealed sealed);
   Task<Result<void>> landed();
 
   Imports& imports_;
@@ -188,10 +190,10 @@ Task<Result<Known>> ImportRun::known(const std::vector<CheckedRow>& rows) {
 }
 
 /// On the pool.
-Result<Sealed> ImportRun::seal(std::vector<CheckedRow>& rows, Known& known) {
+Result<Sealed> ImportRun::seal(const std::vector<CheckedRow>& rows, Known& known) {
   Draft draft(*work_.keys, work_.now);
   Sealed out;
-  for (auto& row : rows) {
+  for (const auto& row : rows) {
     SubjectKeys* keys = nullptr;
     if (auto found = known.subjects.find(row.term); found != known.subjects.end()) {
       keys = &known.keys.at(found->second);
@@ -203,7 +205,7 @@ Result<Sealed> ImportRun::seal(std::vector<CheckedRow>& rows, Known& known) {
       keys = &known.keys.insert_or_assign(*id, std::move(fresh)).first->second;
       out.customers += 1;
     }
-    for (auto& record : row.records) {
+    for (const auto& record : row.records) {
       auto existing = known.records.find({keys->subject(), record.collection->id, record.slot});
       if (existing == known.records.end()) {
         auto made = draft.add_record(*keys, *record.collection, std::move(record.slot),
@@ -215,8 +217,7 @@ Result<Sealed> ImportRun::seal(std::vector<CheckedRow>& rows, Known& known) {
       auto changed = draft.change_record(*keys, *record.collection, existing->second,
                                          std::move(record.values));
       if (!changed) {
-        refuse(row.place, "the stored record is damaged: run `holdfast journal verify --state`",
-               {});
+        out.damaged.push_back(row.place);
         continue;
       }
       (*changed ? out.updated : out.unchanged) += 1;
@@ -230,22 +231,34 @@ Result<Sealed> ImportRun::seal(std::vector<CheckedRow>& rows, Known& known) {
   return out;
 }
 
-Task<Result<void>> ImportRun::commit(Sealed sealed) {
-  if (!sealed.event.touches.empty()) {
-    auto changes = sealed.changes;
-    auto event = sealed.event;
-    auto done = co_await context_.journal.commit(caller_, std::move(changes), std::move(event));
-    if (!done && done.error().code == Code::stale) {
-      auto renewed = co_await context_.permits.renewed(caller_);
-      if (!renewed) co_return std::move(renewed).error();
-      if (!context_.permits.may(*renewed, "imports.create"))
-        co_return Error(Code::forbidden,
-                        "this key may not import any more: what went in before stays");
-      caller_ = std::move(*renewed);
-      done = co_await context_.journal.commit(caller_, std::move(sealed.changes),
-                                              std::move(sealed.event));
-    }
-    if (!done) co_return std::move(done).error();
+Task<Result<Sealed>> ImportRun::prepare(const std::vector<CheckedRow>& rows) {
+  auto stored = co_await known(rows);
+  if (!stored) co_return std::move(stored).error();
+  co_return co_await imports_.pool_.run([&] { return seal(rows, *stored); });
+}
+
+/// When somebody else wrote one of these customers meanwhile, or the policy changed, the batch is
+/// made again from what is stored now.
+Task<Result<void>> ImportRun::write(std::vector<CheckedRow> rows, Sealed sealed) {
+  for (int tries = 0; !sealed.event.touches.empty(); ++tries) {
+    auto done = co_await context_.journal.commit(caller_, std::move(sealed.changes), std::move(sealed.event));
+    if (done) break;
+    auto code = done.error().code;
+    if (tries == 3 || (code != Code::stale && code != Code::conflict)) co_return std::move(done).error();
+    auto renewed = co_await context_.permits.renewed(caller_);
+    if (!renewed) co_return std::move(renewed).error();
+    if (!context_.permits.may(*renewed, "imports.create"))
+      co_return Error(Code::forbidden, "this key may not import any more: what went in before stays");
+    caller_ = std::move(*renewed);
+    auto again = co_await prepare(rows);
+    if (!again) co_return std::move(again).error();
+    sealed = std::move(*again);
+  }
+  for (auto place : sealed.damaged) {
+    report_.refused += 1;
+    if (report_.refusals.size() < kListedRefusals)
+      report_.refusals.push_back({static_cast<std::int64_t>(place.line), static_cast<std::int64_t>(place.column), "",
+                                  "the stored record is damaged: run `holdfast journal verify --state`"});
   }
   report_.customers += sealed.customers;
   report_.created += sealed.created;
@@ -277,14 +290,12 @@ Task<Result<void>> ImportRun::flush(bool all) {
     // A customer who comes again must be seen as the batch before left them.
     if (repeats)
       if (auto done = co_await landed(); !done) co_return done;
-    auto stored = co_await known(rows);
-    if (!stored) co_return std::move(stored).error();
-    auto sealed = co_await imports_.pool_.run([&] { return seal(rows, *stored); });
+    auto sealed = co_await prepare(rows);
     unstage();
     if (!sealed) co_return std::move(sealed).error();
     if (auto done = co_await landed(); !done) co_return done;
     in_flight_terms_ = std::move(terms);
-    in_flight_.emplace(co_await boost::asio::this_coro::executor, commit(std::move(*sealed)));
+    in_flight_.emplace(co_await boost::asio::this_coro::executor, write(std::move(rows), std::move(*sealed)));
     batch_ = context_.journal.contended() ? kContendedBatch : kBatch;
   }
   co_return Result<void>();

@@ -186,11 +186,11 @@ Task<Result<CreatedRecords>> Records::create(Caller caller, CreateRecords reques
       existing = std::move(*found);
     }
     if (existing) {
-      auto changed = draft.change_record(**keys, *collection, *existing, std::move(one.values));
+      auto changed = draft.change_record(**keys, *collection, *existing, one.values);
       if (!changed) co_return std::move(changed).error();
       out.records.push_back({existing->id, subject, existing->version, false});
     } else {
-      auto made = draft.add_record(**keys, *collection, std::move(one.slot), std::move(one.values));
+      auto made = draft.add_record(**keys, *collection, std::move(one.slot), one.values);
       if (!made) co_return std::move(made).error();
       out.records.push_back({made->id, subject, 1, true});
     }
@@ -284,7 +284,7 @@ Task<Result<MaskedRecord>> Records::update(Caller caller, UpdateRecord request) 
   if (!values) co_return std::move(values).error();
 
   Draft draft(*work->keys, work->now);
-  auto changed = draft.change_record(*openable.keys, *collection, openable.record, std::move(*values));
+  auto changed = draft.change_record(*openable.keys, *collection, openable.record, *values);
   if (!changed) co_return std::move(changed).error();
   journal::Event event{.activity = "records.update", .collection = collection->name,
                        .touches = std::move(draft.touches())};

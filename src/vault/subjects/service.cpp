@@ -169,7 +169,7 @@ Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject, st
       std::erase_if(*tokens, [&](const TokenOf& token) { return !ids.contains(token.field); });
       out.tokens += static_cast<std::int64_t>(tokens->size());
       draft.drop_tokens(record.subject, *tokens);
-      if (auto done = draft.change_record(*keys, *collection, record, std::move(gone)); !done)
+      if (auto done = draft.change_record(*keys, *collection, record, gone); !done)
         co_return std::move(done).error();
     }
   }

@@ -138,7 +138,7 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
       if (value.remove) co_return Error(Code::invalid, "a token needs a value").at(where / "values" / value.field->name);
       masks.emplace_back(value.field, masked(*value.field, value.value.expose_text()));
     }
-    auto record = draft.add_record(held.at(*id), *collection, {}, std::move(*values));
+    auto record = draft.add_record(held.at(*id), *collection, {}, *values);
     if (!record) co_return std::move(record).error();
     made.record = record->id;
     auto kept = made;

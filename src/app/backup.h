@@ -1,0 +1,49 @@
+// Backups: two files to two places, consistent while serving, and the way back.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/local.h"
+#include "base/described.h"
+#include "base/task.h"
+#include "http/route.h"
+
+namespace holdfast::app {
+
+class Instance;
+
+struct BackupRequest {
+  static std::span<const Member> described() { return {}; }
+};
+struct BackupMade {
+  std::string data;
+  std::string keys;
+  std::int64_t journal_size = 0;
+  std::int64_t keys_files_destroyed = 0;
+  EventId event;
+  static std::span<const Member> described();
+};
+
+/// Threads: any io_context thread; the work runs on the pool.
+class Backups {
+ public:
+  explicit Backups(Instance& instance) : instance_(instance) {}
+
+  /// Writes holdfast-data-TIME.db into backup.data and holdfast-keys-TIME.db into backup.keys, then
+  /// destroys keys files older than 30 days. One at a time (exhausted).
+  /// Errors: unavailable (disk, pool), locked.
+  Task<Result<BackupMade>> create(Caller caller, BackupRequest request);
+
+  /// nullptr only to be described.
+  static std::vector<http::Route> rows(Backups* backups);
+
+ private:
+  Instance& instance_;
+  std::atomic<bool> running_ = false;
+};
+
+/// `holdfast restore`: a data file and the newest keys file into a store's folder.
+int restore(const LocalOptions& options);
+
+}  // namespace holdfast::app

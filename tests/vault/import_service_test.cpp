@@ -1,0 +1,213 @@
+#include "vault/import/service.h"
+
+#include <algorithm>
+
+#include "vault/vault_bench.h"
+
+namespace holdfast::vault {
+namespace {
+
+/// A body that comes in pieces of one size.
+class Body final : public http::BodyReader {
+ public:
+  explicit Body(std::string text, std::size_t piece = 1000) : text_(std::move(text)), piece_(piece) {}
+  std::function<Task<void>()> between;  // once, before the second piece
+  std::size_t cut_off_at = SIZE_MAX;
+
+  Task<Result<std::string_view>> next() override {
+    if (at_ > 0 && between) co_await std::exchange(between, nullptr)();
+    if (at_ >= cut_off_at) co_return Error(Code::invalid, "the body was cut off");
+    auto out = std::string_view(text_).substr(at_, piece_);
+    at_ += out.size();
+    co_return out;
+  }
+  std::uint64_t size() const override { return text_.size(); }
+  std::string_view type() const override { return "text/csv"; }
+
+ private:
+  std::string text_;
+  std::size_t piece_, at_ = 0;
+};
+
+constexpr std::string_view kMapping =
+    R"({"collection":"customers","external_id":"id","fields":{"email":"mail","first_name":"name"}})";
+
+std::string table(int rows, const std::string& domain = "example.org") {
+  std::string out = "id,mail,name\n";
+  for (int i = 1; i <= rows; ++i)
+    out += std::to_string(i) + ",c" + std::to_string(i) + "@" + domain + ",Ann " + std::to_string(i) + "\n";
+  return out;
+}
+
+class VaultImports : public Vault {
+ protected:
+  Result<ImportReport> import(Body& body, std::string mapping = std::string(kMapping), Caller caller = {}) {
+    return bench_.run(bench_.imports().create(std::move(caller), {{}, std::move(mapping), {}}, body));
+  }
+  Result<ImportReport> import(std::string text) {
+    Body body(std::move(text));
+    return import(body);
+  }
+  std::int64_t rows(const std::string& table_name) { return bench_.raw().number("select count(*) from " + table_name); }
+};
+INSTANTIATE_TEST_SUITE_P(Databases, VaultImports, testing::ValuesIn(test::database_kinds()),
+                         [](const auto& info) { return test::kind_name(info.param); });
+
+TEST_P(VaultImports, seal_every_row_and_can_be_found) {
+  auto report = must(import(table(1200)));
+
+  EXPECT_EQ(report.state, ImportState::done);
+  EXPECT_EQ(report.rows, 1200);
+  EXPECT_EQ(report.customers, 1200);
+  EXPECT_EQ(report.created, 1200);
+  EXPECT_EQ(report.refused, 0);
+  auto found = must(bench_.find({{"email", "C777@example.org"}}));
+  ASSERT_EQ(found.records.size(), 1u);
+  EXPECT_EQ(bench_.opened(found.records[0].record, "first_name"), "Ann 777");
+  EXPECT_EQ(bench_(bench_.imports().get({}, {report.import})).created, 1200);
+  EXPECT_TRUE(bench_.state().good());
+}
+
+TEST_P(VaultImports, run_again_change_nothing) {
+  must(import(table(700)));
+
+  auto again = must(import(table(700)));
+
+  EXPECT_EQ(again.customers, 0);
+  EXPECT_EQ(again.created, 0);
+  EXPECT_EQ(again.unchanged, 700);
+  EXPECT_EQ(rows("vault_records"), 700);
+}
+
+TEST_P(VaultImports, run_again_take_over_what_changed) {
+  must(import(table(5)));
+
+  auto again = must(import(table(6, "example.com")));
+
+  EXPECT_EQ(again.updated, 5);
+  EXPECT_EQ(again.created, 1);
+  EXPECT_EQ(must(bench_.find({{"email", "c3@example.com"}})).records.size(), 1u);
+  EXPECT_TRUE(must(bench_.find({{"email", "c3@example.org"}})).records.empty());
+}
+
+TEST_P(VaultImports, that_were_cut_off_can_be_run_again) {
+  Body cut(table(3000));
+  cut.cut_off_at = 40'000;
+  ASSERT_FALSE(import(cut));
+  auto after = rows("vault_records");
+
+  auto again = must(import(table(3000)));
+
+  EXPECT_GT(after, 0) << "what went in before stays";
+  EXPECT_LT(after, 3000);
+  EXPECT_EQ(again.created, 3000 - after);
+  EXPECT_EQ(rows("vault_records"), 3000);
+  EXPECT_EQ(rows("vault_subjects"), 3000);
+}
+
+TEST_P(VaultImports, list_refused_rows_and_take_the_others) {
+  auto report = must(import("id,mail,name,shoe\n1,ann@example.org,Ann,44\n2,nobody,Bob,45\n3,cas@example.org\n,d@example.org,Dee,1\n4,\"e@example.org\",Eve,2\n"));
+
+  EXPECT_EQ(report.created, 2);
+  EXPECT_EQ(report.refused, 3);
+  ASSERT_EQ(report.refusals.size(), 3u);
+  auto by_line = report.refusals;
+  std::ranges::sort(by_line, {}, &RefusedRow::line);
+  EXPECT_EQ(by_line[0].line, 3);
+  EXPECT_EQ(by_line[0].column, 3);
+  EXPECT_EQ(by_line[0].field, "email");
+  EXPECT_EQ(by_line[1].line, 4);
+  EXPECT_EQ(by_line[2].line, 5);
+  EXPECT_EQ(report.unknown_columns, std::vector<std::string>{"shoe"});
+}
+
+TEST_P(VaultImports, see_a_customer_who_comes_twice_as_one) {
+  std::string text = "id,mail,name\n";
+  for (int i = 0; i < 1500; ++i)
+    text += std::to_string(i % 100) + ",c" + std::to_string(i) + "@example.org,Ann\n";
+
+  auto report = must(import(text));
+
+  EXPECT_EQ(report.customers, 100);
+  EXPECT_EQ(rows("vault_subjects"), 100);
+  EXPECT_EQ(rows("vault_records"), 100);
+  EXPECT_EQ(must(bench_.find({{"email", "c1499@example.org"}})).records.size(), 1u) << "the last one counts";
+  EXPECT_TRUE(must(bench_.find({{"email", "c99@example.org"}})).records.empty());
+  EXPECT_EQ(rows("vault_index"), 100);
+}
+
+TEST_P(VaultImports, go_on_when_the_policy_changes_meanwhile) {
+  Body body(table(3000));
+  auto generation = bench_(bench_.journal().generation(MonoTime::max()));
+  body.between = [&]() -> Task<void> {
+    must(co_await bench_.declarations().put_purpose({}, {"warranty", LegalBasis::contract, "", {}}));
+  };
+  (void)generation;
+
+  auto report = must(import(body));
+
+  EXPECT_EQ(report.created, 3000);
+}
+
+TEST_P(VaultImports, and_other_writers_get_along) {
+  must(import(table(2000)));
+  Body body(table(2000, "example.com"));
+  body.between = [&]() -> Task<void> {
+    bench_.journal().before_commit = [&]() -> Task<void> {
+      for (int i = 1; i <= 5; ++i) {
+        CreateRecords request{.collection = "customers", .subject = "ext:" + std::to_string(i), .slot = {},
+                              .values = values({{"first_name", "Live " + std::to_string(i)}}), .records = {}, .upsert = true, .idempotency_key = {}};
+        must(co_await bench_.records().create({}, std::move(request)));
+      }
+    };
+    co_return;
+  };
+
+  auto report = import(body);
+
+  ASSERT_TRUE(report) << report.error().text << ": a busy shop must not stop an import";
+  EXPECT_EQ(report->updated, 2000);
+  EXPECT_EQ(must(bench_.find({{"email", "c3@example.com"}})).records.size(), 1u);
+}
+
+TEST_P(VaultImports, refuse_what_they_cannot_start) {
+  auto code = [&](std::string mapping, std::string text) {
+    Body body(std::move(text));
+    return code_of(import(body, std::move(mapping)));
+  };
+
+  EXPECT_EQ(code(R"({"collection":"suppliers","external_id":"id","fields":{"email":"mail"}})", table(1)), Code::not_found);
+  EXPECT_EQ(code(R"({"collection":"customers","external_id":"id","fields":{"shoe":"mail"}})", table(1)), Code::invalid);
+  EXPECT_EQ(code("{", table(1)), Code::invalid);
+  Body body(table(1));
+  EXPECT_EQ(code_of(bench_.run(bench_.imports().create({}, {{}, {}, {}}, body))), Code::invalid);
+  EXPECT_EQ(code_of(bench_.run(bench_.imports().create({}, {Preset::shopify, std::string(kMapping), {}}, body))), Code::invalid);
+  EXPECT_EQ(code_of(bench_.run(bench_.imports().create({}, {Preset::shopify, {}, ImportFormat::json_lines}, body))), Code::invalid);
+}
+
+TEST_P(VaultImports, whose_header_does_not_fit_take_nothing) {
+  auto report = import("number,mail\n1,ann@example.org\n");
+
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->state, ImportState::failed);
+  EXPECT_FALSE(report->failure.empty());
+  EXPECT_EQ(rows("vault_records"), 0);
+}
+
+TEST_P(VaultImports, by_a_preset_declare_what_they_need_if_they_may) {
+  bench_(bench_.declarations().remove({}, {"customers", {}}));
+  std::string text = "Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Default Address Company,Default Address Address1,Default Address Address2,Default Address City,Default Address Province Code,Default Address Country Code,Default Address Zip,Default Address Phone,Phone,Accepts SMS Marketing,Total Spent,Total Orders,Note,Tax Exempt,Tags\n"
+                     "'4471,Ann,Lee,ann@example.org,yes,,1 High St,,Leeds,ENG,GB,'LS1 1AA,,'+442079460000,no,10.00,1,,no,vip\n";
+  Body refused(text), taken(text);
+
+  auto no = bench_.run(bench_.imports().create({.principal = "key_a"}, {Preset::shopify, {}, {}}, refused));
+  auto yes = bench_(bench_.imports().create({}, {Preset::shopify, {}, {}}, taken));
+
+  EXPECT_EQ(code_of(no), Code::forbidden);
+  EXPECT_EQ(yes.customers, 1);
+  EXPECT_EQ(yes.refused, 0);
+  EXPECT_EQ(must(bench_.find({{"email", "ann@example.org"}})).records.size(), 1u);
+}
+
+}  // namespace
+}  // namespace holdfast::vault
