@@ -26,8 +26,12 @@ void* operator new(std::size_t size) {
   if (auto* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
 
 namespace holdfast::access {
 namespace {
@@ -48,8 +52,10 @@ std::vector<Role> large_policy() {
                   .view = static_cast<View>(1 + g % 3),
                   .purposes = {numbered("purpose", g % 5), numbered("purpose", r % 5)},
                   .needs_person = g % 7 == 0};
-      if (g % 2 == 0) grant.fields = {numbered("field", g), numbered("field", g + 1)};
-      else grant.classes = {static_cast<FieldClass>(g % 4)};
+      if (g % 2 == 0)
+        grant.fields = {numbered("field", g), numbered("field", g + 1)};
+      else
+        grant.classes = {static_cast<FieldClass>(g % 4)};
       out[r].grants.push_back(std::move(grant));
     }
   }
@@ -81,8 +87,8 @@ void decide_100_roles_of_50_grants(benchmark::State& state) {
     benchmark::DoNotOptimize(decision);
   }
 
-  state.counters["allocations"] = static_cast<double>(allocations - before) /
-                                  static_cast<double>(state.iterations());
+  state.counters["allocations"] =
+      static_cast<double>(allocations - before) / static_cast<double>(state.iterations());
 }
 BENCHMARK(decide_100_roles_of_50_grants);
 
@@ -112,9 +118,7 @@ class StillJournal final : public journal::Journal, public db::Reader, public db
     }
     co_return out;
   }
-  Task<Result<db::Committed>> commit(db::Changes, MonoTime) override {
-    co_return db::Committed{};
-  }
+  Task<Result<db::Committed>> commit(db::Changes, MonoTime) override { co_return db::Committed{}; }
 
  private:
   std::vector<Row> rows_;

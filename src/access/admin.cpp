@@ -168,9 +168,9 @@ Result<NewKey> Admin::draft(Edit& edit, const Stand& at, ApiKey key, std::string
   key.key = principal_of(id);
   key.created_by = at.caller.principal;
   key.version = edit.version();
-  edit.put(kKeys, key.key,
-           stored_text(key, digest_of(parse_key_text(text.expose_text())->hashed),
-                       std::move(request)));
+  edit.put(
+      kKeys, key.key,
+      stored_text(key, digest_of(parse_key_text(text.expose_text())->hashed), std::move(request)));
   NewKey out{.info = as_of(std::move(key), at.now), .api_key = std::move(text)};
   out.version = out.info.version;
   return out;

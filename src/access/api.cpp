@@ -34,10 +34,10 @@ std::vector<http::Route> Api::rows(Api* api) {
                            "Show an API key without its secret"),
       route<&Api::revoke_key>(api, "api_keys.revoke", "POST", "/v1/api-keys/{key}/revoke",
                               "End an API key now and for ever"),
-      route<&Api::rotate_key>(api, "api_keys.rotate", "POST", "/v1/api-keys/{key}/rotate",
-                              "Replace an API key; the old one works until the overlap is over",
-                              {.status = 201,
-                               .examples = {{"Two hours to switch over", R"({"overlap":"2 h"})"}}}),
+      route<&Api::rotate_key>(
+          api, "api_keys.rotate", "POST", "/v1/api-keys/{key}/rotate",
+          "Replace an API key; the old one works until the overlap is over",
+          {.status = 201, .examples = {{"Two hours to switch over", R"({"overlap":"2 h"})"}}}),
       route<&Api::put_role>(
           api, "roles.put", "PUT", "/v1/roles/{role}", "Make or replace a role of your own",
           {.examples = {{"A returns desk",

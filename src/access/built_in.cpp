@@ -23,7 +23,9 @@ Names delivery_fields() {
           "region",   "country",    "phone",     "telephone",   "delivery_note", "country_code"};
 }
 
-Grant masks(Classes classes) { return {.collection = "*", .classes = std::move(classes)}; }
+Grant masks(Classes classes) {
+  return {.collection = "*", .classes = std::move(classes)};
+}
 
 Grant shows(Classes classes, Names purposes, View view = View::clear, bool needs_person = false) {
   return {.collection = "*",
@@ -51,8 +53,8 @@ Role role(std::string name, std::string doc, Names permissions, std::vector<Gran
 std::vector<Role> make() {
   using enum FieldClass;
   std::vector<Role> out;
-  out.push_back(role("owner", "Everything, for every purpose.", {"*"},
-                     {shows(all_classes(), {"*"})}));
+  out.push_back(
+      role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
   out.push_back(role(
       "admin", "Runs the server: keys, roles, collections, imports. Sees masks only.",
       {"access.*", "api_keys.*", "canaries.*", "collections.*", "engagements.*", "imports.*",
@@ -64,18 +66,17 @@ std::vector<Role> make() {
                       "journal.*", "keys.lock", "keys.progress", "keys.status", "reports.*",
                       "roles.get", "roles.list", "subjects.accesses"},
                      {}));
-  out.push_back(role("privacy", "Answers customers' rights: access, rectify, restrict, erase.",
-                     {"access.explain", "collections.get", "collections.list", "engagements.list",
-                      "journal.*", "records.get", "records.list", "reports.*", "requests.*",
-                      "retention.*", "subjects.*"},
-                     {masks(all_classes()),
-                      shows({plain, personal, sensitive}, {"subject_request"})}));
   out.push_back(role(
-      "support", "Helps customers: opens personal fields for support.",
-      {"access.explain", "collections.get", "collections.list", "engagements.*", "records.get",
-       "records.list", "records.reveal", "records.reveal_batch", "records.search",
-       "records.verify", "requests.list", "requests.open", "subjects.get", "tokens.reveal"},
-      {masks(all_classes()), shows({plain, personal}, {"support"})}));
+      "privacy", "Answers customers' rights: access, rectify, restrict, erase.",
+      {"access.explain", "collections.get", "collections.list", "engagements.list", "journal.*",
+       "records.get", "records.list", "reports.*", "requests.*", "retention.*", "subjects.*"},
+      {masks(all_classes()), shows({plain, personal, sensitive}, {"subject_request"})}));
+  out.push_back(
+      role("support", "Helps customers: opens personal fields for support.",
+           {"access.explain", "collections.get", "collections.list", "engagements.*", "records.get",
+            "records.list", "records.reveal", "records.reveal_batch", "records.search",
+            "records.verify", "requests.list", "requests.open", "subjects.get", "tokens.reveal"},
+           {masks(all_classes()), shows({plain, personal}, {"support"})}));
   out.push_back(role("fulfilment", "Sends orders: opens names, addresses and phones for that.",
                      {"access.explain", "collections.get", "collections.list", "fill",
                       "records.get", "records.list", "records.reveal", "records.reveal_batch",
@@ -96,7 +97,8 @@ std::vector<Role> make() {
                       "records.search", "reports.*", "subjects.get", "tokens.reveal"},
                      {masks({plain, personal, payment}), shows({plain}, {"accounting"}),
                       shows_fields(std::move(invoice), {"accounting"})}));
-  out.push_back(role("developer", "Builds the integration: declares, imports, writes. Opens nothing.",
+  out.push_back(role("developer",
+                     "Builds the integration: declares, imports, writes. Opens nothing.",
                      {"access.explain", "collections.*", "imports.*", "keys.status",
                       "records.create", "records.get", "records.list", "records.update",
                       "reports.unused", "subjects.get", "tokens.create", "tokens.delete"},
@@ -109,10 +111,13 @@ std::vector<Role> make() {
        "records.reveal", "records.reveal_batch", "records.search", "records.update",
        "records.verify", "subjects.consent", "subjects.get", "subjects.object", "tokens.*"},
       {masks(all_classes()),
-       shows({plain, personal}, {"accounting", "fraud_check", "marketing", "order_fulfilment",
-                                 "support"}, View::verify),
-       shows({plain, personal}, {"accounting", "fraud_check", "marketing", "order_fulfilment",
-                                 "self_service", "support"}, View::clear, true)}));
+       shows({plain, personal},
+             {"accounting", "fraud_check", "marketing", "order_fulfilment", "support"},
+             View::verify),
+       shows({plain, personal},
+             {"accounting", "fraud_check", "marketing", "order_fulfilment", "self_service",
+              "support"},
+             View::clear, true)}));
   std::ranges::sort(out, {}, &Role::role);
   return out;
 }
@@ -126,7 +131,8 @@ std::span<const Role> built_in_roles() {
 
 const Role* find_built_in(std::string_view name) {
   auto roles = built_in_roles();
-  auto at = std::ranges::lower_bound(roles, name, {}, [](const Role& r) -> std::string_view { return r.role; });
+  auto at = std::ranges::lower_bound(roles, name, {},
+                                     [](const Role& r) -> std::string_view { return r.role; });
   return at != roles.end() && at->role == name ? &*at : nullptr;
 }
 

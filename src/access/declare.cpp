@@ -10,8 +10,12 @@
 namespace holdfast::access {
 namespace {
 
-bool lower(char c) { return c >= 'a' && c <= 'z'; }
-bool digit(char c) { return c >= '0' && c <= '9'; }
+bool lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 /// [a-z][a-z0-9_]{0,62}
 bool is_name(std::string_view text) {
@@ -56,7 +60,8 @@ void check_grant(const Grant& grant, const FieldPath& at, Violations& bad) {
     if (!is_name(grant.fields[i]))
       bad.add(Error(Code::invalid, "not the name of a field").at((at / "fields")[i]));
   if (grant.view == View::none)
-    bad.add(Error(Code::invalid, "a grant shows something: masked, verify or clear").at(at / "view"));
+    bad.add(
+        Error(Code::invalid, "a grant shows something: masked, verify or clear").at(at / "view"));
   check_purposes(grant, at, bad);
 }
 
@@ -99,8 +104,9 @@ std::vector<std::string> check_networks(std::span<const std::string> networks, V
     if (auto network = parse_network(networks[i]))
       out.push_back(text_of(*network));
     else
-      bad.add(Error(Code::invalid, "not a CIDR block such as 192.0.2.0/24 (no bits behind the prefix)")
-                  .at(FieldPath("networks")[i]));
+      bad.add(
+          Error(Code::invalid, "not a CIDR block such as 192.0.2.0/24 (no bits behind the prefix)")
+              .at(FieldPath("networks")[i]));
   }
   return out;
 }
@@ -134,10 +140,8 @@ Result<Role> declare_role(const PutRole& spec, std::span<const std::string> oper
   for (std::size_t i = 0; i < spec.grants.size(); ++i)
     check_grant(spec.grants[i], FieldPath("grants")[i], bad);
   if (auto error = bad.take()) return std::move(*error);
-  return Role{.role = spec.role,
-              .doc = spec.doc,
-              .permissions = spec.permissions,
-              .grants = spec.grants};
+  return Role{
+      .role = spec.role, .doc = spec.doc, .permissions = spec.permissions, .grants = spec.grants};
 }
 
 std::string_view person_kind(std::string_view who) {

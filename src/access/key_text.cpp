@@ -68,7 +68,9 @@ std::optional<KeyText> parse_key_text(std::string_view text) {
   return out;
 }
 
-crypto::Digest digest_of(std::string_view hashed) { return crypto::sha256(as_bytes(hashed)); }
+crypto::Digest digest_of(std::string_view hashed) {
+  return crypto::sha256(as_bytes(hashed));
+}
 
 std::optional<std::string_view> bearer(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer ";
@@ -79,7 +81,9 @@ std::optional<std::string_view> bearer(std::string_view authorization) {
   return authorization.substr(kScheme.size());
 }
 
-std::string principal_of(std::string_view id) { return std::string(kPrincipal).append(id); }
+std::string principal_of(std::string_view id) {
+  return std::string(kPrincipal).append(id);
+}
 
 bool is_principal(std::string_view text) {
   return text.size() == kPrincipal.size() + kIdChars && text.starts_with(kPrincipal) &&

@@ -12,9 +12,9 @@
 
 namespace holdfast::access {
 
-inline constexpr std::size_t kIdChars = 12;        // Crockford base32, lower case: 60 bits
-inline constexpr std::size_t kSecretChars = 43;    // base62: 256 bits
-inline constexpr std::size_t kChecksumChars = 6;   // CRC-32 in base62
+inline constexpr std::size_t kIdChars = 12;       // Crockford base32, lower case: 60 bits
+inline constexpr std::size_t kSecretChars = 43;   // base62: 256 bits
+inline constexpr std::size_t kChecksumChars = 6;  // CRC-32 in base62
 inline constexpr std::size_t kKeyTextChars = 8 + kIdChars + 1 + kSecretChars + kChecksumChars;
 
 struct KeyText {

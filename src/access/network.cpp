@@ -36,7 +36,9 @@ std::optional<Address> parse_address(std::string_view text) {
   return std::nullopt;
 }
 
-bool Network::contains(const Address& address) const { return masked(address, bits) == base; }
+bool Network::contains(const Address& address) const {
+  return masked(address, bits) == base;
+}
 
 bool Network::contains(const Network& other) const {
   return other.bits >= bits && contains(other.base);

@@ -17,7 +17,9 @@ constexpr std::string_view kSelfService = "self_service";
 constexpr std::uint32_t item_of(FieldClass field_class) {
   return 0x8000'0000u | static_cast<std::uint32_t>(field_class);
 }
-constexpr bool is_class(std::uint32_t item) { return item >= 0x8000'0000u; }
+constexpr bool is_class(std::uint32_t item) {
+  return item >= 0x8000'0000u;
+}
 constexpr std::uint64_t place(std::uint32_t collection, std::uint32_t item) {
   return static_cast<std::uint64_t>(collection) << 32 | item;
 }
@@ -238,7 +240,8 @@ std::string_view explain(std::string_view reason) {
   if (reason == "permission") return "No role of this key, as narrowed by its scopes, permits it.";
   if (reason == "no_grant") return "No grant of this key covers this field.";
   if (reason == "purpose") return "A grant shows more, but not for this purpose.";
-  if (reason == "person") return "A grant shows more when on_behalf_of says who is behind the call.";
+  if (reason == "person")
+    return "A grant shows more when on_behalf_of says who is behind the call.";
   if (reason == "self_service")
     return "self_service is for customers, and customers see more than masks for nothing else.";
   return "";

@@ -124,7 +124,8 @@ class Rights {
   bool everything_ = false;  // permission `*`
   std::vector<std::string> permissions_;
   std::unordered_set<std::string, access::Name, std::equal_to<>> operations_;
-  std::unordered_set<std::string, access::Name, std::equal_to<>> prefixes_;  // `records` of `records.*`
+  std::unordered_set<std::string, access::Name, std::equal_to<>>
+      prefixes_;  // `records` of `records.*`
   std::vector<std::string> kinds_;
   access::ByName<std::uint32_t> ids_;  // of collections, fields and purposes, from 1
   std::vector<std::string> names_;     // by id - 1

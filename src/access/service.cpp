@@ -95,8 +95,8 @@ Task<Error> Service::turn_away(http::Credentials credentials, const Principal* k
 
 Task<void> Service::note_use(std::shared_ptr<const Snapshot> snapshot, const Principal* principal) {
   // `snapshot` keeps `principal` alive.
-  auto written = co_await write_last_use(deps_.journal.scratch(), principal->key.key,
-                                         deps_.clock.now());
+  auto written =
+      co_await write_last_use(deps_.journal.scratch(), principal->key.key, deps_.clock.now());
   if (!written) last_uses_lost_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -111,8 +111,7 @@ Task<Error> Service::refuse(Caller caller, std::string_view operation, std::stri
   refused_.fetch_add(1, std::memory_order_relaxed);
   caller.generation = 0;  // a refusal holds under any policy
   auto recorded = co_await deps_.journal.commit(
-      caller, {},
-      {.activity = operation, .outcome = journal::Outcome::refused, .reason = reason});
+      caller, {}, {.activity = operation, .outcome = journal::Outcome::refused, .reason = reason});
   if (!recorded) co_return std::move(recorded).error();
   co_return error;
 }

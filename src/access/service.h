@@ -40,9 +40,9 @@ class Service final : public http::Gate {
   /// Finds the key's principal and rights. Unknown, mistyped, wrong, expired, revoked and misplaced
   /// keys get one answer. The first three cost the same work and are counted by prefix; the last
   /// three, where the secret was right, are recorded one by one. Past 20 bad keys a minute from one
-  /// address (IPv6: /64) the answer is `exhausted`, only counted; a good key from there still works.
-  /// Cost: one SHA-256; once a minute and key also a scratch write.
-  /// Errors: unauthenticated, exhausted, locked, unavailable.
+  /// address (IPv6: /64) the answer is `exhausted`, only counted; a good key from there still
+  /// works. Cost: one SHA-256; once a minute and key also a scratch write. Errors: unauthenticated,
+  /// exhausted, locked, unavailable.
   Task<Result<Caller>> authenticate(http::Credentials credentials) override;
 
   /// Errors: forbidden, recorded before it is returned (or unavailable, when it cannot be).

@@ -33,15 +33,17 @@ std::optional<Principal> read_key(const Row& row) {
   return out;
 }
 
-std::string_view bare(std::string_view principal) { return principal.substr(4); }
+std::string_view bare(std::string_view principal) {
+  return principal.substr(4);
+}
 
 }  // namespace
 
 bool Principal::reachable_from(std::string_view address) const {
   if (networks.empty()) return true;
   const auto from = parse_address(address);
-  return from &&
-         std::ranges::any_of(networks, [&](const Network& network) { return network.contains(*from); });
+  return from && std::ranges::any_of(
+                     networks, [&](const Network& network) { return network.contains(*from); });
 }
 
 const Principal* Snapshot::find_id(std::string_view id) const {
@@ -76,19 +78,23 @@ std::shared_ptr<const Snapshot> make_snapshot(std::uint64_t generation, Authorit
   for (const auto& row : out->authority.rows) {
     if (row.kind == kRoles) {
       auto role = read_role(row);
-      if (role) out->own_roles.emplace(row.id, std::move(*role));
-      else unreadable(row);
+      if (role)
+        out->own_roles.emplace(row.id, std::move(*role));
+      else
+        unreadable(row);
     } else if (row.kind == kKeys) {
       auto key = read_key(row);
-      if (key) out->keys.emplace(bare(row.id), std::move(*key));
-      else unreadable(row);
+      if (key)
+        out->keys.emplace(bare(row.id), std::move(*key));
+      else
+        unreadable(row);
     } else {
       unreadable(row);
     }
   }
 
-  using Profile = std::tuple<std::vector<std::string>, std::vector<std::string>,
-                             std::vector<std::string>>;
+  using Profile =
+      std::tuple<std::vector<std::string>, std::vector<std::string>, std::vector<std::string>>;
   std::map<Profile, std::shared_ptr<const Rights>> compiled;
   for (auto& [id, principal] : out->keys) {
     auto& rights = compiled[{principal.key.roles, principal.key.scopes, principal.key.acts_for}];

@@ -39,7 +39,9 @@ db::Args args_of(const Row& row) {
   return {row.kind, row.id, row.version, row.content, std::int64_t{row.mac_key}, row.mac};
 }
 
-Error changed() { return {Code::stale, "access was changed meanwhile"}; }
+Error changed() {
+  return {Code::stale, "access was changed meanwhile"};
+}
 
 }  // namespace
 

@@ -3,7 +3,9 @@
 namespace holdfast::access {
 namespace {
 
-Time minute_of(Time now) { return std::chrono::floor<std::chrono::minutes>(now); }
+Time minute_of(Time now) {
+  return std::chrono::floor<std::chrono::minutes>(now);
+}
 
 }  // namespace
 

@@ -122,8 +122,10 @@ std::span<const Member> RotateKey::described() {
   using T = RotateKey;
   static constexpr Member kMembers[] = {
       member<&T::key>("key", "The key to replace.", kName, Place::path),
-      member<&T::overlap>("overlap", "How long the old one still works: 24 hours by default, "
-                          "at most 30 days.", kDuration),
+      member<&T::overlap>("overlap",
+                          "How long the old one still works: 24 hours by default, "
+                          "at most 30 days.",
+                          kDuration),
       member<&T::expires_in>("expires_in", "Life of the new one; as the old one's by default.",
                              kDuration)};
   return kMembers;

@@ -13,9 +13,11 @@
 
 namespace holdfast::db {
 
-/// One SQL text for both databases, defined once as a `constexpr Sql` in a store.
-/// Parameters are written `$1`, `$2`, ...; a list parameter as `x {{in $1}}`. No `::`, no functions
-/// of time. The object's address is the key of the prepared statement, so it must live for ever.
+/// One SQL text for both databases, defined once as a `constexpr Sql` in a store, in lower case.
+/// Parameters are written `$1`, `$2`, ...; a list parameter as `x {{in $1}}`; `{{for share}}` or
+/// `{{for update}}` at the end of a select locks its rows on PostgreSQL. No `::`, no functions of
+/// time; see README.md for what else differs. The object's address is the key of the prepared
+/// statement, so it must live for ever.
 struct Sql {
   std::string_view name;  // "vault.find_record"
   std::string_view text;
@@ -56,7 +58,8 @@ class Changes {
   /// The same statement over N rows, in order. An empty list is nothing.
   Changes& bulk(const Sql& sql, std::vector<Args> rows, Expect expect = Expect::any(),
                 Error error = changed());
-  /// A select that must yield at least one row at commit.
+  /// A select that must yield at least one row at commit. On PostgreSQL others may change that row
+  /// until this commit, unless the select ends with `{{for share}}`.
   Changes& guard(const Sql& sql, Args args, Error error = changed());
   /// A migration's text.
   Changes& script(std::string text);

@@ -75,14 +75,20 @@ class Database {
   virtual Scratch& scratch() = 0;
   /// The one Writer. A second call is a bug (assert).
   virtual std::unique_ptr<Writer> take_writer() = 0;
+  /// Whether commits work, as far as is known; recovers by itself. Cheap; any thread.
   virtual Health health() const = 0;
-  /// A consistent copy of the facts (not of scratch) while serving, into a new file. SQLite: the
-  /// online backup API; PostgreSQL: a logical dump of every table in one repeatable-read snapshot.
-  /// Blocking: call it on a pool thread.
+  /// A consistent copy of the facts (not of scratch) while serving, into a new file (mode 0600,
+  /// durable on return): one snapshot, a SQLite file on both databases, so that it can be loaded
+  /// into either. SQLite's log grows meanwhile. Blocking: call it on a pool thread.
+  /// Errors: conflict (the file exists), unavailable, corrupt.
   virtual Result<void> copy_to(const std::filesystem::path& file) = 0;
-  /// The other way, into an empty database. Blocking.
+  /// The other way, into a database that was opened but not migrated: brings the tables, the facts
+  /// and what migrations were applied, or nothing. The file may come from anywhere: its pages,
+  /// foreign keys and schema are checked first. Blocking.
+  /// Errors: conflict (not empty; a newer release's file), corrupt, unavailable.
   virtual Result<void> load_from(const std::filesystem::path& file) = 0;
-  /// Stops the writer after what it has accepted is durable. Blocking, idempotent.
+  /// Stops the writer after what it has accepted is durable. Blocking, idempotent. Call it, and let
+  /// those who wait be resumed, before the io_contexts that they run on go away.
   virtual void close() = 0;
 };
 
@@ -96,12 +102,14 @@ struct SqliteOptions {
   std::filesystem::path dir;       // holds holdfast.db and scratch.db, made with mode 0600
   std::size_t readers = 2;         // one per core
   std::size_t cache_bytes = 64u << 20;  // page cache of the writer; a reader has a quarter of it
-  std::span<const Migration> known = embedded_migrations();
+  std::span<const Migration> known = embedded_migrations();  // refuses a database with others
   BugSink bugs = print_bug;
 };
 
 struct PostgresOptions {
-  std::string url;                 // libpq connection string; TLS settings are part of it
+  // libpq connection string; TLS settings are part of it. A direct connection or a pooler in
+  // session mode: statements are prepared, and settings belong to the session.
+  std::string url;
   std::string schema = "holdfast"; // made when missing; scratch is `<schema>_scratch`
   std::size_t connections = 8;     // pool for reads per process; writes have as many again
   Millis statement_timeout{10'000};

@@ -92,14 +92,32 @@ Task<Result<void>> AccessIndex::catch_up() {
   }
 }
 
-/// One batch. False when somebody else took it in meanwhile.
-Task<Result<bool>> AccessIndex::follow() {
-  const auto from = position();
+/// One batch, by one at a time.
+Task<Result<void>> AccessIndex::follow() {
+  std::int64_t from;
+  bool busy;
+  {
+    std::scoped_lock lock(mutex_);
+    busy = std::exchange(following_, true);
+    from = cursor_;
+  }
+  if (busy) {
+    co_await pause_for(Millis(1));
+    co_return Result<void>();
+  }
+  auto done = co_await take_batch(from);
+  std::scoped_lock lock(mutex_);
+  following_ = false;
+  co_return done;
+}
+
+Task<Result<void>> AccessIndex::take_batch(std::int64_t from) {
   auto stored = co_await log_.read(from, options_.batch);
   if (!stored) co_return std::move(stored).error();
   while (!stored->empty() && stored->back().seq >= log_.size()) stored->pop_back();
-  if (stored->empty() && from >= log_.size()) co_return false;
-  if (stored->empty() || stored->front().seq != from || stored->back().seq - from + 1 != std::ssize(*stored))
+  if (stored->empty() && from >= log_.size()) co_return Result<void>();
+  if (stored->empty() || stored->front().seq != from ||
+      stored->back().seq - from + 1 != std::ssize(*stored))
     co_return Error(Code::corrupt, "the journal has a gap: entries were taken out of it");
   if (auto good = co_await log_.check(*stored); !good) co_return std::move(good).error();
 
@@ -121,12 +139,12 @@ Task<Result<bool>> AccessIndex::follow() {
   if (!rows) co_return std::move(rows).error();
 
   std::scoped_lock lock(mutex_);
-  if (cursor_ != from) co_return false;
+  if (cursor_ != from) co_return Result<void>();  // the state was read anew meanwhile
   if (tail_.size() == 0) tail_since_ = clock_.mono();
   tail_.add(std::move(*rows));
   cursor_ = next;
   last_ = std::move(last);
-  co_return true;
+  co_return Result<void>();
 }
 
 Task<Result<void>> AccessIndex::tend() {

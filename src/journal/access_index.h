@@ -66,8 +66,8 @@ class AccessIndex {
                                                          AccessOptions options = {});
   ~AccessIndex();
 
-  /// Takes in every entry that was committed before the call. Threads: any; concurrent calls help
-  /// each other. Cost: about 2 µs an entry. Errors: corrupt (an entry is not the one in the tree).
+  /// Takes in every entry that was committed before the call. Threads: any; one follows and the
+  /// others wait for it. Cost: about 2 µs an entry. Errors: corrupt (an entry is not the one in the tree).
   Task<Result<void>> catch_up();
   /// Catches up, writes what is old enough, merges runs. The app calls it each second.
   Task<Result<void>> tend();
@@ -96,7 +96,8 @@ class AccessIndex {
   AccessIndex(Log& log, const Clock& clock, AccessOptions options);
 
   Task<Result<void>> load();
-  Task<Result<bool>> follow();
+  Task<Result<void>> follow();
+  Task<Result<void>> take_batch(std::int64_t from);
   Task<Result<void>> flush(bool all);
   Task<Result<void>> write(std::shared_ptr<const Frozen> frozen);
   Task<Result<void>> merge();
@@ -123,7 +124,7 @@ class AccessIndex {
   AccessRows tail_;
   MonoTime tail_since_{};
   std::shared_ptr<const Frozen> frozen_;
-  bool writing_ = false, merging_ = false;
+  bool following_ = false, writing_ = false, merging_ = false;
 };
 
 }  // namespace holdfast::journal

@@ -144,6 +144,9 @@ class Log final : public Journal {
   crypto::Digest add_side(db::Changes& changes, const crypto::KeySet& keys, std::string content,
                           Time now);
   Task<Result<crypto::Digest>> root_at(std::uint64_t size);
+  Task<Result<Checkpoint>> head();
+  /// On the thread for files: writes unless a newer one was written.
+  static Task<Result<void>> keep_witness(Log* log, std::uint64_t size, std::string note);
 
   using CheckedTiles = std::map<std::pair<unsigned, std::uint64_t>, std::vector<crypto::Digest>>;
   Task<Result<std::vector<crypto::Digest>>> checked_tile(unsigned level, std::uint64_t index,
@@ -158,6 +161,7 @@ class Log final : public Journal {
   std::optional<crypto::Signer> signer_;
   std::atomic<std::int64_t> counter_{0};
   boost::asio::thread_pool files_{1};
+  std::uint64_t newest_witness_ = 0;  // used on that thread only
 
   mutable std::mutex tree_mutex_;  // guards the next five
   Tree tree_;

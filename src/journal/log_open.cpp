@@ -193,6 +193,12 @@ Task<Result<void>> Log::open_afterlog() {
   co_return Result<void>();
 }
 
+Task<Result<void>> Log::keep_witness(Log* log, std::uint64_t size, std::string note) {
+  if (size < log->newest_witness_) co_return Result<void>();
+  log->newest_witness_ = size;
+  co_return write_file_atomically(log->options_.witness, note);
+}
+
 Task<Result<void>> Log::settle() {
   if (auto done = co_await sequence(); !done) co_return std::move(done).error();
   {
@@ -200,19 +206,17 @@ Task<Result<void>> Log::settle() {
     if (!witness_due_ && tree_.size() == witnessed_) co_return Result<void>();
     witness_due_ = false;
   }
-  auto note = co_await checkpoint();
-  if (!note) co_return std::move(note).error();
-  auto write = [](std::filesystem::path file, std::string text) -> Task<Result<void>> {
-    co_return write_file_atomically(file, text);
-  };
-  auto wrote = co_await boost::asio::co_spawn(files_, write(options_.witness, *note),
-                                              boost::asio::use_awaitable);
+  auto now = co_await head();
+  auto wrote = now ? co_await boost::asio::co_spawn(
+                         files_, keep_witness(this, now->size, sign_checkpoint(*now, *signer_)),
+                         boost::asio::use_awaitable)
+                   : Result<void>(std::move(now).error());
   std::scoped_lock lock(tree_mutex_);
   if (!wrote) {
     witness_due_ = true;
     co_return std::move(wrote).error();
   }
-  witnessed_ = tree_.size();
+  witnessed_ = std::max(witnessed_, now->size);
   co_return Result<void>();
 }
 

@@ -210,8 +210,9 @@ Task<Result<EntryList>> Service::list(ListEntries request) {
 Task<Result<EntryList>> Service::list_of_subject(ListEntries request, std::int64_t before) {
   const auto limit = request.limit.value_or(kPage);
   EntryList out;
-  for (std::int64_t looked = 0; looked < kLookedAt; looked += kRead) {
-    auto page = co_await deps_.index.accesses(*request.subject, before, kRead, false);
+  for (std::int64_t looked = 0; looked < kLookedAt; looked += limit + 1) {
+    auto page = co_await deps_.index.accesses(*request.subject, before,
+                                              static_cast<std::size_t>(limit + 1), false);
     if (!page) co_return std::move(page).error();
     for (const auto& access : page->accesses) {
       auto entry = journal::scan_entry(access.stored.entry);

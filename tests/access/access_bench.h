@@ -24,8 +24,7 @@ struct FakeNotices final : Notices {
 };
 
 struct FakeFields final : Fields {
-  Task<Result<FieldClass>> class_of(std::string collection, std::string field,
-                                    MonoTime) override {
+  Task<Result<FieldClass>> class_of(std::string collection, std::string field, MonoTime) override {
     if (collection != "customers") co_return Error(Code::not_found, "no such collection");
     co_return field == "card" ? FieldClass::payment : FieldClass::personal;
   }

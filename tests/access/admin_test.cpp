@@ -11,7 +11,9 @@ namespace {
 using std::chrono::days;
 using std::chrono::hours;
 
-std::string text_of(const NewKey& key) { return std::string(key.api_key.expose_text()); }
+std::string text_of(const NewKey& key) {
+  return std::string(key.api_key.expose_text());
+}
 
 const Grant kDesk = {.collection = "orders",
                      .classes = {FieldClass::personal},
@@ -46,7 +48,8 @@ TEST(AccessCreateKey, records_the_key_and_never_its_secret) {
   EXPECT_EQ(events[0].event.touches.size(), 2u) << "the key and the manifest";
   const auto secret = text_of(made).substr(21, 43);
   EXPECT_EQ(to_json(made.info).find(secret), std::string::npos);
-  for (const auto& row : bench.must(bench.run(read_authority(bench.journal->reader(), MonoTime::max()))))
+  for (const auto& row :
+       bench.must(bench.run(read_authority(bench.journal->reader(), MonoTime::max()))))
     EXPECT_EQ(row.content.find(secret), std::string::npos);
 }
 
@@ -65,8 +68,8 @@ TEST(AccessCreateKey, changes_nothing_that_it_cannot_record) {
 TEST(AccessCreateKey, refuses_a_role_that_does_not_exist) {
   AccessBench bench;
 
-  auto made = bench.run(
-      bench.admin().create_key(bench.owner, {.name = "x", .roles = {"aaa", "support"}}));
+  auto made =
+      bench.run(bench.admin().create_key(bench.owner, {.name = "x", .roles = {"aaa", "support"}}));
 
   EXPECT_EQ(made.error().code, Code::not_found);
   EXPECT_EQ(made.error().field.text(), "roles[0]");
@@ -91,8 +94,7 @@ TEST(AccessCreateKey, is_settled_by_its_idempotency_key_when_the_reply_was_lost)
   AccessBench bench;
   const CreateKey spec{.name = "x", .roles = {"support"}, .idempotency_key = "once"};
   bench.journal->lose_replies = 1;
-  ASSERT_EQ(bench.run(bench.admin().create_key(bench.owner, spec)).error().code,
-            Code::unavailable);
+  ASSERT_EQ(bench.run(bench.admin().create_key(bench.owner, spec)).error().code, Code::unavailable);
 
   EXPECT_EQ(bench.run(bench.admin().create_key(bench.owner, spec)).error().code, Code::conflict);
   EXPECT_EQ(bench.must(bench.run(bench.api().list_keys(bench.owner, {}))).keys.size(), 2u);
@@ -134,8 +136,8 @@ TEST_F(Escalation, a_narrowed_key_makes_only_keys_as_narrow) {
 }
 
 TEST_F(Escalation, no_key_gives_kinds_of_persons_or_networks_beyond_its_own) {
-  auto admin = bench.caller_with(
-      {.roles = {"admin"}, .networks = {"192.0.2.0/24"}, .acts_for = {"staff"}});
+  auto admin =
+      bench.caller_with({.roles = {"admin"}, .networks = {"192.0.2.0/24"}, .acts_for = {"staff"}});
   auto ask = [&](CreateKey spec) {
     spec.name = "x";
     spec.roles = {"auditor"};
@@ -173,10 +175,9 @@ TEST_F(Escalation, rights_that_have_ended_meanwhile_count_no_more) {
   auto admin = bench.must(bench.sign_in(text_of(made)));
   ASSERT_TRUE(bench.run(bench.admin().revoke_key(bench.owner, {.key = made.info.key})));
 
-  EXPECT_EQ(bench.run(bench.admin().create_key(admin, {.name = "x", .roles = {"auditor"}}))
-                .error()
-                .code,
-            Code::unauthenticated);
+  EXPECT_EQ(
+      bench.run(bench.admin().create_key(admin, {.name = "x", .roles = {"auditor"}})).error().code,
+      Code::unauthenticated);
 }
 
 // ── rotating and revoking
@@ -186,7 +187,8 @@ TEST(AccessRotate, gives_a_new_key_and_lets_the_old_one_work_until_the_overlap_i
   auto old = bench.make_key({.roles = {"service"}, .acts_for = {"staff"}, .expires_in = "30 days"});
   bench.clock.advance(days(5));
 
-  auto next = bench.run(bench.admin().rotate_key(bench.owner, {.key = old.info.key, .overlap = "2 h"}));
+  auto next =
+      bench.run(bench.admin().rotate_key(bench.owner, {.key = old.info.key, .overlap = "2 h"}));
 
   ASSERT_TRUE(next);
   EXPECT_EQ(next->info.replaces, old.info.key);

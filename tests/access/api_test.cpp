@@ -17,9 +17,8 @@ struct ApiTest : testing::Test {
                             std::string_view if_match = {}) {
     for (auto& route : bench.api().routes()) {
       if (route.id != id) continue;
-      return bench.run(route.run({.caller = caller,
-                                  .parts = {.body = body, .path = path},
-                                  .if_match = if_match}));
+      return bench.run(route.run(
+          {.caller = caller, .parts = {.body = body, .path = path}, .if_match = if_match}));
     }
     return Error(Code::not_found, "no such route");
   }

@@ -66,8 +66,8 @@ TEST(AccessConcurrency, admins_on_several_cores_lose_no_key) {
     cores.emplace_back([&] {
       test::RunContext context;
       for (int i = 0; i < kEach;) {
-        auto key = context.run(
-            bench.admin().create_key(bench.owner, {.name = "x", .roles = {"support"}}));
+        auto key =
+            context.run(bench.admin().create_key(bench.owner, {.name = "x", .roles = {"support"}}));
         if (key) ++made, ++i;  // else: changed by others twice in a row, ask again
       }
     });

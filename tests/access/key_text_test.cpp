@@ -79,7 +79,8 @@ TEST(Bearer, is_a_scheme_in_any_case_and_one_space) {
 
 TEST(PrincipalName, is_an_id_behind_its_prefix) {
   EXPECT_TRUE(is_principal(principal_of(make_key_id())));
-  for (std::string_view bad : {"", "key_", "key_0123456789aB", "key_0123456789abc", "kez_0123456789ab"})
+  for (std::string_view bad :
+       {"", "key_", "key_0123456789aB", "key_0123456789abc", "kez_0123456789ab"})
     EXPECT_FALSE(is_principal(bad)) << bad;
 }
 

@@ -81,7 +81,8 @@ TEST(AccessMatrix, is_the_one_that_was_agreed) {
       matrix += rights_of(role.role)->may(row[0]) ? "\ty" : "\t-";
     matrix += '\n';
   }
-  if (std::getenv("HOLDFAST_REWRITE_CASES") != nullptr) std::ofstream(cases("matrix.tsv")) << matrix;
+  if (std::getenv("HOLDFAST_REWRITE_CASES") != nullptr)
+    std::ofstream(cases("matrix.tsv")) << matrix;
 
   std::ifstream file(cases("matrix.tsv"));
   std::stringstream agreed;
@@ -111,9 +112,13 @@ class Dice {
 
   unsigned below(unsigned n) { return std::uniform_int_distribution<unsigned>(0, n - 1)(engine_); }
   bool chance(unsigned in) { return below(in) == 0; }
-  std::string one_of(std::initializer_list<const char*> names) { return names.begin()[below(names.size())]; }
+  std::string one_of(std::initializer_list<const char*> names) {
+    return names.begin()[below(names.size())];
+  }
   std::string operation() { return one_of({"a", "a.x", "a.y", "b.x", "b.y.z", "access.whoami"}); }
-  std::string permission() { return one_of({"*", "a", "a.*", "a.x", "b.*", "b.x", "b.y.*", "c.*"}); }
+  std::string permission() {
+    return one_of({"*", "a", "a.*", "a.x", "b.*", "b.x", "b.y.*", "c.*"});
+  }
   std::string collection() { return one_of({"c1", "c2", "c3"}); }
   std::string field() { return one_of({"f1", "f2", "f3"}); }
   std::string purpose() { return one_of({"p1", "p2", "self_service"}); }
@@ -125,7 +130,8 @@ class Dice {
     if (chance(2))
       for (unsigned i = below(2); i < 2; ++i) out.fields.push_back(field());
     else
-      for (unsigned i = below(2); i < 2; ++i) out.classes.push_back(static_cast<FieldClass>(below(4)));
+      for (unsigned i = below(2); i < 2; ++i)
+        out.classes.push_back(static_cast<FieldClass>(below(4)));
     out.view = static_cast<View>(1 + below(3));
     for (unsigned i = below(3); i < 2; ++i) out.purposes.push_back(chance(6) ? "*" : purpose());
     out.needs_person = chance(3);
@@ -170,7 +176,9 @@ struct Asked {
       : operation(dice.chance(2) ? "" : dice.operation()),
         collection(dice.chance(8) ? "unknown" : dice.collection()),
         field(dice.chance(8) ? "unknown" : dice.field()),
-        purpose(dice.chance(4) ? "" : dice.chance(8) ? "*" : dice.purpose()),
+        purpose(dice.chance(4)   ? ""
+                : dice.chance(8) ? "*"
+                                 : dice.purpose()),
         person(dice.person()),
         field_class(static_cast<FieldClass>(dice.below(4))) {}
 
@@ -273,7 +281,11 @@ TEST(AccessExcess, names_what_is_more) {
   EXPECT_EQ(asked(with([](Grant& g) { g.purposes = {"*"}; })), "grants");
   EXPECT_EQ(asked(with([](Grant& g) { g.classes = {FieldClass::payment}; })), "grants");
   // Whether `email` is personal is not known here.
-  EXPECT_EQ(asked(with([](Grant& g) { g.classes.clear(); g.fields = {"email"}; })), "grants");
+  EXPECT_EQ(asked(with([](Grant& g) {
+              g.classes.clear();
+              g.fields = {"email"};
+            })),
+            "grants");
 }
 
 TEST(AccessRights, are_narrowed_by_scopes) {
@@ -305,11 +317,10 @@ TEST(AccessDeclare, names_every_violation_of_a_role) {
   ASSERT_FALSE(role);
   Names fields = {role.error().field.text()};
   for (const auto& more : role.error().also) fields.push_back(more.field.text());
-  EXPECT_EQ(fields,
-            (Names{"role", "permissions[2]", "permissions[3]", "permissions[4]",
-                   "grants[0].collection", "grants[0].fields", "grants[0].view",
-                   "grants[1].fields[0]", "grants[1].purposes[0]", "grants[1].purposes[1]",
-                   "grants[2].fields", "grants[2].purposes"}));
+  EXPECT_EQ(fields, (Names{"role", "permissions[2]", "permissions[3]", "permissions[4]",
+                           "grants[0].collection", "grants[0].fields", "grants[0].view",
+                           "grants[1].fields[0]", "grants[1].purposes[0]", "grants[1].purposes[1]",
+                           "grants[2].fields", "grants[2].purposes"}));
 }
 
 TEST(AccessDeclare, names_every_violation_of_a_key) {
@@ -332,8 +343,8 @@ TEST(AccessDeclare, names_every_violation_of_a_key) {
 TEST(AccessPerson, is_a_kind_and_a_name) {
   EXPECT_EQ(person_kind("staff:17"), "staff");
   EXPECT_EQ(person_kind("customer:a.B_c-d@example.org"), "customer");
-  for (std::string_view bad : {"", ":", "staff", "staff:", ":17", "Staff:17", "staff:a b",
-                               "staff:17:18", "sta1ff:1"})
+  for (std::string_view bad :
+       {"", ":", "staff", "staff:", ":17", "Staff:17", "staff:a b", "staff:17:18", "sta1ff:1"})
     EXPECT_EQ(person_kind(bad), "") << bad;
   EXPECT_EQ(person_kind("staff:" + std::string(65, 'a')), "");
   EXPECT_EQ(person_kind(std::string(33, 'a') + ":1"), "");

@@ -21,8 +21,9 @@ class RealJournal : public testing::TestWithParam<Database::Kind> {
       database_ = AccessBench::must(
           db::open_postgres({.url = server->url(), .schema = test::fresh_schema()}, clock_));
     }
-    log_ = AccessBench::must(run(journal::Log::open(
-        {*database_, keys_, clock_}, {.witness = dir_ / "witness", .afterlog = dir_ / "afterlog"})));
+    log_ = AccessBench::must(
+        run(journal::Log::open({*database_, keys_, clock_},
+                               {.witness = dir_ / "witness", .afterlog = dir_ / "afterlog"})));
     restart();
     AccessBench::must(run(process_->service.prepare()));
   }
@@ -61,7 +62,8 @@ class RealJournal : public testing::TestWithParam<Database::Kind> {
 TEST_P(RealJournal, carries_a_policy_through_changes_and_a_new_start) {
   const auto owner_key = get(process_->admin.bootstrap_owner_key("access.bootstrap"));
   const auto owner = AccessBench::must(sign_in(owner_key.expose_text()));
-  auto role = get(process_->admin.put_role(owner, {.role = "desk", .permissions = {"records.get"}}));
+  auto role =
+      get(process_->admin.put_role(owner, {.role = "desk", .permissions = {"records.get"}}));
   get(process_->admin.put_role(owner, {.role = "depot", .permissions = {"records.get"}}));
   get(process_->admin.delete_role(owner, {.role = "depot"}));
   auto made = get(process_->admin.create_key(owner, {.name = "x", .roles = {"desk"}}));

@@ -24,7 +24,9 @@ constexpr db::Sql kPutBack{"test.put_back",
                            "update access_authority set version = $2, content = $3, mac = $4 "
                            "where id = $1"};
 
-std::string text_of(const NewKey& key) { return std::string(key.api_key.expose_text()); }
+std::string text_of(const NewKey& key) {
+  return std::string(key.api_key.expose_text());
+}
 
 TEST(AccessAuthenticate, lets_a_good_key_in_with_its_rights) {
   AccessBench bench;
@@ -272,8 +274,8 @@ TEST(AccessCache, is_shut_while_the_server_is_locked) {
 TEST(AccessRenewed, gives_the_newest_rights_or_none) {
   AccessBench bench;
   auto made = bench.make_key({.roles = {"service"}, .acts_for = {"staff"}});
-  auto caller = bench.must(
-      bench.service().acting_for(bench.must(bench.sign_in(text_of(made))), "staff:17"));
+  auto caller =
+      bench.must(bench.service().acting_for(bench.must(bench.sign_in(text_of(made))), "staff:17"));
   bench.make_key({.roles = {"support"}});  // a new generation
 
   auto renewed = bench.run(bench.service().renewed(caller));

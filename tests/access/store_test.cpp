@@ -44,7 +44,8 @@ TEST(AccessStore, refuses_a_manifest_that_somebody_else_changed) {
   auto first = change("a"), second = change("b");
 
   ASSERT_TRUE(bench.run(bench.journal->commit(Caller{}, std::move(first), {.activity = "test"})));
-  auto refused = bench.run(bench.journal->commit(Caller{}, std::move(second), {.activity = "test"}));
+  auto refused =
+      bench.run(bench.journal->commit(Caller{}, std::move(second), {.activity = "test"}));
 
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::stale);

@@ -54,8 +54,7 @@ TEST(Strangers, whose_refusal_was_recorded_are_throttled_but_not_counted_again) 
 TEST(Strangers, from_very_many_places_keep_memory_flat_and_no_count_is_lost) {
   Strangers strangers({.prefixes = 100, .tries = 3});
   int throttled = 0;
-  for (int i = 0; i < 10'000; ++i)
-    throttled += strangers.refused(std::to_string(i), kStart, false);
+  for (int i = 0; i < 10'000; ++i) throttled += strangers.refused(std::to_string(i), kStart, false);
 
   const auto counts = strangers.take(kStart, true);
 

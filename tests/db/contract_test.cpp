@@ -25,6 +25,10 @@ constexpr Migration kTables{"contract", 1, "tables",
                             "  id {{int}} primary key,\n"
                             "  item {{int}} not null references items (id)\n"
                             ") {{strict}};\n"
+                            "create table pairs (\n"
+                            "  id {{int}} primary key,\n"
+                            "  other {{int}} not null references pairs (id) deferrable initially deferred\n"
+                            ") {{strict}};\n"
                             "create table events (\n"
                             "  id {{int}} not null,\n"
                             "  body {{text}} not null,\n"
@@ -47,6 +51,8 @@ constexpr Sql kBumpReturning{"contract.bump_returning",
                              "returning id, version, name"};
 constexpr Sql kDeleteItem{"contract.delete_item", "delete from items where id = $1"};
 constexpr Sql kInsertPart{"contract.insert_part", "insert into parts (id, item) values ($1, $2)"};
+constexpr Sql kInsertPair{"contract.insert_pair", "insert into pairs (id, other) values ($1, $2)"};
+constexpr Sql kCountPairs{"contract.count_pairs", "select count(*) from pairs"};
 constexpr Sql kInsertEvent{"contract.insert_event", "insert into events (id, body) values ($1, $2)"};
 constexpr Sql kFindItem{"contract.find_item",
                         "select id, name, data, note, version from items where id = $1"};
@@ -435,6 +441,23 @@ TEST_P(Contract, a_failed_member_of_a_joined_group_takes_nobody_along) {
   EXPECT_EQ(count(kCountEvents), 48);
 }
 
+TEST_P(Contract, a_constraint_that_is_checked_at_commit_fails_only_its_own) {
+  std::vector<Task<Result<Committed>>> tasks;
+  for (std::int64_t i = 0; i < 20; ++i) {
+    std::int64_t other = i % 5 == 4 ? 1'000 : i + 100;
+    tasks.push_back(db_.writer().commit(
+        Changes().write(kInsertPair, {i, other}).write(kInsertPair, {i + 100, i})));
+  }
+
+  auto results = context_.run_all(std::move(tasks));
+
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    EXPECT_EQ(results[i].has_value(), i % 5 != 4) << i;
+    if (!results[i]) EXPECT_EQ(results[i].error().code, Code::conflict);
+  }
+  EXPECT_EQ(count(kCountPairs), 32);
+}
+
 TEST_P(Contract, a_write_that_touches_too_much_without_neighbours_undone) {
   insert(1, 3);
   std::vector<Task<Result<Committed>>> tasks;
@@ -545,6 +568,23 @@ TEST_P(Contract, facts_outlast_a_restart) {
 
   EXPECT_EQ(count(kCountItems), 10);
   EXPECT_TRUE(commit(Changes().write(kInsertEvent, {1, "event"})));
+}
+
+TEST_P(Contract, what_was_accepted_before_closing_is_durable) {
+  std::vector<Task<Result<Committed>>> tasks;
+  for (std::int64_t i = 0; i < 200; ++i)
+    tasks.push_back(db_.writer().commit(Changes().write(kInsertEvent, {i, "event"})));
+  std::thread closer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    db_->close();
+  });
+
+  auto results = context_.run_all(std::move(tasks));
+
+  closer.join();
+  auto kept = std::ranges::count_if(results, [](const auto& result) { return result.has_value(); });
+  db_.reopen();
+  EXPECT_EQ(count(kCountEvents), kept);
 }
 
 TEST_P(Contract, a_closed_database_answers_unavailable) {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "db/faulty_disk.h"
 #include "db/shop.h"
 
 namespace holdfast::db {
@@ -227,6 +228,79 @@ TEST(SqliteSchema, does_not_run_what_was_planted_in_the_file) {
   auto rows = test::run((*opened)->reader().read(kValue, {}));
   EXPECT_EQ((*rows)[0].integer(0), 0);
   (*opened)->close();
+}
+
+class SqliteFaults : public testing::Test {
+ protected:
+  ~SqliteFaults() override {
+    for (auto* fault : {&Disk::log_syncs_fail, &Disk::log_writes_fail, &Disk::database_syncs_fail,
+                        &Disk::database_reads_fail})
+      *fault = false;
+  }
+  using Disk = test_disk::FaultyDisk;
+
+  std::vector<std::int64_t> ids() {
+    auto rows = test::run(db_->reader().read(kListIds, {}));
+    std::vector<std::int64_t> out;
+    for (std::size_t i = 0; rows && i < rows->size(); ++i) out.push_back((*rows)[i].integer(0));
+    return out;
+  }
+
+  Disk disk_;
+  test::TestDatabase db_{Database::Kind::sqlite, kKnown};
+};
+
+TEST_F(SqliteFaults, of_the_log_are_answered_and_get_over) {
+  for (auto* fault : {&Disk::log_syncs_fail, &Disk::log_writes_fail}) {
+    std::int64_t id = fault == &Disk::log_syncs_fail ? 10 : 20;
+    ASSERT_TRUE(test::run(db_.writer().commit(insert(id))));
+
+    *fault = true;
+    auto failed = test::run(db_.writer().commit(insert(id + 1)));
+    auto health = db_->health();
+    *fault = false;
+
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, Code::unavailable);
+    EXPECT_FALSE(health.writable);
+    EXPECT_EQ(health.reason, "the disk cannot be read or written");
+    EXPECT_TRUE(within(5s, [&] { return db_->health().writable; }));
+    ASSERT_TRUE(test::run(db_.writer().commit(insert(id + 2))));
+  }
+  EXPECT_EQ(ids(), (std::vector<std::int64_t>{10, 12, 20, 22}));
+  db_.reopen();
+  EXPECT_EQ(ids(), (std::vector<std::int64_t>{10, 12, 20, 22}));
+}
+
+TEST_F(SqliteFaults, of_a_checkpoint_lose_nothing) {
+  Disk::database_syncs_fail = true;
+  std::vector<std::int64_t> kept;
+  for (std::int64_t id = 0; id < 30; ++id) {
+    ASSERT_TRUE(test::run(db_.writer().commit(insert(id, 1u << 20))));
+    kept.push_back(id);
+  }
+  auto log = std::filesystem::file_size(db_.dir() / "holdfast.db-wal");
+  Disk::database_syncs_fail = false;
+
+  EXPECT_GT(log, 30u << 20);
+  EXPECT_TRUE(within(5s, [&] { return std::filesystem::file_size(db_.dir() / "holdfast.db-wal") == 0; }));
+  EXPECT_EQ(ids(), kept);
+  db_.reopen();
+  EXPECT_EQ(ids(), kept);
+}
+
+TEST_F(SqliteFaults, of_reading_are_answered) {
+  for (std::int64_t id = 0; id < 50; ++id)
+    ASSERT_TRUE(test::run(db_.writer().commit(insert(id, 10'000))));
+  db_.reopen();
+
+  Disk::database_reads_fail = true;
+  auto rows = test::run(db_->reader().read(kListOrders, {}));
+  Disk::database_reads_fail = false;
+
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().code, Code::unavailable);
+  EXPECT_EQ(ids().size(), 50u);
 }
 
 /// A small file system of its own, where this user may mount one.

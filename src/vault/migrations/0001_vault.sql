@@ -48,7 +48,7 @@ create table vault_records (
   created_ms {{int}} not null,
   updated_ms {{int}} not null,
   sealed {{bytes}} not null
-) {{strict, without rowid}};
+) {{strict}};
 
 create unique index vault_records_slot on vault_records (subject, collection, slot);
 
