@@ -23,8 +23,8 @@ run: setup-build build/release ## Build, and start Holdfast with a sample shop i
 test: setup-test build/asan ## Build with ASan and UBSan, and run every test
 	@$(AS) tools/run_tests build/asan
 
-check: setup-check ## Formatting, clang-tidy, layers, generated files, scripts, TSan, fuzz smoke
-	@$(AS) tools/check
+check: setup-check ## Formatting, layers, words, scripts, docs, generated files; STAGES="tidy tsan fuzz" for the long ones
+	@$(AS) tools/check $(STAGES)
 
 bench: setup-bench build/bench ## Measure, each figure beside its floor; writes bench/results.json
 	@$(AS) tools/bench build/bench

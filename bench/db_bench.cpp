@@ -4,6 +4,8 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
+#include <algorithm>
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -22,19 +24,24 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 constexpr std::chrono::seconds kEach{2};
 
-constexpr Migration kTables{"bench", 1, "tables",
-                            "create table policy (id {{int}} primary key, generation {{int}} not null) {{strict}};\n"
-                            "insert into policy (id, generation) values (1, 1);\n"
-                            "create table entries (id {{int}} primary key, body {{bytes}} not null) {{strict}};\n"};
+constexpr Migration kTables{
+    "bench", 1, "tables",
+    "create table policy (id {{int}} primary key, generation {{int}} not null) {{strict}};\n"
+    "insert into policy (id, generation) values (1, 1);\n"
+    "create table entries (id {{int}} primary key, body {{bytes}} not null) {{strict}};\n"};
 constexpr Migration kKnown[] = {kTables};
-constexpr Sql kGuard{"bench.guard", "select generation from policy where id = $1 and generation = $2"};
+constexpr Sql kGuard{"bench.guard",
+                     "select generation from policy where id = $1 and generation = $2"};
 constexpr Sql kInsert{"bench.insert", "insert into entries (id, body) values ($1, $2)"};
 constexpr Sql kFind{"bench.find", "select body from entries where id = $1"};
 
-void report(const char* what, double rate, double floor) {
-  std::printf("%-44s %10.0f /s", what, rate);
-  if (floor > 0) std::printf("   floor %10.0f /s   ratio %.2f", floor, rate / floor);
-  std::printf("\n");
+/// A line of JSON for tools/bench.
+void report(const std::string& name, double rate, const char* against = "", double floor = 0) {
+  std::printf("{\"name\":\"%s\",\"value\":%.0f,\"unit\":\"/s\"", name.c_str(), rate);
+  if (floor > 0)
+    std::printf(",\"against\":\"%s\",\"against_value\":%.0f,\"ratio\":%.3f", against, floor,
+                rate / floor);
+  std::printf("}\n");
   std::fflush(stdout);
 }
 
@@ -50,7 +57,8 @@ Bytes body(std::int64_t id) {
   return out;
 }
 
-/// What runs side by side on one thread: `waiters` coroutines that repeat `one` until the time is up.
+/// What runs side by side on one thread: `waiters` coroutines that repeat `one` until the time is
+/// up.
 struct Load {
   Database& database;
   Writer& writer;
@@ -103,7 +111,8 @@ double rate(Database& database, Writer& writer, std::atomic<std::int64_t>& next,
   for (int t = 0; t < threads; ++t) {
     running.emplace_back([&] {
       boost::asio::io_context io;
-      for (int i = 0; i < waiters; ++i) boost::asio::co_spawn(io, start(load), boost::asio::detached);
+      for (int i = 0; i < waiters; ++i)
+        boost::asio::co_spawn(io, start(load), boost::asio::detached);
       io.run();
     });
   }
@@ -115,9 +124,12 @@ double rate(Database& database, Writer& writer, std::atomic<std::int64_t>& next,
 double sqlite_floor(const std::string& dir, int group) {
   sqlite3* db = nullptr;
   sqlite3_open((dir + "/floor.db").c_str(), &db);
-  sqlite3_exec(db, "pragma journal_mode=wal; pragma synchronous=full; pragma secure_delete=on;"
-                   "create table if not exists entries (id integer primary key, body blob not null) strict;"
-                   "delete from entries", nullptr, nullptr, nullptr);
+  sqlite3_exec(
+      db,
+      "pragma journal_mode=wal; pragma synchronous=full; pragma secure_delete=on;"
+      "create table if not exists entries (id integer primary key, body blob not null) strict;"
+      "delete from entries",
+      nullptr, nullptr, nullptr);
   sqlite3_stmt* insert = nullptr;
   sqlite3_prepare_v2(db, "insert into entries values (?, ?)", -1, &insert, nullptr);
   auto begun = std::chrono::steady_clock::now();
@@ -177,28 +189,32 @@ void migrate(Database& database, Writer& writer) {
   io.run();
 }
 
-void measure(const char* name, Database& database, double (*floor)(const std::string&, int),
+using Floor = double (*)(const std::string& where, int group);
+
+void measure(const std::string& name, Database& database, const char* against, Floor floor,
              const std::string& where, double bulk_floor) {
   auto writer = database.take_writer();
   migrate(database, *writer);
   std::atomic<std::int64_t> next = 0;
-  std::printf("── %s\n", name);
   for (int waiters : {1, 16, 64, 256}) {
-    double plain = floor(where, waiters > 64 ? 64 : waiters);
+    double plain = floor(where, std::min(waiters, 64));
     int threads = waiters == 1 ? 1 : 2;
     double got = rate(database, *writer, next, threads, waiters / threads,
                       [](Load& load) { return commit_many(load); });
-    report(("guard and insert, waiters " + std::to_string(waiters)).c_str(), got, plain);
+    report("db, " + name + ", guard and insert, " + std::to_string(waiters) + " waiters", got,
+           against, plain);
   }
   for (std::int64_t batch : {1'000, 20'000}) {
-    double got = rate(database, *writer, next, 1, 1,
-                      [batch](Load& load) { return bulk_many(load, batch); });
-    report(("bulk rows, batches of " + std::to_string(batch)).c_str(), got, bulk_floor);
+    double got =
+        rate(database, *writer, next, 1, 1, [batch](Load& load) { return bulk_many(load, batch); });
+    report("db, " + name + ", bulk rows, " + std::to_string(batch) + " a commit", got, "plain rows",
+           bulk_floor);
   }
   for (int waiters : {1, 64}) {
-    double got = rate(database, *writer, next, waiters == 1 ? 1 : 2, waiters == 1 ? 1 : waiters / 2,
+    int threads = waiters == 1 ? 1 : 2;
+    double got = rate(database, *writer, next, threads, waiters / threads,
                       [](Load& load) { return read_many(load); });
-    report(("point reads, waiters " + std::to_string(waiters)).c_str(), got, 0);
+    report("db, " + name + ", point reads, " + std::to_string(waiters) + " waiters", got);
   }
   database.close();
 }
@@ -214,19 +230,24 @@ int main(int argc, char** argv) {
   {
     auto database = db::open_sqlite({.dir = dir, .known = db::kKnown}, clock);
     if (!database) db::fail(database.error().text);
-    db::measure("SQLite", **database, db::sqlite_floor, dir, db::sqlite_floor(dir, 20'000));
+    db::measure("SQLite", **database, "plain SQLite, as many rows a commit", db::sqlite_floor, dir,
+                db::sqlite_floor(dir, 20'000));
   }
   std::filesystem::remove_all(dir);
   if (argc < 2) return 0;
 
   std::string url = argv[1];
   PGconn* pg = PQconnectdb(url.c_str());
-  PQclear(PQexec(pg, "drop schema if exists holdfast_bench cascade; drop table if exists bench_floor; "
-                     "create table bench_floor (id bigint, body bytea not null)"));
-  auto database = db::open_postgres({.url = url, .schema = "holdfast_bench", .known = db::kKnown}, clock);
+  PQclear(PQexec(pg,
+                 "drop schema if exists holdfast_bench cascade; drop table if exists bench_floor; "
+                 "create table bench_floor (id bigint, body bytea not null)"));
+  auto database =
+      db::open_postgres({.url = url, .schema = "holdfast_bench", .known = db::kKnown}, clock);
   if (!database) db::fail(database.error().text);
-  db::measure("PostgreSQL", **database, db::postgres_floor, url, 0);
-  PQclear(PQexec(pg, "drop schema holdfast_bench cascade; drop schema holdfast_bench_scratch cascade; "
-                     "drop table bench_floor"));
+  db::measure("PostgreSQL", **database, "plain single inserts on as many connections",
+              db::postgres_floor, url, 0);
+  PQclear(PQexec(pg,
+                 "drop schema holdfast_bench cascade; drop schema holdfast_bench_scratch cascade; "
+                 "drop table bench_floor"));
   PQfinish(pg);
 }

@@ -71,7 +71,8 @@ double ms_since(Steady::time_point start) {
 struct Store {
   std::filesystem::path dir;
   SystemClock clock;
-  crypto::HeldKeys keys{std::make_shared<crypto::KeySet>(crypto::Keyring::make(SystemClock().now()))};
+  crypto::HeldKeys keys{
+      std::make_shared<crypto::KeySet>(crypto::Keyring::make(SystemClock().now()))};
   std::unique_ptr<db::Database> database;
   std::unique_ptr<Log> log;
 
@@ -85,7 +86,8 @@ struct Store {
   }
   void open() {
     database = must(db::open_sqlite({.dir = dir}, clock));
-    log = must(run(Log::open({*database, keys, clock}, {.witness = dir / "witness", .afterlog = dir / "afterlog"})));
+    log = must(run(Log::open({*database, keys, clock},
+                             {.witness = dir / "witness", .afterlog = dir / "afterlog"})));
   }
   void close() {
     log.reset();
@@ -111,8 +113,11 @@ Event reveal(std::int64_t number) {
           .fields = {"email", "phone"},
           .touches = {{.subject = subject_of(number), .kind = "records", .row = Bytes(16, 7)}}};
 }
-const Caller kCaller{.principal = "key_01jc9y3f2w8d", .on_behalf_of = "staff:17", .request_id = "req_01jc9y3f2w8dq6h0v5k7n4m2xz",
-                     .address = "203.0.113.9", .user_agent = "shop/1.0"};
+const Caller kCaller{.principal = "key_01jc9y3f2w8d",
+                     .on_behalf_of = "staff:17",
+                     .request_id = "req_01jc9y3f2w8dq6h0v5k7n4m2xz",
+                     .address = "203.0.113.9",
+                     .user_agent = "shop/1.0"};
 
 // ── append
 
@@ -138,7 +143,9 @@ double plain_inserts(const std::filesystem::path& dir, const Bytes& id, std::str
   };
   sqlite3_open((dir / "plain.db").c_str(), &db);
   exec("pragma journal_mode = wal; pragma synchronous = full");
-  exec("create table entries (seq integer primary key, id blob not null, entry blob not null) strict");
+  exec(
+      "create table entries (seq integer primary key, id blob not null, entry blob not null) "
+      "strict");
   sqlite3_prepare_v2(db, "insert into entries (id, entry) values (?1, ?2)", -1, &insert, nullptr);
   std::int64_t done = 0;
   auto start = Steady::now();
@@ -165,7 +172,8 @@ void append(const std::filesystem::path& parent) {
   boost::asio::io_context io;
   auto start = Steady::now();
   Appending work{*store.log, start + kEach};
-  for (int i = 0; i < kGroup; ++i) boost::asio::co_spawn(io, append_many(work), [](std::exception_ptr thrown) {
+  for (int i = 0; i < kGroup; ++i)
+    boost::asio::co_spawn(io, append_many(work), [](std::exception_ptr thrown) {
       if (thrown) std::rethrow_exception(thrown);
     });
   io.run();
@@ -174,7 +182,8 @@ void append(const std::filesystem::path& parent) {
   must(run(store.log->settle()));
   store.close();
   auto grown = static_cast<double>(std::filesystem::file_size(store.dir / "holdfast.db") - before);
-  row("journal append, 64 waiting", rate, "entries/s", "plain durable inserts of the same bytes, 64 a commit",
+  row("journal append, 64 waiting", rate, "entries/s",
+      "plain durable inserts of the same bytes, 64 a commit",
       plain_inserts(store.dir, to_bytes(last.id.bytes()), last.entry));
   row("journal bytes per reveal", grown / static_cast<double>(work.done), "B");
 }
@@ -190,8 +199,13 @@ void put_record(std::ofstream& out, char tag, std::string_view bytes) {
 void verification(const std::filesystem::path& parent) {
   auto file = parent / "log.export";
   crypto::Signer signer(Bytes(32, 1));
-  Stamp stamp{.id = {}, .at = SystemClock().now(), .principal = kCaller.principal, .person = "per_01jc9y3f2w8dq6h0v5k7n4m2xz",
-              .request_id = kCaller.request_id, .context = crypto::Digest{1}, .note = {}};
+  Stamp stamp{.id = {},
+              .at = SystemClock().now(),
+              .principal = kCaller.principal,
+              .person = "per_01jc9y3f2w8dq6h0v5k7n4m2xz",
+              .request_id = kCaller.request_id,
+              .context = crypto::Digest{1},
+              .note = {}};
   // Two passes over the same entries: the checkpoint stands before them.
   std::vector<std::string> entries;
   for (std::int64_t i = 0; i < 1000; ++i) {
@@ -206,7 +220,8 @@ void verification(const std::filesystem::path& parent) {
     out << "holdfast journal export 1\n";
     put_record(out, 'K', verifier_key("bench/log", signer.public_key()));
     put_record(out, 'C', sign_checkpoint({"bench/log", kVerified, recount.root()}, signer));
-    for (std::int64_t i = 0; i < kVerified; ++i) put_record(out, 'E', entries[static_cast<std::size_t>(i % 1000)]);
+    for (std::int64_t i = 0; i < kVerified; ++i)
+      put_record(out, 'E', entries[static_cast<std::size_t>(i % 1000)]);
     put_record(out, 'Z', {});
   }
   std::vector<double> rates;
@@ -230,7 +245,8 @@ void synthetic_tiles(const std::filesystem::path& file) {
   sqlite3_stmt* insert = nullptr;
   sqlite3_open(file.c_str(), &db);
   sqlite3_exec(db, "begin", nullptr, nullptr, nullptr);
-  sqlite3_prepare_v2(db, "insert into journal_tiles (level, idx, hashes) values (?1, ?2, ?3)", -1, &insert, nullptr);
+  sqlite3_prepare_v2(db, "insert into journal_tiles (level, idx, hashes) values (?1, ?2, ?3)", -1,
+                     &insert, nullptr);
   Tree tree;
   std::vector<Tile> full;
   while (tree.size() < kProved) {
@@ -241,7 +257,8 @@ void synthetic_tiles(const std::filesystem::path& file) {
     for (const auto& tile : full) {
       sqlite3_bind_int64(insert, 1, tile.level);
       sqlite3_bind_int64(insert, 2, static_cast<std::int64_t>(tile.index));
-      sqlite3_bind_blob(insert, 3, tile.hashes.data(), static_cast<int>(tile.hashes.size()), SQLITE_STATIC);
+      sqlite3_bind_blob(insert, 3, tile.hashes.data(), static_cast<int>(tile.hashes.size()),
+                        SQLITE_STATIC);
       if (sqlite3_step(insert) != SQLITE_DONE) fail(sqlite3_errmsg(db));
       sqlite3_reset(insert);
     }
@@ -273,8 +290,10 @@ void proofs(const std::filesystem::path& parent) {
   store.open();
   row("journal open at 10,000,000 entries", ms_since(start), "ms");
   auto times = run(prove_many(*store.log));
-  row("inclusion proof at 10,000,000 entries (made-up leaves), median", times[times.size() / 2], "ms", "bar", 1);
-  row("inclusion proof at 10,000,000 entries (made-up leaves), p99", times[times.size() * 99 / 100], "ms", "bar", 1);
+  row("inclusion proof at 10,000,000 entries (made-up leaves), median", times[times.size() / 2],
+      "ms", "bar", 1);
+  row("inclusion proof at 10,000,000 entries (made-up leaves), p99", times[times.size() * 99 / 100],
+      "ms", "bar", 1);
 }
 
 // ── who saw whom
@@ -282,9 +301,16 @@ void proofs(const std::filesystem::path& parent) {
 Task<void> see_many(Log& log) {
   std::mt19937_64 random(7);
   for (std::int64_t i = 0; i < kAccesses / kBatch; ++i) {
-    Event event{.activity = "records.reveal_batch", .opened = true, .purpose = "support", .collection = "customers", .fields = {"email"}};
+    Event event{.activity = "records.reveal_batch",
+                .opened = true,
+                .purpose = "support",
+                .collection = "customers",
+                .fields = {"email"}};
     for (std::int64_t j = 0; j < kBatch; ++j)
-      event.touches.push_back({.subject = subject_of(static_cast<std::int64_t>(random() % kSubjects)), .kind = "records", .row = Bytes(16, 7)});
+      event.touches.push_back(
+          {.subject = subject_of(static_cast<std::int64_t>(random() % kSubjects)),
+           .kind = "records",
+           .row = Bytes(16, 7)});
     Caller caller{.principal = "key_" + std::to_string(i % kActors)};
     must(co_await log.commit(caller, {}, std::move(event)));
   }
@@ -297,8 +323,9 @@ Task<bool> all_accesses(Log& log, AccessIndex& index) {
   must(co_await log.settle());
   start = Steady::now();
   must(co_await index.tend());
-  row("index of accesses, following", static_cast<double>(kAccesses) / ms_since(start) * 1000, "accesses/s",
-      "committing them in batches of 1,000", static_cast<double>(kAccesses) / appended * 1000);
+  row("index of accesses, following", static_cast<double>(kAccesses) / ms_since(start) * 1000,
+      "accesses/s", "committing them in batches of 1,000",
+      static_cast<double>(kAccesses) / appended * 1000);
 
   std::vector<double> pages, scopes;
   for (std::int64_t i = 0; i < 21; ++i) {
@@ -315,8 +342,10 @@ Task<bool> all_accesses(Log& log, AccessIndex& index) {
   }
   std::ranges::sort(pages);
   std::ranges::sort(scopes);
-  row("accesses of one subject over 10,000,000 (in batches of 1,000), newest 100", pages[pages.size() / 2], "ms", "bar", 1000);
-  row("scope of one actor over 10,000,000 accesses, first page with total", scopes[scopes.size() / 2], "ms", "bar", 1000);
+  row("accesses of one subject over 10,000,000 (in batches of 1,000), newest 100",
+      pages[pages.size() / 2], "ms", "bar", 1000);
+  row("scope of one actor over 10,000,000 accesses, first page with total",
+      scopes[scopes.size() / 2], "ms", "bar", 1000);
   co_return true;
 }
 
@@ -324,7 +353,9 @@ void accesses(const std::filesystem::path& parent) {
   Store store(parent, "accesses");
   auto index = must(run(AccessIndex::open(*store.log, store.clock)));
   run(all_accesses(*store.log, *index));
-  row("index of accesses on disk", static_cast<double>(std::filesystem::file_size(store.dir / "scratch.db")) / kAccesses, "B an access");
+  row("index of accesses on disk",
+      static_cast<double>(std::filesystem::file_size(store.dir / "scratch.db")) / kAccesses,
+      "B an access");
   index.reset();
 }
 
@@ -332,7 +363,10 @@ void accesses(const std::filesystem::path& parent) {
 }  // namespace holdfast::journal
 
 int main(int argc, char** argv) {
-  auto name = (std::filesystem::path(argc > 1 ? argv[1] : std::filesystem::temp_directory_path().c_str()) / "journal-bench-XXXXXX").string();
+  auto name =
+      (std::filesystem::path(argc > 1 ? argv[1] : std::filesystem::temp_directory_path().c_str()) /
+       "journal-bench-XXXXXX")
+          .string();
   if (!mkdtemp(name.data())) return 1;
   std::filesystem::path dir(name);
   holdfast::journal::append(dir);

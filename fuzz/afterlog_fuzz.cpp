@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   auto last = kMac.mac(as_bytes(kHead));
   std::string whole = kHead + hex(last) + '\n';
-  journal::AfterlogEntry entry{"subject.erased", Bytes(data, data + std::min<std::size_t>(size, 64)), from_ms(5)};
+  journal::AfterlogEntry entry{"subject.erased",
+                               Bytes(data, data + std::min<std::size_t>(size, 64)), from_ms(5)};
   whole += journal::afterlog_line(entry, kMac, last);
   auto good = whole.size();
   whole += text;

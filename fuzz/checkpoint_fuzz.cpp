@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   journal::Checkpoint head{.origin = "fuzz/log", .size = *reader.u64()};
   auto root = reader.take(32);
   std::copy(root->begin(), root->end(), head.root.begin());
-  auto opened = journal::open_checkpoint(journal::sign_checkpoint(head, kSigner), kSigner.public_key());
+  auto opened =
+      journal::open_checkpoint(journal::sign_checkpoint(head, kSigner), kSigner.public_key());
   if (!opened || *opened != head) std::abort();
   return 0;
 }

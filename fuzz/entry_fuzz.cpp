@@ -1,6 +1,6 @@
 // Entries and leaves as they come out of a database that somebody may have written to.
-#include <cstdlib>
 #include <boost/json.hpp>
+#include <cstdlib>
 
 #include "base/json.h"
 #include "journal/access_rows.h"
@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // What the scanner takes is canonical, and reads the same the slow way.
     auto parsed = parse_json(text);
     if (!parsed || canonical_json(*parsed) != text) std::abort();
-    if (entry && view->id.find('\\') == std::string_view::npos && view->id != entry->id) std::abort();
+    if (entry && view->id.find('\\') == std::string_view::npos && view->id != entry->id)
+      std::abort();
     if (entry && (view->opened != entry->opened || view->at_ms != to_ms(entry->at))) std::abort();
   }
 

@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   proof.verifier = journal::verifier_key("fuzz", kSigner.public_key());
   proof.entry = text.substr(0, cut);
   if (!valid_utf8(proof.entry)) return 0;
-  proof.checkpoint = journal::sign_checkpoint({"fuzz", 1, crypto::leaf_hash(as_bytes(proof.entry))}, kSigner);
+  proof.checkpoint =
+      journal::sign_checkpoint({"fuzz", 1, crypto::leaf_hash(as_bytes(proof.entry))}, kSigner);
   if (cut != std::string_view::npos)
     proof.leaves.push_back({0, base64(as_bytes(text.substr(cut + 1))), {}});
   auto proved = journal::verify_proof(to_json(proof), proof.verifier);

@@ -19,7 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kKeyTables[] = {"vault_subject_keys"};
-constexpr std::string_view kDataName = "holdfast-data-", kKeysName = "holdfast-keys-", kEnding = ".db";
+constexpr std::string_view kDataName = "holdfast-data-", kKeysName = "holdfast-keys-",
+                           kEnding = ".db";
 constexpr Millis kKeepKeys{30LL * 86'400'000};
 constexpr std::size_t kLongestKeyring = 16u << 20;
 
@@ -33,7 +34,9 @@ std::string stamp(Time now) {
 Result<void> make_folder(const fs::path& dir) {
   std::error_code failed;
   fs::create_directories(dir, failed);
-  if (failed) return Error(Code::unavailable, "a backup folder cannot be made: see backup.data and backup.keys in the settings");
+  if (failed)
+    return Error(Code::unavailable,
+                 "a backup folder cannot be made: see backup.data and backup.keys in the settings");
   fs::permissions(dir, fs::perms::owner_all, failed);
   return {};
 }
@@ -45,7 +48,9 @@ std::int64_t destroy_old_keys(const fs::path& dir, Time now) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(dir, ignored)) {
     auto name = entry.path().filename().string();
-    if (name.starts_with(kKeysName) && name.ends_with(kEnding) && name < oldest && fs::remove(entry.path(), ignored)) ++count;
+    if (name.starts_with(kKeysName) && name.ends_with(kEnding) && name < oldest &&
+        fs::remove(entry.path(), ignored))
+      ++count;
   }
   return count;
 }
@@ -59,8 +64,9 @@ Result<Files> write_files(Instance& instance, Time now) {
   const auto& config = instance.config();
   for (const char* key : {"backup.data", "backup.keys"})
     if (auto made = make_folder(config.path(key)); !made) return std::move(made).error();
-  Files out{config.path("backup.data") / (std::string(kDataName) + stamp(now) + std::string(kEnding)),
-            config.path("backup.keys") / (std::string(kKeysName) + stamp(now) + std::string(kEnding))};
+  Files out{
+      config.path("backup.data") / (std::string(kDataName) + stamp(now) + std::string(kEnding)),
+      config.path("backup.keys") / (std::string(kKeysName) + stamp(now) + std::string(kEnding))};
   auto unfinished = out.data;
   unfinished += ".part";
   auto unfinished_keys = out.keys;
@@ -70,19 +76,22 @@ Result<Files> write_files(Instance& instance, Time now) {
     fs::remove(unfinished, ignored);
     fs::remove(unfinished_keys, ignored);
   };
-  if (auto copied = instance.database().copy_to(unfinished); !copied) return std::move(copied).error();
+  if (auto copied = instance.database().copy_to(unfinished); !copied)
+    return std::move(copied).error();
   auto ring = journal::read_small_file(config.path("keys.keyring"), kLongestKeyring);
   if (!ring) {
     clean();
     return std::move(ring).error();
   }
-  auto split = db::split_data(unfinished, unfinished_keys, kKeyTables, {{"keyring", to_bytes(*ring)}}, instance.clock());
+  auto split = db::split_data(unfinished, unfinished_keys, kKeyTables,
+                              {{"keyring", to_bytes(*ring)}}, instance.clock());
   if (!split) {
     clean();
     return std::move(split).error();
   }
   // The keys first: data without keys is a backup that opens nothing, and would look like one.
-  if (std::rename(unfinished_keys.c_str(), out.keys.c_str()) != 0 || std::rename(unfinished.c_str(), out.data.c_str()) != 0) {
+  if (std::rename(unfinished_keys.c_str(), out.keys.c_str()) != 0 ||
+      std::rename(unfinished.c_str(), out.data.c_str()) != 0) {
     clean();
     return Error(Code::unavailable, "a backup file cannot be put in place");
   }
@@ -93,37 +102,47 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
   SystemClock clock;
   std::error_code failed;
   fs::create_directories(config.dir(), failed);
-  if (failed) return Error(Code::unavailable, "the folder cannot be made: check its parent and your rights");
+  if (failed)
+    return Error(Code::unavailable, "the folder cannot be made: check its parent and your rights");
   fs::permissions(config.dir(), fs::perms::owner_all, failed);
   if (!fs::exists(config.dir() / "holdfast.toml"))
-    if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", default_file()); !wrote) return wrote;
+    if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", default_file());
+        !wrote)
+      return wrote;
 
   auto parts = db::read_parts(options.keys, clock);
   if (!parts) return std::move(parts).error();
   auto keyring = parts->find("keyring");
   if (keyring == parts->end()) return Error(Code::invalid, "the keys file holds no keyring");
   if (!fs::exists(config.path("keys.keyring")))
-    if (auto wrote = journal::write_file_atomically(config.path("keys.keyring"), as_text(keyring->second)); !wrote) return wrote;
+    if (auto wrote =
+            journal::write_file_atomically(config.path("keys.keyring"), as_text(keyring->second));
+        !wrote)
+      return wrote;
   auto ring = unlock(config);
   if (!ring && ring.error().code == Code::not_found)
     return Error(Code::not_found,
-                 "the root key is missing. Put the key file back, or write it again from recovery shares: `holdfast keys "
+                 "the root key is missing. Put the key file back, or write it again from recovery "
+                 "shares: `holdfast keys "
                  "recover --dir DIR SHARE SHARE`; then run this again");
   if (!ring) return std::move(ring).error();
 
   if (!options.afterlog.empty() && !fs::exists(config.dir() / "afterlog")) {
     auto text = journal::read_small_file(options.afterlog, 256u << 20);
     if (!text) return std::move(text).error().at("afterlog");
-    if (auto wrote = journal::write_file_atomically(config.dir() / "afterlog", *text); !wrote) return wrote;
+    if (auto wrote = journal::write_file_atomically(config.dir() / "afterlog", *text); !wrote)
+      return wrote;
   }
   // The database that is there steps aside, whole.
   auto aside = ".before-restore-" + stamp(clock.now());
   for (const char* name : {"holdfast.db", "holdfast.db-wal", "holdfast.db-shm"})
     if (fs::exists(config.dir() / name)) {
       fs::rename(config.dir() / name, config.dir() / (name + aside), failed);
-      if (failed) return Error(Code::unavailable, "the database that is there cannot be moved aside");
+      if (failed)
+        return Error(Code::unavailable, "the database that is there cannot be moved aside");
     }
-  for (const char* name : {"scratch.db", "scratch.db-wal", "scratch.db-shm"}) fs::remove(config.dir() / name, failed);
+  for (const char* name : {"scratch.db", "scratch.db-wal", "scratch.db-shm"})
+    fs::remove(config.dir() / name, failed);
 
   auto joined = config.dir() / "restore.part";
   fs::copy_file(options.data, joined, fs::copy_options::overwrite_existing, failed);
@@ -142,7 +161,8 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
 }  // namespace
 
 Task<Result<BackupMade>> Backups::create(Caller caller, BackupRequest) {
-  if (running_.exchange(true)) co_return Error(Code::exhausted, "a backup is being made already: wait for it");
+  if (running_.exchange(true))
+    co_return Error(Code::exhausted, "a backup is being made already: wait for it");
   auto now = instance_.clock().now();
   if (auto done = co_await instance_.log().settle(); !done) {
     running_ = false;
@@ -152,8 +172,12 @@ Task<Result<BackupMade>> Backups::create(Caller caller, BackupRequest) {
   auto files = co_await instance_.pool().run([this, now] { return write_files(instance_, now); });
   running_ = false;
   if (!files) co_return std::move(files).error();
-  BackupMade out{.data = files->data.string(), .keys = files->keys.string(), .journal_size = size,
-                 .keys_files_destroyed = destroy_old_keys(instance_.config().path("backup.keys"), now), .event = {}};
+  BackupMade out{
+      .data = files->data.string(),
+      .keys = files->keys.string(),
+      .journal_size = size,
+      .keys_files_destroyed = destroy_old_keys(instance_.config().path("backup.keys"), now),
+      .event = {}};
   journal::Event event{.activity = "backups.create",
                        .facts = {{"data", files->data.filename().string()},
                                  {"destroyed", out.keys_files_destroyed},
@@ -166,10 +190,10 @@ Task<Result<BackupMade>> Backups::create(Caller caller, BackupRequest) {
 
 std::vector<http::Route> Backups::rows(Backups* backups) {
   std::vector<http::Route> out;
-  out.push_back(http::route<&Backups::create>(
-      backups, "backups.create", "POST", "/v1/backups",
-      "Back the store up: data and keys, two files to two places",
-      {.limits = {.time = std::chrono::hours(2)}, .status = 201}));
+  out.push_back(
+      http::route<&Backups::create>(backups, "backups.create", "POST", "/v1/backups",
+                                    "Back the store up: data and keys, two files to two places",
+                                    {.limits = {.time = std::chrono::hours(2)}, .status = 201}));
   return out;
 }
 
@@ -177,9 +201,11 @@ std::span<const Member> BackupMade::described() {
   using B = BackupMade;
   static constexpr Member kMembers[] = {
       member<&B::data>("data", "The data file. Any age can be restored.", {.bytes = 4096}),
-      member<&B::keys>("keys", "The keys file. Keep it elsewhere; only the newest is needed.", {.bytes = 4096}),
+      member<&B::keys>("keys", "The keys file. Keep it elsewhere; only the newest is needed.",
+                       {.bytes = 4096}),
       member<&B::journal_size>("journal_size", "Entries in the journal when it began."),
-      member<&B::keys_files_destroyed>("keys_files_destroyed", "Keys files over 30 days old that were destroyed."),
+      member<&B::keys_files_destroyed>("keys_files_destroyed",
+                                       "Keys files over 30 days old that were destroyed."),
       member<&B::event>("event", "The journal entry that records it.")};
   return kMembers;
 }
@@ -192,14 +218,17 @@ int restore(const LocalOptions& options) {
   if (auto done = restore_files(options, *config); !done) return print_error(done.error());
   bool afterlog = fs::exists(config->dir() / "afterlog");
   Cores cores(0);
-  auto instance = Instance::open(std::move(*config), cores, make_logger("warn"), {.restored = true});
+  auto instance =
+      Instance::open(std::move(*config), cores, make_logger("warn"), {.restored = true});
   if (!instance) return print_error(instance.error());
   std::cout << "Restored. The log goes on as " << (*instance)->log().origin() << ".\n";
   if (afterlog)
     std::cout << "What the afterlog names was erased and revoked again.\n";
   else
-    std::cout << "There was no afterlog, so nobody can say which keys were revoked since the backup: every API key is\n"
-                 "suspended, and customers erased since then are back. Make an owner key with `holdfast access recover`.\n";
+    std::cout << "There was no afterlog, so nobody can say which keys were revoked since the "
+                 "backup: every API key is\n"
+                 "suspended, and customers erased since then are back. Make an owner key with "
+                 "`holdfast access recover`.\n";
   (*instance)->stop();
   return kDone;
 }

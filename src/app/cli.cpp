@@ -5,9 +5,9 @@
 
 #include "app/completion.h"
 #include "app/exit_codes.h"
+#include "app/instance.h"
 #include "app/local.h"
 #include "app/remote.h"
-#include "app/instance.h"
 
 namespace holdfast::app {
 
@@ -29,9 +29,15 @@ int run_command(int argc, char** argv) {
     };
   });
   std::string shell = "bash";
-  auto* completion = app.add_subcommand("completion", "Print shell completion: source <(holdfast completion bash)");
+  auto* completion = app.add_subcommand(
+      "completion", "Print shell completion: source <(holdfast completion bash)");
   completion->add_option("shell", shell, "bash or zsh")->check(CLI::IsMember({"bash", "zsh"}));
-  completion->final_callback([&] { local = [&] { std::cout << completion_script(app, shell); return int{kDone}; }; });
+  completion->final_callback([&] {
+    local = [&] {
+      std::cout << completion_script(app, shell);
+      return int{kDone};
+    };
+  });
 
   std::vector<std::unique_ptr<RemoteCommand>> commands;
   for (auto& route : catalogue()) {

@@ -6,7 +6,8 @@ namespace {
 /// One `case` row per command: its subcommands and flags.
 void rows(const CLI::App& app, const std::string& path, std::string& out) {
   std::string words;
-  for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; })) (words += ' ') += sub->get_name();
+  for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+    (words += ' ') += sub->get_name();
   for (const auto* option : app.get_options())
     for (const auto& name : option->get_lnames()) (words += " --") += name;
   out += "    \"" + path + "\") words=\"" + (words.empty() ? words : words.substr(1)) + "\" ;;\n";
@@ -31,7 +32,8 @@ std::string completion_script(const CLI::App& app, const std::string& shell) {
   out +=
       "  esac\n"
       "  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
-      "  [[ ${#COMPREPLY[@]} -eq 0 ]] && COMPREPLY=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
+      "  [[ ${#COMPREPLY[@]} -eq 0 ]] && COMPREPLY=($(compgen -f -- "
+      "\"${COMP_WORDS[COMP_CWORD]}\"))\n"
       "}\n"
       "complete -F _holdfast holdfast\n";
   return out;

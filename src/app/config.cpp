@@ -1,18 +1,22 @@
 #include "app/config.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <toml++/toml.h>
 
 namespace holdfast::app {
 
 std::string_view source_name(Source source) {
   switch (source) {
-    case Source::built_in: return "default";
-    case Source::file: return "file";
-    case Source::environment: return "environment";
-    case Source::flag: return "flag";
+    case Source::built_in:
+      return "default";
+    case Source::file:
+      return "file";
+    case Source::environment:
+      return "environment";
+    case Source::flag:
+      return "flag";
   }
   return "default";
 }
@@ -20,10 +24,12 @@ std::string_view source_name(Source source) {
 std::span<const Setting> settings() {
   static constexpr Setting kSettings[] = {
       {"server.listen", "127.0.0.1:8443", "Addresses to serve HTTPS on.", true},
-      {"server.names", "", "Further host names and addresses of the certificate that Holdfast makes.", true},
+      {"server.names", "",
+       "Further host names and addresses of the certificate that Holdfast makes.", true},
       {"server.certificate", "", "Your own certificate chain (PEM) instead; reloaded on SIGHUP."},
       {"server.certificate_key", "", "The private key of your own certificate (PEM)."},
-      {"server.proxies", "", "Proxies (addresses or networks) whose X-Forwarded-For is believed.", true},
+      {"server.proxies", "", "Proxies (addresses or networks) whose X-Forwarded-For is believed.",
+       true},
       {"server.connections_per_address", "256", "Connections that one client address may hold."},
       {"server.cores", "0", "Threads that serve requests; 0: one per core."},
       {"database.url", "", "A libpq connection string for PostgreSQL; empty: the embedded SQLite."},
@@ -31,9 +37,12 @@ std::span<const Setting> settings() {
       {"keys.file", "{dir}.keys/root.key",
        "The file that unlocks the keyring. Keep it off the data directory and off its backups."},
       {"keys.keyring", "keyring", "The keyring: all other keys, sealed under the root key."},
-      {"recovery.dir", "{dir}.recovery", "Where `holdfast init` puts the recovery shares. Move them apart."},
-      {"backup.data", "{dir}.backup/data", "Where backups of the data go. Any age of them can be restored."},
-      {"backup.keys", "{dir}.backup/keys", "Where backups of the keys go: another place. Kept for 30 days."},
+      {"recovery.dir", "{dir}.recovery",
+       "Where `holdfast init` puts the recovery shares. Move them apart."},
+      {"backup.data", "{dir}.backup/data",
+       "Where backups of the data go. Any age of them can be restored."},
+      {"backup.keys", "{dir}.backup/keys",
+       "Where backups of the keys go: another place. Kept for 30 days."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;
@@ -43,7 +52,8 @@ namespace {
 
 std::string environment_name(std::string_view key) {
   std::string out = "HOLDFAST_";
-  for (char c : key) out += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (char c : key)
+    out += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return out;
 }
 
@@ -78,7 +88,8 @@ Result<Config> Config::load(const std::filesystem::path& dir,
   if (out.dir_.empty()) out.dir_ = std::filesystem::absolute(dir);
   for (const auto& setting : settings()) {
     std::string value(setting.value);
-    if (auto at = value.find("{dir}"); at != std::string::npos) value.replace(at, 5, out.dir_.string());
+    if (auto at = value.find("{dir}"); at != std::string::npos)
+      value.replace(at, 5, out.dir_.string());
     out.values_.emplace(std::string(setting.key), Value{std::move(value), Source::built_in});
   }
   auto file = out.dir_ / "holdfast.toml";
@@ -87,20 +98,26 @@ Result<Config> Config::load(const std::filesystem::path& dir,
     try {
       table = toml::parse_file(file.string());
     } catch (const toml::parse_error&) {
-      return Error(Code::invalid, "holdfast.toml is not valid TOML: mend it, or compare it with `holdfast config show --defaults`");
+      return Error(Code::invalid,
+                   "holdfast.toml is not valid TOML: mend it, or compare it with `holdfast config "
+                   "show --defaults`");
     }
     for (const auto& [section, node] : table) {
       const auto* members = node.as_table();
       if (!members)
-        return Error(Code::invalid, "holdfast.toml has a setting outside of a [section]").at(section.str());
+        return Error(Code::invalid, "holdfast.toml has a setting outside of a [section]")
+            .at(section.str());
       for (const auto& [name, value] : *members) {
         auto key = std::string(section.str()) + '.' + std::string(name.str());
         auto where = FieldPath(section.str()) / name.str();
         const auto* setting = find(key);
         if (!setting)
-          return Error(Code::invalid, "holdfast.toml has a setting that is none: see `holdfast config show`").at(where);
+          return Error(Code::invalid,
+                       "holdfast.toml has a setting that is none: see `holdfast config show`")
+              .at(where);
         auto text = text_of(*setting, value);
-        if (!text) return Error(Code::invalid, "holdfast.toml has a value of the wrong type").at(where);
+        if (!text)
+          return Error(Code::invalid, "holdfast.toml has a value of the wrong type").at(where);
         out.values_[key] = {*text, Source::file};
       }
     }
@@ -109,13 +126,16 @@ Result<Config> Config::load(const std::filesystem::path& dir,
     if (const char* text = std::getenv(environment_name(setting.key).c_str()))
       out.values_[std::string(setting.key)] = {text, Source::environment};
   for (const auto& [key, value] : overrides) {
-    if (!find(key)) return Error(Code::invalid, "there is no such setting: see `holdfast config show`").at("set");
+    if (!find(key))
+      return Error(Code::invalid, "there is no such setting: see `holdfast config show`").at("set");
     out.values_[key] = {value, Source::flag};
   }
   return out;
 }
 
-const std::string& Config::text(std::string_view key) const { return values_.find(key)->second.text; }
+const std::string& Config::text(std::string_view key) const {
+  return values_.find(key)->second.text;
+}
 
 std::vector<std::string> Config::list(std::string_view key) const {
   std::vector<std::string> out;
@@ -133,7 +153,8 @@ std::filesystem::path Config::path(std::string_view key) const {
   return value.empty() ? std::filesystem::path() : dir_ / value;
 }
 
-Result<std::int64_t> Config::number(std::string_view key, std::int64_t min, std::int64_t max) const {
+Result<std::int64_t> Config::number(std::string_view key, std::int64_t min,
+                                    std::int64_t max) const {
   const auto& value = text(key);
   std::int64_t out = 0;
   auto [end, bad] = std::from_chars(value.data(), value.data() + value.size(), out);
@@ -146,8 +167,9 @@ Result<std::int64_t> Config::number(std::string_view key, std::int64_t min, std:
 }
 
 std::string default_file() {
-  std::string out = "# Holdfast's settings. What is commented out has the value shown.\n"
-                    "# `holdfast config show` prints what is in force and where it came from.\n";
+  std::string out =
+      "# Holdfast's settings. What is commented out has the value shown.\n"
+      "# `holdfast config show` prints what is in force and where it came from.\n";
   std::string_view section;
   for (const auto& setting : settings()) {
     auto dot = setting.key.find('.');
@@ -158,8 +180,9 @@ std::string default_file() {
     }
     ((out += "# ") += setting.doc) += '\n';
     ((out += "# ") += setting.key.substr(dot + 1)) += " = ";
-    out += setting.list ? (setting.value.empty() ? "[]" : "[\"" + std::string(setting.value) + "\"]")
-                        : '"' + std::string(setting.value) + '"';
+    out += setting.list
+               ? (setting.value.empty() ? "[]" : "[\"" + std::string(setting.value) + "\"]")
+               : '"' + std::string(setting.value) + '"';
     out += '\n';
   }
   return out;

@@ -53,11 +53,14 @@ std::string file_for(const Config& config) {
 Result<std::string> make_store(const Config& config, const LocalOptions& options) {
   std::error_code failed;
   if (fs::exists(config.path("keys.keyring")))
-    return Error(Code::conflict, "there is a store in this folder already: use another --dir, or `holdfast serve`");
+    return Error(Code::conflict,
+                 "there is a store in this folder already: use another --dir, or `holdfast serve`");
   fs::create_directories(config.dir(), failed);
-  if (failed) return Error(Code::unavailable, "the folder cannot be made: check its parent and your rights");
+  if (failed)
+    return Error(Code::unavailable, "the folder cannot be made: check its parent and your rights");
   fs::permissions(config.dir(), fs::perms::owner_all, failed);
-  if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", file_for(config)); !wrote)
+  if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", file_for(config));
+      !wrote)
     return std::move(wrote).error();
 
   SystemClock clock;
@@ -71,7 +74,8 @@ Result<std::string> make_store(const Config& config, const LocalOptions& options
   if (!files) return std::move(files).error();
   if (auto wrote = crypto::write_keyring(config.path("keys.keyring"), ring, *root); !wrote)
     return std::move(wrote).error();
-  auto certificate = http::ensure_local_certificate(config.dir(), config.list("server.names"), clock.now());
+  auto certificate =
+      http::ensure_local_certificate(config.dir(), config.list("server.names"), clock.now());
   if (!certificate) return std::move(certificate).error();
 
   Cores cores(1);
@@ -82,13 +86,15 @@ Result<std::string> make_store(const Config& config, const LocalOptions& options
   (*instance)->stop();
 
   std::cerr << "Made a store in " << config.dir().string() << "\n"
-            << "  root key    " << config.path("keys.file").string() << "  (keep it off backups of the store)\n";
+            << "  root key    " << config.path("keys.file").string()
+            << "  (keep it off backups of the store)\n";
   for (const auto& file : *files) std::cerr << "  recovery    " << file.string() << '\n';
-  std::cerr << "Any " << int{kNeeded} << " of the " << int{kTotal}
-            << " recovery shares bring the root key back. Move each to another person or place now.\n"
-            << "Next: holdfast serve --dir " << options.dir << "\n"
-            << "      export HOLDFAST_CA_FILE=" << (config.dir() / "ca.pem").string() << "\n"
-            << "      export HOLDFAST_API_KEY=(the owner's key below; it ends in 7 days)\n";
+  std::cerr
+      << "Any " << int{kNeeded} << " of the " << int{kTotal}
+      << " recovery shares bring the root key back. Move each to another person or place now.\n"
+      << "Next: holdfast serve --dir " << options.dir << "\n"
+      << "      export HOLDFAST_CA_FILE=" << (config.dir() / "ca.pem").string() << "\n"
+      << "      export HOLDFAST_API_KEY=(the owner's key below; it ends in 7 days)\n";
   return std::string(key->expose_text());
 }
 

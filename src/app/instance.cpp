@@ -1,8 +1,8 @@
 #include "app/instance.h"
 
+#include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
-#include <spdlog/spdlog.h>
 #include <thread>
 
 #include "base/json.h"
@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::size_t kPoolQueue = 64;
 
-std::string said(std::string_view what, std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
+std::string said(std::string_view what,
+                 std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
   std::string out = "{\"event\":";
   append_json_string(out, what);
   for (const auto& [key, value] : facts) {
@@ -36,22 +37,31 @@ Result<crypto::Keyring> unlock(const Config& config) {
 
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
                                                     std::size_t cores) {
-  if (config.text("database.url").empty()) return db::open_sqlite({.dir = config.dir(), .readers = cores}, clock);
-  return db::open_postgres({.url = config.text("database.url"), .schema = config.text("database.schema")}, clock);
+  if (config.text("database.url").empty())
+    return db::open_sqlite({.dir = config.dir(), .readers = cores}, clock);
+  return db::open_postgres(
+      {.url = config.text("database.url"), .schema = config.text("database.schema")}, clock);
 }
 
 Instance::Instance(Config config, Cores& cores, std::shared_ptr<spdlog::logger> log)
-    : config_(std::move(config)), cores_(cores), logger_(std::move(log)),
+    : config_(std::move(config)),
+      cores_(cores),
+      logger_(std::move(log)),
       pool_(cores.size(), kPoolQueue * cores.size()) {}
 
-Instance::~Instance() { stop(); }
+Instance::~Instance() {
+  stop();
+}
 
-void Instance::Notices::tampered(std::string_view kind, std::string_view id, std::string_view what) {
-  instance_.logger_->error(said("authority_row_refused", {{"kind", kind}, {"id", id}, {"why", what}}));
+void Instance::Notices::tampered(std::string_view kind, std::string_view id,
+                                 std::string_view what) {
+  instance_.logger_->error(
+      said("authority_row_refused", {{"kind", kind}, {"id", id}, {"why", what}}));
 }
 
 Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
-                                                 std::shared_ptr<spdlog::logger> log, OpenOptions options) {
+                                                 std::shared_ptr<spdlog::logger> log,
+                                                 OpenOptions options) {
   std::unique_ptr<Instance> out(new Instance(std::move(config), cores, std::move(log)));
   if (auto done = out->open_all(options); !done) return std::move(done).error();
   return out;
@@ -69,7 +79,9 @@ Result<void> Instance::open_all(OpenOptions options) {
                                   .afterlog = config_.dir() / "afterlog",
                                   .accept_rollback = options.accept_rollback,
                                   .restored = options.restored,
-                                  .policy_changed = [this] { if (rooms_) rooms_->cache.changed(); }};
+                                  .policy_changed = [this] {
+                                    if (rooms_) rooms_->cache.changed();
+                                  }};
   auto log = cores_.wait(journal::Log::open({*database_, keys_, clock_}, std::move(log_options)));
   if (!log) return std::move(log).error();
   log_ = std::move(*log);
@@ -87,7 +99,9 @@ Task<Result<void>> Instance::replay() {
     // A fresh store has no keys yet; of a restored one nobody can say which were revoked.
     auto ended = co_await rooms_->admin.revoke_after_restore({});
     if (!ended) co_return std::move(ended).error();
-    if (*ended > 0) logger_->warn(said("afterlog_missing", {{"all_api_keys", "revoked"}, {"next", "holdfast access recover --dir DIR"}}));
+    if (*ended > 0)
+      logger_->warn(said("afterlog_missing", {{"all_api_keys", "revoked"},
+                                              {"next", "holdfast access recover --dir DIR"}}));
     co_return Result<void>();
   }
   auto entries = log_->afterlog_entries();
@@ -99,7 +113,8 @@ Task<Result<void>> Instance::replay() {
   auto erased = co_await rooms_->subjects.replay(std::move(entries));
   if (!erased) co_return std::move(erased).error();
   if (*ended > 0 || *erased > 0)
-    logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)}, {"customers_erased", std::to_string(*erased)}}));
+    logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
+                                             {"customers_erased", std::to_string(*erased)}}));
   co_return Result<void>();
 }
 
@@ -124,12 +139,13 @@ void Instance::start() {
   auto& core = cores_.at(0);
   auto tell = [this](const Error* error) {
     if (error)
-      logger_->error(said("journal_upkeep_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+      logger_->error(
+          said("journal_upkeep_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
     else
       logger_->info(said("journal_upkeep_recovered", {}));
   };
-  background_.push_back(boost::asio::co_spawn(core, journal::follow({*log_, *index_, stopping_, tell}),
-                                              boost::asio::use_future));
+  background_.push_back(boost::asio::co_spawn(
+      core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
 }
 

@@ -16,7 +16,9 @@
 #include "journal/access_index.h"
 #include "journal/log.h"
 
-namespace spdlog { class logger; }
+namespace spdlog {
+class logger;
+}
 
 namespace holdfast::app {
 

@@ -1,10 +1,9 @@
 #include "app/local.h"
 
-#include <fstream>
-#include <iostream>
 #include <sys/stat.h>
 #include <unistd.h>
-
+#include <fstream>
+#include <iostream>
 
 #include "app/backup.h"
 #include "app/exit_codes.h"
@@ -27,15 +26,18 @@ int config_show(const LocalOptions& options) {
   if (!config) return print_error(config.error());
   for (const auto& setting : settings()) {
     const auto& value = config->values().find(setting.key)->second;
-    auto text = setting.key == "database.url" && !value.text.empty() ? std::string("(set, not shown)") : value.text;
-    std::cout << setting.key << " = " << (text.empty() ? "\"\"" : text) << "  # " << source_name(value.source) << ": "
-              << setting.doc << '\n';
+    auto text = setting.key == "database.url" && !value.text.empty()
+                    ? std::string("(set, not shown)")
+                    : value.text;
+    std::cout << setting.key << " = " << (text.empty() ? "\"\"" : text) << "  # "
+              << source_name(value.source) << ": " << setting.doc << '\n';
   }
   return kDone;
 }
 
 /// Opens the store, runs `work` on it and closes it.
-int with_store(const LocalOptions& options, OpenOptions open, const std::function<int(Instance&)>& work) {
+int with_store(const LocalOptions& options, OpenOptions open,
+               const std::function<int(Instance&)>& work) {
   umask(0077);
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
@@ -64,7 +66,8 @@ int access_recover(const LocalOptions& options) {
 
 int accept_rollback(const LocalOptions& options) {
   if (!options.yes) {
-    std::cerr << "holdfast: this goes on with a database that is older than the last one in use. What came after is\n"
+    std::cerr << "holdfast: this goes on with a database that is older than the last one in use. "
+                 "What came after is\n"
                  "lost, and the journal says so for ever. Add --yes to do it.\n";
     return kUsage;
   }
@@ -75,11 +78,14 @@ int accept_rollback(const LocalOptions& options) {
 }
 
 void show(const journal::VerifyReport& report) {
-  std::cout << report.entries << " entries, " << report.batches << " batches, " << report.faults_total << " faults\n";
+  std::cout << report.entries << " entries, " << report.batches << " batches, "
+            << report.faults_total << " faults\n";
   for (const auto& finding : report.faults)
     std::cout << "  entry " << finding.seq << ": " << journal::text_of(finding.fault) << '\n';
-  if (!report.root_matches) std::cout << "  the entries do not give the root of the signed checkpoint\n";
-  if (!report.witness_matches.value_or(true)) std::cout << "  the log lacks what the witness has seen\n";
+  if (!report.root_matches)
+    std::cout << "  the entries do not give the root of the signed checkpoint\n";
+  if (!report.witness_matches.value_or(true))
+    std::cout << "  the log lacks what the witness has seen\n";
 }
 
 void show(std::string_view what, std::int64_t total, const std::vector<journal::StateRow>& rows) {
@@ -101,7 +107,9 @@ void show(std::string_view what, std::int64_t total, const std::vector<journal::
 
 int journal_verify(const LocalOptions& options) {
   if (!options.file.empty()) {
-    auto report = journal::verify_export(options.file, options.verifier.empty() ? std::nullopt : std::optional<std::string_view>(options.verifier));
+    auto report = journal::verify_export(
+        options.file, options.verifier.empty() ? std::nullopt
+                                               : std::optional<std::string_view>(options.verifier));
     if (!report) return print_error(report.error());
     show(*report);
     return report->good() ? kDone : kFailed;
@@ -110,14 +118,16 @@ int journal_verify(const LocalOptions& options) {
     journal::Progress progress;
     if (isatty(STDERR_FILENO))
       progress = [](std::int64_t done, std::int64_t total) {
-        std::cerr << '\r' << done << " of " << total << "   " << (done == total ? "\n" : "") << std::flush;
+        std::cerr << '\r' << done << " of " << total << "   " << (done == total ? "\n" : "")
+                  << std::flush;
       };
     auto report = instance.cores().wait(journal::verify_log(instance.log(), progress));
     if (!report) return print_error(report.error());
     show(*report);
     bool good = report->good();
     if (options.state) {
-      auto state = instance.cores().wait(journal::check_state(instance.log(), instance.rooms().state(), progress));
+      auto state = instance.cores().wait(
+          journal::check_state(instance.log(), instance.rooms().state(), progress));
       if (!state) return print_error(state.error());
       std::cout << state->rows << " rows compared with the journal\n";
       show("are not as the last event left them", state->changed_total, state->changed);
@@ -126,7 +136,8 @@ int journal_verify(const LocalOptions& options) {
       auto findings = instance.cores().wait(instance.rooms().admin.check_state([](auto&&...) {}));
       if (!findings) return print_error(findings.error());
       for (const auto& finding : *findings)
-        std::cout << "  access " << finding.kind << ' ' << finding.id << ": " << finding.what << '\n';
+        std::cout << "  access " << finding.kind << ' ' << finding.id << ": " << finding.what
+                  << '\n';
       good = good && state->good() && findings->empty();
     }
     std::cout << (good ? "good" : "NOT GOOD: see docs/journal.md for what to do") << std::endl;
@@ -143,15 +154,20 @@ int proof_verify(const LocalOptions& options) {
     if (!read) return print_error(read.error());
     text = std::move(*read);
   }
-  auto proved = journal::verify_proof(text, options.verifier.empty() ? std::nullopt : std::optional<std::string_view>(options.verifier));
+  auto proved = journal::verify_proof(
+      text,
+      options.verifier.empty() ? std::nullopt : std::optional<std::string_view>(options.verifier));
   if (!proved) return print_error(proved.error());
-  std::cout << "This stands in the log: entry " << proved->seq << " of " << proved->head.size << ", " << rfc3339(proved->entry.at)
-            << ", " << proved->entry.operation << ", " << proved->entry.outcome << "\n";
+  std::cout << "This stands in the log: entry " << proved->seq << " of " << proved->head.size
+            << ", " << rfc3339(proved->entry.at) << ", " << proved->entry.operation << ", "
+            << proved->entry.outcome << "\n";
   for (const auto& row : proved->rows)
-    std::cout << "  " << row.kind << (row.removed ? " removed" : "") << (row.subject ? " of " + row.subject->text() : "") << '\n';
+    std::cout << "  " << row.kind << (row.removed ? " removed" : "")
+              << (row.subject ? " of " + row.subject->text() : "") << '\n';
   std::cout << "Log key: " << proved->verifier << '\n';
   if (options.verifier.empty())
-    std::cout << "The key came with the proof. To know whose log it is, compare it with the one you were given, or use --verifier.\n";
+    std::cout << "The key came with the proof. To know whose log it is, compare it with the one "
+                 "you were given, or use --verifier.\n";
   return kDone;
 }
 
@@ -178,7 +194,8 @@ int keys_recover(const LocalOptions& options) {
   if (!ring) return print_error(ring.error());
   auto wrote = crypto::write_key_file(config->path("keys.file"), shares.front().store_id, *root);
   if (!wrote) return print_error(wrote.error());
-  std::cout << "The shares open this store. The root key is in " << config->path("keys.file").string() << " again." << std::endl;
+  std::cout << "The shares open this store. The root key is in "
+            << config->path("keys.file").string() << " again." << std::endl;
   return kDone;
 }
 
@@ -211,50 +228,88 @@ int openapi() {
 }  // namespace
 
 void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int()>& run) {
-  auto command = [&](CLI::App& at, const char* name, const char* doc, int (*work)(const LocalOptions&), bool dir = true) {
+  auto command = [&](CLI::App& at, const char* name, const char* doc,
+                     int (*work)(const LocalOptions&), bool dir = true) {
     auto* sub = at.add_subcommand(name, doc);
     if (dir) {
-      sub->add_option("--dir", options.dir, "The store's folder.")->type_name("DIR")->capture_default_str();
-      sub->add_option("--set", options.set, "A setting for this run: section.name=value.")->type_name("KEY=VALUE")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      sub->add_option("--dir", options.dir, "The store's folder.")
+          ->type_name("DIR")
+          ->capture_default_str();
+      sub->add_option("--set", options.set, "A setting for this run: section.name=value.")
+          ->type_name("KEY=VALUE")
+          ->expected(1)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     }
-    sub->final_callback([&run, &options, work] { run = [&options, work] { return work(options); }; });
+    sub->final_callback(
+        [&run, &options, work] { run = [&options, work] { return work(options); }; });
     return sub;
   };
-  auto* made = command(app, "init", "Make a new store; prints the owner's API key on its last line", init);
+  auto* made =
+      command(app, "init", "Make a new store; prints the owner's API key on its last line", init);
   made->footer("Example:\n  holdfast init --dir /srv/holdfast > owner.key\n");
-  auto* served = command(app, "serve", "Serve a store over HTTPS until SIGTERM; SIGHUP reloads the certificate", serve);
-  served->add_option("--listen", options.listen, "ADDRESS:PORT instead of the configured ones.")->type_name("ADDR:PORT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  made->add_option("--listen", options.listen, "ADDRESS:PORT to write into the configuration.")->type_name("ADDR:PORT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  auto* served =
+      command(app, "serve",
+              "Serve a store over HTTPS until SIGTERM; SIGHUP reloads the certificate", serve);
+  served->add_option("--listen", options.listen, "ADDRESS:PORT instead of the configured ones.")
+      ->type_name("ADDR:PORT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  made->add_option("--listen", options.listen, "ADDRESS:PORT to write into the configuration.")
+      ->type_name("ADDR:PORT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 
-  auto* restored = command(app, "restore", "Restore a data file with the newest keys file", restore);
-  restored->add_option("--data", options.data, "The data file of any backup.")->required()->type_name("FILE");
-  restored->add_option("--keys", options.keys, "The newest keys file.")->required()->type_name("FILE");
-  restored->add_option("--afterlog", options.afterlog, "The store's afterlog, if its folder was lost.")->type_name("FILE");
+  auto* restored =
+      command(app, "restore", "Restore a data file with the newest keys file", restore);
+  restored->add_option("--data", options.data, "The data file of any backup.")
+      ->required()
+      ->type_name("FILE");
+  restored->add_option("--keys", options.keys, "The newest keys file.")
+      ->required()
+      ->type_name("FILE");
+  restored
+      ->add_option("--afterlog", options.afterlog, "The store's afterlog, if its folder was lost.")
+      ->type_name("FILE");
 
   auto* config = app.add_subcommand("config", "The settings")->require_subcommand(1);
   command(*config, "show", "What is in force and where each value came from", config_show);
 
   auto* access = app.add_subcommand("access", "Operations on access")->require_subcommand(1);
-  command(*access, "recover", "Make a new owner key, with the keyring at hand and the server stopped", access_recover);
+  command(*access, "recover",
+          "Make a new owner key, with the keyring at hand and the server stopped", access_recover);
 
   auto* journal = app.add_subcommand("journal", "Operations on the journal")->require_subcommand(1);
-  auto* verified = command(*journal, "check", "Check the log of a stopped store, or an export of a log", journal_verify);
-  verified->add_option("--export", options.file, "Check this file instead of a store.")->type_name("FILE");
-  verified->add_option("--verifier", options.verifier, "The log's key as you were given it.")->type_name("KEY");
-  verified->add_flag("--state", options.state, "Also compare every row with what the events left behind.");
-  auto* rolled = command(*journal, "accept-rollback", "Go on with an older database, recorded for ever", accept_rollback);
+  auto* verified = command(
+      *journal, "check", "Check the log of a stopped store, or an export of a log", journal_verify);
+  verified->add_option("--export", options.file, "Check this file instead of a store.")
+      ->type_name("FILE");
+  verified->add_option("--verifier", options.verifier, "The log's key as you were given it.")
+      ->type_name("KEY");
+  verified->add_flag("--state", options.state,
+                     "Also compare every row with what the events left behind.");
+  auto* rolled = command(*journal, "accept-rollback",
+                         "Go on with an older database, recorded for ever", accept_rollback);
   rolled->add_flag("--yes", options.yes, "Do it.");
 
   auto* proof = app.add_subcommand("proof", "Proofs that the journal gave")->require_subcommand(1);
   auto* checked = command(*proof, "verify", "Check a proof offline", proof_verify, false);
-  checked->add_option("file", options.file, "The proof; - for standard input.")->required()->type_name("FILE");
-  checked->add_option("--verifier", options.verifier, "The log's key as you were given it.")->type_name("KEY");
+  checked->add_option("file", options.file, "The proof; - for standard input.")
+      ->required()
+      ->type_name("FILE");
+  checked->add_option("--verifier", options.verifier, "The log's key as you were given it.")
+      ->type_name("KEY");
 
   auto* keys = app.add_subcommand("keys", "Operations on keys")->require_subcommand(1);
-  for (auto* sub : {command(*keys, "recover", "Write the root key file again from recovery shares", keys_recover),
-                    command(*keys, "rehearse", "Prove that recovery shares still open the store", keys_rehearse)})
-    sub->add_option("shares", options.shares, "Files of the shares.")->required()->type_name("FILE");
-  app.add_subcommand("openapi", "Print the OpenAPI 3.1 document")->final_callback([&run] { run = openapi; });
+  for (auto* sub : {command(*keys, "recover", "Write the root key file again from recovery shares",
+                            keys_recover),
+                    command(*keys, "rehearse", "Prove that recovery shares still open the store",
+                            keys_rehearse)})
+    sub->add_option("shares", options.shares, "Files of the shares.")
+        ->required()
+        ->type_name("FILE");
+  app.add_subcommand("openapi", "Print the OpenAPI 3.1 document")->final_callback([&run] {
+    run = openapi;
+  });
 }
 
 }  // namespace holdfast::app

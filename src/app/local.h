@@ -12,7 +12,7 @@ namespace holdfast::app {
 /// What was typed; one for all local commands.
 struct LocalOptions {
   std::string dir = "holdfast";
-  std::vector<std::string> set;     // key=value
+  std::vector<std::string> set;  // key=value
   std::vector<std::string> listen;
   std::string file, verifier, data, keys, afterlog;
   std::vector<std::string> shares;

@@ -1,3 +1,5 @@
 #include "app/cli.h"
 
-int main(int argc, char** argv) { return holdfast::app::run_command(argc, argv); }
+int main(int argc, char** argv) {
+  return holdfast::app::run_command(argc, argv);
+}

@@ -1,10 +1,10 @@
 #include "app/print.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <boost/json.hpp>
 #include <fstream>
 #include <iostream>
-#include <unistd.h>
 
 #include "app/exit_codes.h"
 #include "base/json.h"
@@ -57,20 +57,23 @@ void table(const json::array& rows) {
   for (const auto& row : rows)
     if (const auto* object = row.if_object())
       for (const auto& [key, value] : *object)
-        if (std::ranges::find(columns, std::string(key)) == columns.end()) columns.emplace_back(key);
+        if (std::ranges::find(columns, std::string(key)) == columns.end())
+          columns.emplace_back(key);
   std::vector<std::size_t> widths;
   for (const auto& column : columns) {
     auto width = column.size();
     for (const auto& row : rows)
       if (const auto* object = row.if_object())
-        if (const auto* cell = object->if_contains(column)) width = std::max(width, code_points(cut(plain(*cell))));
+        if (const auto* cell = object->if_contains(column))
+          width = std::max(width, code_points(cut(plain(*cell))));
     widths.push_back(width);
   }
   auto line = [&](auto cell_of) {
     for (std::size_t i = 0; i < columns.size(); ++i) {
       auto text = cell_of(columns[i]);
       std::cout << text;
-      if (i + 1 < columns.size()) std::cout << std::string(widths[i] + 2 - std::min(widths[i], code_points(text)), ' ');
+      if (i + 1 < columns.size())
+        std::cout << std::string(widths[i] + 2 - std::min(widths[i], code_points(text)), ' ');
     }
     std::cout << '\n';
   };
@@ -141,13 +144,16 @@ void print_problem(std::string_view body, int status) {
   auto field = text(object, "field");
   std::cerr << "holdfast: " << (field.empty() ? "" : field + ": ") << text(object, "detail") << " ("
             << text(object, "code") << ", " << text(object, "request_id") << ")\n";
-  if (const auto* errors = object.if_contains("errors"); errors && errors->is_array() && errors->get_array().size() > 1)
+  if (const auto* errors = object.if_contains("errors");
+      errors && errors->is_array() && errors->get_array().size() > 1)
     for (const auto& one : errors->get_array())
-      if (const auto* row = one.if_object()) std::cerr << "  " << text(*row, "field") << ": " << text(*row, "detail") << '\n';
+      if (const auto* row = one.if_object())
+        std::cerr << "  " << text(*row, "field") << ": " << text(*row, "detail") << '\n';
 }
 
 int print_error(const Error& error) {
-  std::cerr << "holdfast: " << (error.field.empty() ? "" : error.field.text() + ": ") << error.text << '\n';
+  std::cerr << "holdfast: " << (error.field.empty() ? "" : error.field.text() + ": ") << error.text
+            << '\n';
   for (const auto& one : error.also)
     std::cerr << "  " << (one.field.empty() ? "" : one.field.text() + ": ") << one.text << '\n';
   return exit_for(error.code);
@@ -165,8 +171,8 @@ void write_report(std::string_view body, const std::string& file) {
   if (!rows || !rows->is_array()) return;
   for (const auto& row : rows->get_array()) {
     const auto& one = row.as_object();
-    out << one.at("line").as_int64() << ',' << one.at("column").as_int64() << ',' << plain(one.at("field")) << ",\""
-        << plain(one.at("reason")) << "\"\n";
+    out << one.at("line").as_int64() << ',' << one.at("column").as_int64() << ','
+        << plain(one.at("field")) << ",\"" << plain(one.at("reason")) << "\"\n";
   }
 }
 

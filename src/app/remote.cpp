@@ -1,13 +1,13 @@
 #include "app/remote.h"
 
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
-#include <sys/stat.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "app/exit_codes.h"
 #include "app/print.h"
@@ -32,9 +32,12 @@ bool structured(const Type& type) {
     case Kind::object:
     case Kind::values:
     case Kind::dict:
-    case Kind::json: return true;
-    case Kind::list: return structured(*in.element);
-    default: return false;
+    case Kind::json:
+      return true;
+    case Kind::list:
+      return structured(*in.element);
+    default:
+      return false;
   }
 }
 
@@ -81,7 +84,8 @@ Result<std::string> resolve(const std::string& text) {
 
 Result<std::string> prompt(std::string_view name) {
   if (!isatty(STDIN_FILENO))
-    return Error(Code::invalid, "this value is personal: give it as - (standard input) or @FILE").at(name);
+    return Error(Code::invalid, "this value is personal: give it as - (standard input) or @FILE")
+        .at(name);
   termios old{};
   tcgetattr(STDIN_FILENO, &old);
   auto quiet = old;
@@ -113,9 +117,13 @@ Result<std::string> member_json(const Member& member, const std::vector<std::str
   std::vector<std::string> texts;
   for (const auto& one : given) {
     if (hidden(member) && one != "-" && !one.starts_with('@') && one != "?")
-      return Error(Code::invalid, "this value is personal and must not be on the command line: give it as -, @FILE or ? (to be asked)")
+      return Error(Code::invalid,
+                   "this value is personal and must not be on the command line: give it as -, "
+                   "@FILE or ? (to be asked)")
           .at(member.name);
-    auto text = one == "?" ? prompt(member.name) : hidden(member) || structured(type) ? resolve(one) : Result<std::string>(one);
+    auto text = one == "?"                           ? prompt(member.name)
+                : hidden(member) || structured(type) ? resolve(one)
+                                                     : Result<std::string>(one);
     if (!text) return std::move(text).error().at(member.name);
     texts.push_back(trimmed(std::move(*text)));
   }
@@ -157,7 +165,8 @@ Result<Built> build(const RemoteCommand& command) {
         continue;
       }
       if (given == command.given.end() || given->second.empty()) {
-        if (member.place == Place::body && member.required() && command.body.empty() && hidden(member)) {
+        if (member.place == Place::body && member.required() && command.body.empty() &&
+            hidden(member)) {
           auto asked = prompt(member.name);
           if (!asked) return std::move(asked).error();
           add_member(member.name, structured(*member.type) ? *asked : scalar(*member.type, *asked));
@@ -167,12 +176,14 @@ Result<Built> build(const RemoteCommand& command) {
       if (member.place == Place::path) {
         auto name = "{" + std::string(member.name) + "}";
         auto at = out.target.find(name);
-        if (at != std::string::npos) out.target.replace(at, name.size(), http::percent_encoded(given->second.back()));
+        if (at != std::string::npos)
+          out.target.replace(at, name.size(), http::percent_encoded(given->second.back()));
       } else if (member.place == Place::query) {
         for (const auto& text : given->second) {
           auto value = resolve(text);
           if (!value) return std::move(value).error().at(member.name);
-          (((query += query.empty() ? '?' : '&') += member.name) += '=') += http::percent_encoded(*value);
+          (((query += query.empty() ? '?' : '&') += member.name) += '=') +=
+              http::percent_encoded(*value);
         }
       } else {
         auto json = member_json(member, given->second);
@@ -187,7 +198,8 @@ Result<Built> build(const RemoteCommand& command) {
   if (!command.body.empty()) {
     auto body = resolve(command.body);
     if (!body) return std::move(body).error().at("body");
-    if (!members.empty()) return Error(Code::invalid, "give --body or the members by themselves, not both").at("body");
+    if (!members.empty())
+      return Error(Code::invalid, "give --body or the members by themselves, not both").at("body");
     out.body = trimmed(std::move(*body));
   } else if (has_body) {
     out.body = '{' + members + '}';
@@ -201,7 +213,8 @@ Result<http::Client> connect() {
                               .api_key = Secret::copy(environment("HOLDFAST_API_KEY", ""))};
   options.quiet_time = std::chrono::minutes(10);
   if (options.api_key.empty())
-    return Error(Code::unauthenticated, "set HOLDFAST_API_KEY to an API key (and HOLDFAST_CA_FILE to DIR/ca.pem)");
+    return Error(Code::unauthenticated,
+                 "set HOLDFAST_API_KEY to an API key (and HOLDFAST_CA_FILE to DIR/ca.pem)");
   return http::Client::make(std::move(options));
 }
 
@@ -224,10 +237,13 @@ int upload(const RemoteCommand& command, http::Client& client, http::ClientReque
       return kNotFound;
     }
     struct stat info{};
-    if (stat(command.file.c_str(), &info) == 0) request.source_bytes = static_cast<std::uint64_t>(info.st_size);
+    if (stat(command.file.c_str(), &info) == 0)
+      request.source_bytes = static_cast<std::uint64_t>(info.st_size);
     in = &file;
   }
-  request.type = command.file.ends_with(".jsonl") || command.file.ends_with(".ndjson") ? "application/x-ndjson" : "text/csv";
+  request.type = command.file.ends_with(".jsonl") || command.file.ends_with(".ndjson")
+                     ? "application/x-ndjson"
+                     : "text/csv";
   request.source = [in](std::span<char> to) -> Result<std::size_t> {
     in->read(to.data(), static_cast<std::streamsize>(to.size()));
     if (in->bad()) return Error(Code::unavailable, "the file cannot be read");
@@ -240,7 +256,8 @@ int upload(const RemoteCommand& command, http::Client& client, http::ClientReque
       if (sent - last < (1u << 18) && (!total || sent != *total)) return;
       last = sent;
       std::cerr << '\r' << sent / 1024 << " KiB";
-      if (total && *total > 0) std::cerr << " of " << *total / 1024 << " KiB, " << sent * 100 / *total << " %";
+      if (total && *total > 0)
+        std::cerr << " of " << *total / 1024 << " KiB, " << sent * 100 / *total << " %";
       std::cerr << "   " << std::flush;
     };
   auto response = client.send(request);
@@ -293,10 +310,16 @@ void add_member(CLI::App& sub, RemoteCommand& command, const Member& member) {
     for (auto one : type.names()) (doc += ' ') += one;
     doc += '.';
   }
-  const char* kind = hidden(member) ? "-|@FILE|?" : structured(type) ? "JSON|-|@FILE" : type.kind == Kind::integer ? "N" : "TEXT";
+  const char* kind = hidden(member)               ? "-|@FILE|?"
+                     : structured(type)           ? "JSON|-|@FILE"
+                     : type.kind == Kind::integer ? "N"
+                                                  : "TEXT";
   auto* option = sub.add_option(flag_name(name), values, doc)->type_name(kind);
   if (type.kind == Kind::list && !structured(type))
-    option->delimiter(',')->expected(1, -1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+    option->delimiter(',')
+        ->expected(1, -1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false);
   else
     option->expected(1)->allow_extra_args(false);
 }
@@ -343,13 +366,18 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
         add_member(*sub, command, member);
       }
     if (command.route.kind == http::RouteKind::upload) {
-      sub->add_option("file", command.file, "The file; - for standard input.")->required()->type_name("FILE");
-      sub->add_option("--report", command.report, "List refused rows in this file (CSV).")->type_name("FILE");
+      sub->add_option("file", command.file, "The file; - for standard input.")
+          ->required()
+          ->type_name("FILE");
+      sub->add_option("--report", command.report, "List refused rows in this file (CSV).")
+          ->type_name("FILE");
     } else if (command.route.kind != http::RouteKind::json) {
       sub->add_option("--output", command.output, "Write to this file.")->type_name("FILE");
     } else {
       if (command.route.method != "GET" && command.route.method != "DELETE")
-        sub->add_option("--body", command.body, "The whole request as JSON instead of single members.")->type_name("JSON|-|@FILE");
+        sub->add_option("--body", command.body,
+                        "The whole request as JSON instead of single members.")
+            ->type_name("JSON|-|@FILE");
       if (command.route.method == "POST")
         sub->add_option("--idempotency-key", command.idempotency_key, "Makes it safe to repeat.");
       else if (command.route.method != "GET")
@@ -369,15 +397,21 @@ int run_remote(const RemoteCommand& command) {
   if (!built) return print_error(built.error());
   auto client = connect();
   if (!client) return print_error(client.error());
-  http::ClientRequest request{.method = std::string(command.route.method), .target = built->target,
+  http::ClientRequest request{.method = std::string(command.route.method),
+                              .target = built->target,
                               .body = std::move(built->body)};
-  if (!command.idempotency_key.empty()) request.headers.emplace_back("Idempotency-Key", command.idempotency_key);
-  if (!command.if_match.empty()) request.headers.emplace_back("If-Match", '"' + command.if_match + '"');
+  if (!command.idempotency_key.empty())
+    request.headers.emplace_back("Idempotency-Key", command.idempotency_key);
+  if (!command.if_match.empty())
+    request.headers.emplace_back("If-Match", '"' + command.if_match + '"');
   switch (command.route.kind) {
-    case http::RouteKind::upload: return upload(command, *client, std::move(request));
+    case http::RouteKind::upload:
+      return upload(command, *client, std::move(request));
     case http::RouteKind::download:
-    case http::RouteKind::events: return download(command, *client, std::move(request));
-    case http::RouteKind::json: break;
+    case http::RouteKind::events:
+      return download(command, *client, std::move(request));
+    case http::RouteKind::json:
+      break;
   }
   auto response = client->send(request);
   wipe(request.body);

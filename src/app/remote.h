@@ -19,10 +19,10 @@ struct RemoteCommand {
   http::RouteInfo route;
   std::map<std::string, std::vector<std::string>> given;  // by member
   std::map<std::string, bool> flags;                      // boolean members
-  std::string body;         // --body
-  std::string file;         // of an upload
-  std::string output;       // of a download
-  std::string report;       // of an import: where refused rows are listed
+  std::string body;                                       // --body
+  std::string file;                                       // of an upload
+  std::string output;                                     // of a download
+  std::string report;  // of an import: where refused rows are listed
   std::string idempotency_key;
   std::string if_match;
   bool json = false;

@@ -5,11 +5,14 @@
 namespace holdfast::app {
 namespace {
 
-// Both rooms have these words; the numbers are the same on purpose, and this is where it is checked.
+// Both rooms have these words; the numbers are the same on purpose, and this is where it is
+// checked.
 static_assert(std::to_underlying(vault::View::none) == std::to_underlying(access::View::none));
 static_assert(std::to_underlying(vault::View::clear) == std::to_underlying(access::View::clear));
-static_assert(std::to_underlying(vault::FieldClass::plain) == std::to_underlying(access::FieldClass::plain));
-static_assert(std::to_underlying(vault::FieldClass::payment) == std::to_underlying(access::FieldClass::payment));
+static_assert(std::to_underlying(vault::FieldClass::plain) ==
+              std::to_underlying(access::FieldClass::plain));
+static_assert(std::to_underlying(vault::FieldClass::payment) ==
+              std::to_underlying(access::FieldClass::payment));
 
 /// A function, not a lambda: its parameters live in the coroutine frame.
 Task<Result<http::Answer>> run_again(std::function<Task<Result<http::Answer>>(http::Call)> run,

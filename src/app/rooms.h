@@ -18,8 +18,8 @@
 #include "vault/declarations.h"
 #include "vault/import/service.h"
 #include "vault/records/api.h"
-#include "vault/subjects/service.h"
 #include "vault/state.h"
+#include "vault/subjects/service.h"
 #include "vault/tokens/service.h"
 
 namespace holdfast::app {
@@ -42,7 +42,8 @@ class Rooms {
 
   /// The rows of every room; with nullptr only to be described.
   static std::vector<http::Route> rows(Rooms* rooms);
-  /// All routes of the server, `more` among them; each decides again, once, when the policy changed under it.
+  /// All routes of the server, `more` among them; each decides again, once, when the policy changed
+  /// under it.
   std::vector<http::Route> routes(std::vector<http::Route> more);
   /// Who tells of rows for `journal verify --state`.
   std::vector<journal::StateSource*> state() { return {&vault_state, &access_state_}; }

@@ -1,10 +1,10 @@
 // `holdfast serve`: opens the store and serves it until it is told to stop.
 #include <spdlog/spdlog.h>
 
+#include <sys/stat.h>
 #include <charconv>
 #include <csignal>
 #include <iostream>
-#include <sys/stat.h>
 
 #include "app/exit_codes.h"
 #include "app/print.h"
@@ -16,13 +16,16 @@ namespace {
 
 /// "127.0.0.1:8443", "[::1]:8443", ":8443" (all addresses), "8443" (loopback).
 Result<http::ServerOptions::Listen> parse_listen(std::string_view text) {
-  Error bad(Code::invalid, "an address to listen on is written ADDRESS:PORT, such as 127.0.0.1:8443 or [::1]:8443");
+  Error bad(
+      Code::invalid,
+      "an address to listen on is written ADDRESS:PORT, such as 127.0.0.1:8443 or [::1]:8443");
   http::ServerOptions::Listen out;
   auto colon = text.rfind(':');
   auto port = colon == std::string_view::npos ? text : text.substr(colon + 1);
   if (colon != std::string_view::npos) {
     auto address = text.substr(0, colon);
-    if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
+    if (address.starts_with('[') && address.ends_with(']'))
+      address = address.substr(1, address.size() - 2);
     out.address = address.empty() ? "0.0.0.0" : std::string(address);
   }
   auto [end, failed] = std::from_chars(port.data(), port.data() + port.size(), out.port);
@@ -32,15 +35,18 @@ Result<http::ServerOptions::Listen> parse_listen(std::string_view text) {
 
 Result<http::TlsContext> certificate(const Config& config, const Clock& clock) {
   if (config.text("server.certificate").empty()) {
-    auto files = http::ensure_local_certificate(config.dir(), config.list("server.names"), clock.now());
+    auto files =
+        http::ensure_local_certificate(config.dir(), config.list("server.names"), clock.now());
     if (!files) return std::move(files).error();
     return http::server_context(*files);
   }
-  return http::server_context({config.path("server.certificate"), config.path("server.certificate_key")});
+  return http::server_context(
+      {config.path("server.certificate"), config.path("server.certificate_key")});
 }
 
 std::string url_of(const http::ServerOptions::Listen& listen, std::uint16_t port) {
-  auto host = listen.address == "0.0.0.0" || listen.address == "::" ? std::string("localhost") : listen.address;
+  auto host = listen.address == "0.0.0.0" || listen.address == "::" ? std::string("localhost")
+                                                                    : listen.address;
   if (host.contains(':')) host = '[' + host + ']';
   return "https://" + host + ':' + std::to_string(port);
 }
@@ -50,12 +56,15 @@ Result<void> run(const LocalOptions& options) {
   auto config = config_of(options);
   if (!config) return std::move(config).error();
   if (!std::filesystem::exists(config->path("keys.keyring")))
-    return Error(Code::not_found, "there is no store in this folder: make one with `holdfast init --dir DIR`");
+    return Error(Code::not_found,
+                 "there is no store in this folder: make one with `holdfast init --dir DIR`");
   auto threads = config->number("server.cores", 0, 256);
   if (!threads) return std::move(threads).error();
   auto per_address = config->number("server.connections_per_address", 1, 100'000);
   if (!per_address) return std::move(per_address).error();
-  http::ServerOptions server_options{.proxies = config->list("server.proxies"), .version = HOLDFAST_VERSION};
+  if (auto level = check_log_level(*config); !level) return level;
+  http::ServerOptions server_options{.proxies = config->list("server.proxies"),
+                                     .version = HOLDFAST_VERSION};
   server_options.listen.clear();
   for (const auto& one : config->list("server.listen")) {
     auto listen = parse_listen(one);
@@ -63,7 +72,8 @@ Result<void> run(const LocalOptions& options) {
     server_options.listen.push_back(*listen);
   }
   if (server_options.listen.empty())
-    return Error(Code::invalid, "name at least one address to listen on").at(FieldPath("server") / "listen");
+    return Error(Code::invalid, "name at least one address to listen on")
+        .at(FieldPath("server") / "listen");
   server_options.limits.connections_per_address = static_cast<std::size_t>(*per_address);
 
   // Signals are taken by this thread alone, so they are blocked before any other starts.
@@ -88,14 +98,19 @@ Result<void> run(const LocalOptions& options) {
   http::Metrics metrics;
   auto* rooms = &(*instance)->rooms();
   auto* journal = &(*instance)->log();
-  metrics.counter("holdfast_refused_total", "Refusals of known callers.", [rooms] { return static_cast<double>(rooms->access.counts().refused); });
-  metrics.counter("holdfast_strangers_total", "Requests with keys that are none.", [rooms] { return static_cast<double>(rooms->access.counts().strangers); });
-  metrics.gauge("holdfast_authority_findings", "Authority rows that do not authenticate.", [rooms] { return static_cast<double>(rooms->cache.findings()); });
-  metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.", [journal] { return static_cast<double>(journal->size()); });
+  metrics.counter("holdfast_refused_total", "Refusals of known callers.",
+                  [rooms] { return static_cast<double>(rooms->access.counts().refused); });
+  metrics.counter("holdfast_strangers_total", "Requests with keys that are none.",
+                  [rooms] { return static_cast<double>(rooms->access.counts().strangers); });
+  metrics.gauge("holdfast_authority_findings", "Authority rows that do not authenticate.",
+                [rooms] { return static_cast<double>(rooms->cache.findings()); });
+  metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.",
+                [journal] { return static_cast<double>(journal->size()); });
 
   auto routes = (*instance)->routes();
   auto listens = server_options.listen;
-  http::Server server({cores, rooms->access, (*instance)->clock(), metrics}, std::move(server_options), std::move(routes), std::move(*tls));
+  http::Server server({cores, rooms->access, (*instance)->clock(), metrics},
+                      std::move(server_options), std::move(routes), std::move(*tls));
   (*instance)->start();
   if (auto started = server.start(); !started) return started;
   auto ports = server.ports();

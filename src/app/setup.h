@@ -12,6 +12,8 @@
 namespace holdfast::app {
 
 Result<Config> config_of(const LocalOptions& options);
+/// Errors: invalid (log.level is none of its words).
+Result<void> check_log_level(const Config& config);
 /// JSON lines on standard error: `{"at":"...","level":"info","log":{...}}`.
 std::shared_ptr<spdlog::logger> make_logger(const std::string& level);
 /// Errors: unavailable when memory cannot be locked.

@@ -19,12 +19,14 @@ namespace holdfast {
 template <class T>
 class Later {
  public:
-  Later(boost::asio::any_io_executor executor, Task<T> task) : state_(std::make_shared<State>(executor)) {
-    boost::asio::co_spawn(executor, keep(state_, std::move(task)), [state = state_](std::exception_ptr thrown) {
-      state->thrown = thrown;
-      state->done = true;
-      state->timer.cancel();
-    });
+  Later(boost::asio::any_io_executor executor, Task<T> task)
+      : state_(std::make_shared<State>(executor)) {
+    boost::asio::co_spawn(executor, keep(state_, std::move(task)),
+                          [state = state_](std::exception_ptr thrown) {
+                            state->thrown = thrown;
+                            state->done = true;
+                            state->timer.cancel();
+                          });
   }
 
   /// Once. What the task threw is thrown here.
@@ -32,7 +34,8 @@ class Later {
     auto state = state_;
     while (!state->done) {
       boost::system::error_code woken;
-      co_await state->timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, woken));
+      co_await state->timer.async_wait(
+          boost::asio::redirect_error(boost::asio::use_awaitable, woken));
     }
     if (state->thrown) std::rethrow_exception(state->thrown);
     co_return std::move(*state->value);

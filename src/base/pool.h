@@ -1,5 +1,6 @@
 // A fixed number of threads for work that takes more than a millisecond (scans, exports, password
 // hashing), with a bounded queue: a full pool answers at once instead of making everyone wait.
+// Lifetime: the cores whose tasks use it outlive it; the server is stopped before it ends.
 #pragma once
 
 #include <atomic>

@@ -58,9 +58,10 @@ class Waiter {
   void answer(Result<T> result, Mail& mail) {
     if (!handler_) return;
     auto executor = handler_->get_executor();
-    mail.add(std::move(executor), [handler = std::move(*handler_), value = std::move(result)]() mutable {
-      handler(std::move(value));
-    });
+    mail.add(std::move(executor),
+             [handler = std::move(*handler_), value = std::move(result)]() mutable {
+               handler(std::move(value));
+             });
     handler_.reset();
   }
 
@@ -74,7 +75,9 @@ template <class T, class Start>
 Task<Result<T>> wait_for(Start start) {
   using Token = typename Waiter<T>::Token;
   co_return co_await boost::asio::async_initiate<const Token&, void(Result<T>)>(
-      [](typename Waiter<T>::Handler handler, Start begin) { begin(Waiter<T>(std::move(handler))); },
+      [](typename Waiter<T>::Handler handler, Start begin) {
+        begin(Waiter<T>(std::move(handler)));
+      },
       boost::asio::use_awaitable, std::move(start));
 }
 

@@ -21,9 +21,9 @@ inline constexpr std::string_view kMigrationsTable =
     "  primary key (room, number)\n"
     ") {{strict}}";
 
-inline constexpr Sql kAppliedMigrations{
-    "db.applied_migrations",
-    "select room, number, name, checksum from schema_migrations order by applied_at_ms, room, number"};
+inline constexpr Sql kAppliedMigrations{"db.applied_migrations",
+                                        "select room, number, name, checksum from "
+                                        "schema_migrations order by applied_at_ms, room, number"};
 
 /// pending_migrations() for rows that were read already.
 Result<std::vector<Migration>> still_pending(const Rows& applied, std::span<const Migration> known);

@@ -34,7 +34,8 @@ struct Committed {
 class Reader {
  public:
   virtual ~Reader() = default;
-  virtual Task<Result<Rows>> read(const Sql& sql, Args args, MonoTime deadline = MonoTime::max()) = 0;
+  virtual Task<Result<Rows>> read(const Sql& sql, Args args,
+                                  MonoTime deadline = MonoTime::max()) = 0;
 };
 
 /// Commits a Changes atomically and durably before it answers.
@@ -56,7 +57,8 @@ class Writer {
 class Scratch {
  public:
   virtual ~Scratch() = default;
-  virtual Task<Result<Rows>> read(const Sql& sql, Args args, MonoTime deadline = MonoTime::max()) = 0;
+  virtual Task<Result<Rows>> read(const Sql& sql, Args args,
+                                  MonoTime deadline = MonoTime::max()) = 0;
   virtual Task<Result<Committed>> commit(Changes changes, MonoTime deadline = MonoTime::max()) = 0;
 };
 
@@ -99,8 +101,8 @@ using BugSink = std::function<void(std::string_view statement, std::string_view 
 void print_bug(std::string_view statement, std::string_view message);
 
 struct SqliteOptions {
-  std::filesystem::path dir;       // holds holdfast.db and scratch.db, made with mode 0600
-  std::size_t readers = 2;         // one per core
+  std::filesystem::path dir;            // holds holdfast.db and scratch.db, made with mode 0600
+  std::size_t readers = 2;              // one per core
   std::size_t cache_bytes = 64u << 20;  // page cache of the writer; a reader has a quarter of it
   std::span<const Migration> known = embedded_migrations();  // refuses a database with others
   BugSink bugs = print_bug;
@@ -110,8 +112,8 @@ struct PostgresOptions {
   // libpq connection string; TLS settings are part of it. A direct connection or a pooler in
   // session mode: statements are prepared, and settings belong to the session.
   std::string url;
-  std::string schema = "holdfast"; // made when missing; scratch is `<schema>_scratch`
-  std::size_t connections = 8;     // pool for reads per process; writes have as many again
+  std::string schema = "holdfast";  // made when missing; scratch is `<schema>_scratch`
+  std::size_t connections = 8;      // pool for reads per process; writes have as many again
   Millis statement_timeout{10'000};
   std::span<const Migration> known = embedded_migrations();
   BugSink bugs = print_bug;

@@ -44,7 +44,8 @@ FieldPath file_of(std::string_view room, std::int64_t number, std::string_view n
 
 }  // namespace
 
-Result<std::vector<Migration>> still_pending(const Rows& applied, std::span<const Migration> known) {
+Result<std::vector<Migration>> still_pending(const Rows& applied,
+                                             std::span<const Migration> known) {
   std::vector<Migration> pending(known.begin(), known.end());
   for (std::size_t i = 0; i < applied.size(); ++i) {
     auto row = applied[i];

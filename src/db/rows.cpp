@@ -33,9 +33,13 @@ BytesView Rows::Row::bytes(std::size_t column) const {
   return as_bytes({rows_->block_.data() + cell.value, cell.size});
 }
 
-void Rows::add_null() { cells_.push_back({Kind::null, 0, 0}); }
+void Rows::add_null() {
+  cells_.push_back({Kind::null, 0, 0});
+}
 
-void Rows::add_integer(std::int64_t value) { cells_.push_back({Kind::integer, 0, value}); }
+void Rows::add_integer(std::int64_t value) {
+  cells_.push_back({Kind::integer, 0, value});
+}
 
 void Rows::add_text(std::string_view value) {
   cells_.push_back({Kind::text, static_cast<std::uint32_t>(value.size()),

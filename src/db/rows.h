@@ -18,9 +18,9 @@ class Rows {
   class Row {
    public:
     bool null(std::size_t column) const;
-    std::int64_t integer(std::size_t column) const;       // 0 for NULL
-    std::string_view text(std::size_t column) const;      // empty for NULL
-    BytesView bytes(std::size_t column) const;            // empty for NULL
+    std::int64_t integer(std::size_t column) const;   // 0 for NULL
+    std::string_view text(std::size_t column) const;  // empty for NULL
+    BytesView bytes(std::size_t column) const;        // empty for NULL
 
    private:
     friend class Rows;

@@ -26,7 +26,9 @@ constexpr auto kPlaceholders = std::to_array<Placeholder>({
     {"for share", "", "for share"},
 });
 
-bool word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
 
 /// Where the literal, quoted name or comment that begins at `from` ends; `from` when none begins
 /// there, npos when it does not end.
@@ -44,7 +46,8 @@ std::size_t quoted_end(std::string_view text, std::size_t from) {
 
 class Translator {
  public:
-  Translator(Dialect dialect, std::string_view text) : sqlite_(dialect == Dialect::sqlite), text_(text) {}
+  Translator(Dialect dialect, std::string_view text)
+      : sqlite_(dialect == Dialect::sqlite), text_(text) {}
 
   Result<Translated> run() {
     while (at_ < text_.size()) {
@@ -81,9 +84,11 @@ class Translator {
   Result<void> parameter() {
     std::size_t number = 0;
     std::size_t end = at_ + 1;
-    while (end < text_.size() && std::isdigit(static_cast<unsigned char>(text_[end])) && number < 1000)
+    while (end < text_.size() && std::isdigit(static_cast<unsigned char>(text_[end])) &&
+           number < 1000)
       number = number * 10 + static_cast<std::size_t>(text_[end++] - '0');
-    if (number == 0 || number > 1000) return Error(Code::internal, "a parameter is not $1 to $1000");
+    if (number == 0 || number > 1000)
+      return Error(Code::internal, "a parameter is not $1 to $1000");
     out_.parameters = std::max(out_.parameters, number);
     (out_.text += sqlite_ ? '?' : '$') += std::to_string(number);
     at_ = end;
@@ -96,7 +101,8 @@ class Translator {
     std::string_view name = text_.substr(at_ + 2, end - at_ - 2);
     if (name.starts_with("in $")) return list(end + 2);
     auto found = std::ranges::find(kPlaceholders, name, &Placeholder::written);
-    if (found == kPlaceholders.end()) return Error(Code::internal, "a statement holds an unknown {{...}}");
+    if (found == kPlaceholders.end())
+      return Error(Code::internal, "a statement holds an unknown {{...}}");
     out_.text += sqlite_ ? found->sqlite : found->postgres;
     at_ = end + 2;
     return {};

@@ -161,6 +161,7 @@ Task<Result<Caller>> Exchange::admit(std::string_view operation, MonoTime deadli
   if (!caller) co_return std::move(caller).error();
   auto allowed = co_await site_.gate.allow(*caller, operation);
   if (!allowed) co_return std::move(allowed).error();
+  caller->request_id = request_id_;
   caller->deadline = std::min(caller->deadline, deadline);
   co_return caller;
 }

@@ -38,6 +38,7 @@ struct ServerOptions {
 
 class Server {
  public:
+  /// All outlive the server; so do the objects that the routes call.
   struct Deps {
     Cores& cores;
     Gate& gate;

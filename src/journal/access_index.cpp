@@ -34,7 +34,9 @@ Task<Sorted> sorted(const AccessRows* rows) {
 AccessIndex::AccessIndex(Log& log, const Clock& clock, AccessOptions options)
     : log_(log), clock_(clock), options_(options), store_(log.scratch(), options.chunk_rows) {}
 
-AccessIndex::~AccessIndex() { pool_.join(); }
+AccessIndex::~AccessIndex() {
+  pool_.join();
+}
 
 Task<Result<std::unique_ptr<AccessIndex>>> AccessIndex::open(Log& log, const Clock& clock,
                                                              AccessOptions options) {
@@ -134,8 +136,8 @@ Task<Result<void>> AccessIndex::take_batch(std::int64_t from) {
     }
     entries.push_back({std::move(one), std::move(leaves)});
   }
-  auto rows = co_await boost::asio::co_spawn(pool_, parsed(std::move(entries)),
-                                             boost::asio::use_awaitable);
+  auto rows =
+      co_await boost::asio::co_spawn(pool_, parsed(std::move(entries)), boost::asio::use_awaitable);
   if (!rows) co_return std::move(rows).error();
 
   std::scoped_lock lock(mutex_);
@@ -176,14 +178,15 @@ Task<Result<void>> AccessIndex::flush(bool all) {
 }
 
 Task<Result<void>> AccessIndex::write(std::shared_ptr<const Frozen> frozen) {
-  auto rows = co_await boost::asio::co_spawn(pool_, sorted(&frozen->rows), boost::asio::use_awaitable);
+  auto rows =
+      co_await boost::asio::co_spawn(pool_, sorted(&frozen->rows), boost::asio::use_awaitable);
   RunState state;
   {
     std::scoped_lock lock(mutex_);
     state = state_;
   }
-  auto next = co_await store_.add(std::move(state), std::move(rows.subjects), std::move(rows.actors),
-                                  frozen->to, frozen->last);
+  auto next = co_await store_.add(std::move(state), std::move(rows.subjects),
+                                  std::move(rows.actors), frozen->to, frozen->last);
   if (next) {
     std::scoped_lock lock(mutex_);
     state_ = std::move(*next);

@@ -25,8 +25,8 @@ struct AccessOptions {
   std::size_t run_rows = 100'000;  // rows in memory before they become a run
   Millis run_age{10'000};          // or how long they may stay there
   std::size_t chunk_rows = 1'000;
-  std::size_t fan_in = 8;          // runs of a tier that become one of the next
-  std::int64_t batch = 500;        // entries followed at a time
+  std::size_t fan_in = 8;    // runs of a tier that become one of the next
+  std::int64_t batch = 500;  // entries followed at a time
 };
 
 /// One event that touched a subject.
@@ -43,7 +43,7 @@ struct Access {
 };
 
 struct AccessPage {
-  std::vector<Access> accesses;          // newest first
+  std::vector<Access> accesses;            // newest first
   std::optional<std::int64_t> before_seq;  // of the next page
 };
 
@@ -67,7 +67,8 @@ class AccessIndex {
   ~AccessIndex();
 
   /// Takes in every entry that was committed before the call. Threads: any; one follows and the
-  /// others wait for it. Cost: about 2 µs an entry. Errors: corrupt (an entry is not the one in the tree).
+  /// others wait for it. Cost: about 2 µs an entry. Errors: corrupt (an entry is not the one in the
+  /// tree).
   Task<Result<void>> catch_up();
   /// Catches up, writes what is old enough, merges runs. The app calls it each second.
   Task<Result<void>> tend();

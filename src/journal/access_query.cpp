@@ -45,7 +45,9 @@ void rows_in_memory(const AccessRows& rows, const ActorName& actor, SeenSubjects
   for (const auto& [subject, seen] : found->second) join(out, subject, seen);
 }
 
-Task<Bytes> sorted(ActorName actor, SeenSubjects rows) { co_return sorted_actor(actor, rows); }
+Task<Bytes> sorted(ActorName actor, SeenSubjects rows) {
+  co_return sorted_actor(actor, rows);
+}
 
 void rows_in_memory(const AccessRows& rows, const SubjectId& subject, std::int64_t before,
                     bool opened, std::vector<SubjectRow>& out) {
@@ -64,8 +66,9 @@ Result<Access> access_of(EntryWithLeaves read, SubjectId subject) {
     return out;
   }
   if (leaves_root(read.leaves) != *out.entry.root)
-    return Error(Code::corrupt, "the leaves of a batch are not those that its entry names; "
-                                "`holdfast journal verify` says which");
+    return Error(Code::corrupt,
+                 "the leaves of a batch are not those that its entry names; "
+                 "`holdfast journal verify` says which");
   for (std::size_t i = 0; i < read.leaves.size(); ++i) {
     auto touch = decode_leaf(read.leaves[i]);
     if (!touch) return std::move(touch).error();

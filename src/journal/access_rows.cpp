@@ -137,7 +137,9 @@ Bytes sorted_actor(const ActorName& actor, const SeenSubjects& seen) {
   return out;
 }
 
-bool wants_leaves(std::string_view entry) { return entry.contains(R"("root":")"); }
+bool wants_leaves(std::string_view entry) {
+  return entry.contains(R"("root":")");
+}
 
 Result<AccessRows> access_rows(std::span<const EntryWithLeaves> entries) {
   AccessRows out;
@@ -164,8 +166,7 @@ Result<AccessRows> access_rows(std::span<const EntryWithLeaves> entries) {
     std::ranges::sort(subjects);
     auto twice = std::ranges::unique(subjects);
     subjects.erase(twice.begin(), twice.end());
-    for (const auto& subject : subjects)
-      add_touch(out, actors, subject, stored.seq, entry->opened);
+    for (const auto& subject : subjects) add_touch(out, actors, subject, stored.seq, entry->opened);
   }
   return out;
 }

@@ -21,8 +21,8 @@ enum class RowKind : std::uint8_t { subject = 1, actor = 2 };
 
 /// subject (16) | seq (8) | 1 when the event opened sealed values (1): sorted by the first 24.
 inline constexpr std::size_t kSubjectRow = 25, kSubjectKey = 24;
-/// actor (16) | subject (16) | first seq (8) | last seq (8) | count (8): sorted by the first 32, and
-/// rows that are equal in them are one.
+/// actor (16) | subject (16) | first seq (8) | last seq (8) | count (8): sorted by the first 32,
+/// and rows that are equal in them are one.
 inline constexpr std::size_t kActorRow = 56, kActorKey = 32;
 
 using SubjectKey = std::array<std::uint8_t, kSubjectKey>;

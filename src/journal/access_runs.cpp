@@ -68,10 +68,10 @@ constexpr db::Sql kDropChunks{
 constexpr db::Sql kDropStray{
     "journal.access_drop_stray",
     "delete from access_chunks where run not in (select run from access_runs)"};
-constexpr db::Sql kHasChunks{
-    "journal.access_has_chunks",
-    "select 1 from (select count(*) as n from access_chunks where kind in (1, 2) and run = $1) as c "
-    "where c.n = $2"};
+constexpr db::Sql kHasChunks{"journal.access_has_chunks",
+                             "select 1 from (select count(*) as n from access_chunks where kind in "
+                             "(1, 2) and run = $1) as c "
+                             "where c.n = $2"};
 constexpr db::Sql kChunkWith{
     "journal.access_chunk_with",
     "select chunk from access_chunks where kind = $1 and run = $2 and first <= $3 "
@@ -141,8 +141,8 @@ class RunWriter {
  private:
   void cut() {
     Bytes first(chunk_.begin(), chunk_.begin() + static_cast<std::ptrdiff_t>(key_bytes(kind_)));
-    done_.push_back({static_cast<std::int64_t>(kind_), run_, std::move(first),
-                     std::exchange(chunk_, {})});
+    done_.push_back(
+        {static_cast<std::int64_t>(kind_), run_, std::move(first), std::exchange(chunk_, {})});
     ++chunks_;
   }
 
@@ -294,7 +294,8 @@ Task<Result<void>> RunStore::drop(std::int64_t run) {
   co_return Result<void>();
 }
 
-Task<Result<std::int64_t>> RunStore::merge_kind(RowKind kind, std::vector<Run> inputs, std::int64_t into) {
+Task<Result<std::int64_t>> RunStore::merge_kind(RowKind kind, std::vector<Run> inputs,
+                                                std::int64_t into) {
   std::vector<RunReader> readers;
   for (const auto& run : inputs) {
     auto& reader = readers.emplace_back(*this, kind, run.id);
@@ -321,7 +322,8 @@ Task<Result<std::int64_t>> RunStore::merge_kind(RowKind kind, std::vector<Run> i
       std::copy_n(least->row().begin(), key.size(), key.begin());
       std::optional<Seen> all;
       for (auto& reader : readers) {
-        if (reader.row().empty() || std::memcmp(reader.row().data(), key.data(), width) != 0) continue;
+        if (reader.row().empty() || std::memcmp(reader.row().data(), key.data(), width) != 0)
+          continue;
         all = all ? joined(*all, seen_in(reader.row())) : seen_in(reader.row());
         if (!reader.next())
           if (auto done = co_await reader.load(); !done) co_return std::move(done).error();
@@ -353,7 +355,8 @@ Task<Result<Bytes>> RunStore::chunk(const db::Sql& sql, RowKind kind, std::int64
   if (rows->empty()) co_return Bytes();
   auto chunk = (*rows)[0].bytes(0);
   if (chunk.empty() || chunk.size() % row_bytes(kind) != 0)
-    co_return Error(Code::corrupt, "the index of accesses is damaged: remove scratch.db, it is made again");
+    co_return Error(Code::corrupt,
+                    "the index of accesses is damaged: remove scratch.db, it is made again");
   co_return to_bytes(chunk);
 }
 

@@ -25,9 +25,9 @@ struct Run {
 
 /// What scratch knows.
 struct RunState {
-  std::string origin;       // of the log that the rows are from
-  std::int64_t cursor = 0;  // the next entry to follow
-  Bytes last;               // hash of the entry before it, empty at 0
+  std::string origin;        // of the log that the rows are from
+  std::int64_t cursor = 0;   // the next entry to follow
+  Bytes last;                // hash of the entry before it, empty at 0
   std::int64_t version = 0;  // raised by every change
   std::int64_t merges = 0;   // raised when runs went away
   std::vector<Run> runs;     // oldest entries first

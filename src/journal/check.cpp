@@ -41,15 +41,14 @@ std::span<const std::string_view> enum_names(Fault) {
 }
 
 std::string_view text_of(Fault fault) {
-  static constexpr std::string_view kTexts[] = {
-      "is missing",
-      "was changed in the database",
-      "is not a canonical entry",
-      "is stored under another id than its own",
-      "is a batch whose leaves are missing",
-      "is a batch whose leaves were changed",
-      "begins a part of the tree that is missing",
-      "begins a part of the tree that was changed"};
+  static constexpr std::string_view kTexts[] = {"is missing",
+                                                "was changed in the database",
+                                                "is not a canonical entry",
+                                                "is stored under another id than its own",
+                                                "is a batch whose leaves are missing",
+                                                "is a batch whose leaves were changed",
+                                                "begins a part of the tree that is missing",
+                                                "begins a part of the tree that was changed"};
   return kTexts[static_cast<std::size_t>(fault)];
 }
 

@@ -42,14 +42,12 @@ struct VerifyReport {
   std::int64_t entries = 0, batches = 0, leaves = 0;
   std::int64_t faults_total = 0;
   std::vector<Finding> faults;  // the first hundred
-  bool root_matches = false;  // the entries give the checkpoint's root
+  bool root_matches = false;    // the entries give the checkpoint's root
   /// Online: whether the log holds all that the witness beside the database has seen.
   std::optional<bool> witness_matches{};
 
   void add(Fault fault, std::int64_t seq);
-  bool good() const {
-    return faults_total == 0 && root_matches && witness_matches.value_or(true);
-  }
+  bool good() const { return faults_total == 0 && root_matches && witness_matches.value_or(true); }
 };
 
 /// Called now and then with how many entries are done, of how many.
@@ -59,7 +57,7 @@ using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
 struct EntryToCheck {
   std::int64_t seq;
   std::string_view entry;
-  std::optional<BytesView> leaves{};   // as they are stored
+  std::optional<BytesView> leaves{};     // as they are stored
   std::optional<std::string_view> id{};  // that it is stored under; unset where there is none
 };
 

@@ -40,7 +40,9 @@ std::optional<std::string_view> line(std::string_view& text) {
   return out;
 }
 
-Error damaged() { return {Code::corrupt, "the checkpoint is malformed"}; }
+Error damaged() {
+  return {Code::corrupt, "the checkpoint is malformed"};
+}
 
 }  // namespace
 

@@ -102,7 +102,8 @@ const boost::json::value* find(const boost::json::object& object,
   return value;
 }
 
-std::string text_at(const boost::json::object& object, std::initializer_list<std::string_view> path) {
+std::string text_at(const boost::json::object& object,
+                    std::initializer_list<std::string_view> path) {
   const auto* value = find(object, path);
   const auto* text = value ? value->if_string() : nullptr;
   return text ? std::string(*text) : std::string();
@@ -116,7 +117,9 @@ std::optional<crypto::Digest> digest_from(std::string_view text) {
   return out;
 }
 
-Error damaged() { return {Code::corrupt, "a journal entry cannot be read"}; }
+Error damaged() {
+  return {Code::corrupt, "a journal entry cannot be read"};
+}
 
 }  // namespace
 
@@ -231,7 +234,8 @@ Result<std::string> encode_entry(const Event& event, const Stamp& stamp,
   append_key(out, "unmapped");
   append_unmapped(out, event, root);
   out += '}';
-  if (out.size() > kLongestEntry) return Error(Code::too_large, "a journal entry is over 65,535 bytes");
+  if (out.size() > kLongestEntry)
+    return Error(Code::too_large, "a journal entry is over 65,535 bytes");
   return out;
 }
 

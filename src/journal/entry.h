@@ -22,8 +22,8 @@ std::span<const std::string_view> enum_names(Outcome);
 struct Stamp {
   EventId id;
   Time at;
-  std::string principal;     // the key
-  std::string person;        // keyed pseudonym `per_...` of who the key acted for, or empty
+  std::string principal;  // the key
+  std::string person;     // keyed pseudonym `per_...` of who the key acted for, or empty
   std::string request_id;
   std::optional<crypto::Digest> context;  // commitment to address, user agent and person
   std::optional<crypto::Digest> note;     // commitment to the free text
@@ -52,7 +52,7 @@ struct Entry {
   std::vector<std::string> fields;
   std::vector<Touch> touches;  // zero or one; its kind is in kind_text
   std::string kind_text;
-  std::int64_t touched = 0;    // how many, also when they are leaves
+  std::int64_t touched = 0;  // how many, also when they are leaves
   std::optional<crypto::Digest> root;
   std::optional<crypto::Digest> context, note;  // commitments to what is in the side table
 };

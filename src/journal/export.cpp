@@ -29,7 +29,9 @@ void put_record(std::string& out, char tag, std::string_view bytes) {
   out += bytes;
 }
 
-Error broken() { return {Code::invalid, "not a journal export, or cut off"}; }
+Error broken() {
+  return {Code::invalid, "not a journal export, or cut off"};
+}
 
 struct Record {
   char tag;
@@ -128,7 +130,8 @@ CheckedEntries check_block(Block block) {
 
 class ExportCheck {
  public:
-  ExportCheck(const ReadSome& read, const Progress& progress) : records_(read), progress_(progress) {}
+  ExportCheck(const ReadSome& read, const Progress& progress)
+      : records_(read), progress_(progress) {}
 
   Result<VerifyReport> run(std::optional<std::string_view> expected_key) {
     if (auto good = head(expected_key); !good) return std::move(good).error();
@@ -205,7 +208,8 @@ class ExportCheck {
     report_.batches += checked.batches;
     report_.leaves += checked.leaves;
     if (progress_)
-      progress_(static_cast<std::int64_t>(recount_.size()), static_cast<std::int64_t>(report_.head.size));
+      progress_(static_cast<std::int64_t>(recount_.size()),
+                static_cast<std::int64_t>(report_.head.size));
   }
 
   RecordReader records_;
@@ -253,7 +257,8 @@ Task<Result<void>> export_log(Log& log, Sink sink) {
   co_return co_await sink(out);
 }
 
-Result<VerifyReport> verify_export(const ReadSome& read, std::optional<std::string_view> expected_key,
+Result<VerifyReport> verify_export(const ReadSome& read,
+                                   std::optional<std::string_view> expected_key,
                                    const Progress& progress) {
   return ExportCheck(read, progress).run(expected_key);
 }

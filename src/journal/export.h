@@ -34,7 +34,8 @@ using ReadSome = std::function<Result<std::size_t>(std::span<char>)>;
 /// only for batches that are larger).
 /// Errors: invalid (not an export, cut off), too_large, corrupt (the checkpoint is not signed by
 /// the key, or the key is not the expected one); what is wrong with entries is in the report.
-Result<VerifyReport> verify_export(const ReadSome& read, std::optional<std::string_view> expected_key,
+Result<VerifyReport> verify_export(const ReadSome& read,
+                                   std::optional<std::string_view> expected_key,
                                    const Progress& progress = {});
 /// The same from a file. Errors also: not_found, unavailable.
 Result<VerifyReport> verify_export(const std::filesystem::path& file,

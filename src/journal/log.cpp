@@ -20,7 +20,8 @@ Error locked() {
 
 std::string context_key(const Caller& caller) {
   std::string out;
-  for (const auto* part : {&caller.principal, &caller.on_behalf_of, &caller.address, &caller.user_agent})
+  for (const auto* part :
+       {&caller.principal, &caller.on_behalf_of, &caller.address, &caller.user_agent})
     (out += *part) += '\0';
   return out;
 }
@@ -43,7 +44,9 @@ void Journal::bump_generation(db::Changes& changes) {
 
 Log::Log(Deps deps, LogOptions options) : deps_(deps), options_(std::move(options)) {}
 
-Log::~Log() { files_.join(); }
+Log::~Log() {
+  files_.join();
+}
 
 std::string Log::pseudonym(const crypto::KeySet& keys, std::string_view person) {
   Bytes input;
@@ -74,8 +77,13 @@ crypto::Digest Log::add_side(db::Changes& changes, const crypto::KeySet& keys, s
 Result<Stamp> Log::stamp(const crypto::KeySet& keys, const Caller& caller, const Event& event,
                          db::Changes& changes, std::string& fresh_context) {
   auto now = deps_.clock.now();
-  Stamp out{.id = EventId::make(now), .at = now, .principal = caller.principal, .person = {},
-            .request_id = caller.request_id, .context = {}, .note = {}};
+  Stamp out{.id = EventId::make(now),
+            .at = now,
+            .principal = caller.principal,
+            .person = {},
+            .request_id = caller.request_id,
+            .context = {},
+            .note = {}};
   if (!caller.on_behalf_of.empty()) out.person = pseudonym(keys, caller.on_behalf_of);
   if (!caller.on_behalf_of.empty() || !caller.address.empty() || !caller.user_agent.empty()) {
     auto key = context_key(caller);
@@ -100,7 +108,8 @@ void Log::add_entry(db::Changes& changes, EventId id, std::string entry, bool fi
   else if (deps_.database.kind() == db::Database::Kind::sqlite)
     changes.write(kAppendEntry, {to_bytes(id.bytes()), std::move(bytes)});
   else
-    changes.write(kAppendPending, {std::int64_t{1}, counter_++, to_bytes(id.bytes()), std::move(bytes)});
+    changes.write(kAppendPending,
+                  {std::int64_t{1}, counter_++, to_bytes(id.bytes()), std::move(bytes)});
 }
 
 Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Event event) {
@@ -154,8 +163,9 @@ Task<Result<void>> Log::afterlog(std::string_view kind, Bytes id) {
   auto deed = [](Afterlog* log, std::string name, Bytes bytes, Time at) -> Task<Result<void>> {
     co_return log->append(name, bytes, at);
   };
-  co_return co_await boost::asio::co_spawn(files_, deed(afterlog_.get(), std::string(kind), std::move(id), now),
-                                           boost::asio::use_awaitable);
+  co_return co_await boost::asio::co_spawn(
+      files_, deed(afterlog_.get(), std::string(kind), std::move(id), now),
+      boost::asio::use_awaitable);
 }
 
 std::int64_t Log::size() const {
@@ -163,6 +173,8 @@ std::int64_t Log::size() const {
   return static_cast<std::int64_t>(tree_.size());
 }
 
-std::string Log::verifier() const { return verifier_key(origin_, signer_->public_key()); }
+std::string Log::verifier() const {
+  return verifier_key(origin_, signer_->public_key());
+}
 
 }  // namespace holdfast::journal

@@ -45,8 +45,8 @@ struct Stored {
 
 struct Proof {
   std::int64_t seq = 0;
-  std::string checkpoint;             // signed note
-  std::vector<crypto::Digest> path;   // audit path of the entry in that checkpoint
+  std::string checkpoint;            // signed note
+  std::vector<crypto::Digest> path;  // audit path of the entry in that checkpoint
 };
 
 class Log final : public Journal {
@@ -136,7 +136,8 @@ class Log final : public Journal {
   Task<Result<std::size_t>> take_in();
   Task<Result<void>> save_tiles();
   template <class Compute>
-  auto with_nodes(Compute compute) -> Task<Result<typename decltype(compute(std::declval<Tree::Nodes&>()))::value_type>>;
+  auto with_nodes(Compute compute)
+      -> Task<Result<typename decltype(compute(std::declval<Tree::Nodes&>()))::value_type>>;
 
   Result<Stamp> stamp(const crypto::KeySet& keys, const Caller& caller, const Event& event,
                       db::Changes& changes, std::string& fresh_context);

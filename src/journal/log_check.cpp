@@ -42,7 +42,8 @@ Task<Result<std::vector<crypto::Digest>>> Log::checked_tile(unsigned level, std:
   if (hashes->size() < kTileWidth) co_return std::move(*hashes);  // only the edge is unfinished
   auto above = co_await checked_tile(level + 1, index / kTileWidth, seen);
   if (!above) co_return std::move(above).error();
-  if (index % kTileWidth >= above->size() || (*above)[index % kTileWidth] != crypto::root_of(*hashes))
+  if (index % kTileWidth >= above->size() ||
+      (*above)[index % kTileWidth] != crypto::root_of(*hashes))
     co_return changed_tile();
   seen.emplace(std::pair(level, index), *hashes);
   co_return std::move(*hashes);
@@ -64,8 +65,9 @@ Task<Result<void>> Log::check(std::span<const Stored> entries) {
       co_await slices.pause();
     }
     if (place >= tile.size() || tile[place] != crypto::leaf_hash(as_bytes(stored.entry)))
-      co_return Error(Code::corrupt, "an entry of the journal was changed in the database; "
-                                     "`holdfast journal verify` says which");
+      co_return Error(Code::corrupt,
+                      "an entry of the journal was changed in the database; "
+                      "`holdfast journal verify` says which");
   }
   co_return Result<void>();
 }

@@ -21,7 +21,8 @@ Event migrated(const db::Migration& migration) {
 
 Task<Result<std::unique_ptr<Log>>> Log::open(Deps deps, LogOptions options) {
   auto keys = deps.keys.get();
-  if (!keys) co_return Error(Code::locked, "the journal needs the keyring: unlock the server first");
+  if (!keys)
+    co_return Error(Code::locked, "the journal needs the keyring: unlock the server first");
   std::unique_ptr<Log> log(new Log(deps, std::move(options)));
   log->writer_ = deps.database.take_writer();
   log->signer_.emplace(keys->ring.active(crypto::KeyUse::journal).expose());
@@ -50,8 +51,13 @@ Task<Result<void>> Log::migrate() {
   if (fresh) origin_ = "holdfast/" + hex(keys->ring.store_id());
   std::int64_t seq = 0;
   for (const auto& migration : early) {
-    Stamp stamp{.id = EventId::make(now), .at = now, .principal = "system", .person = {},
-                .request_id = {}, .context = {}, .note = {}};
+    Stamp stamp{.id = EventId::make(now),
+                .at = now,
+                .principal = "system",
+                .person = {},
+                .request_id = {},
+                .context = {},
+                .note = {}};
     auto entry = encode_entry(migrated(migration), stamp, {});
     if (!entry) co_return std::move(entry).error();
     if (fresh)
@@ -116,8 +122,8 @@ Task<Result<std::optional<Checkpoint>>> Log::witness() {
   auto read = [](std::filesystem::path file) -> Task<Result<std::string>> {
     co_return read_small_file(file, kLongestNote);
   };
-  auto note = co_await boost::asio::co_spawn(files_, read(options_.witness),
-                                             boost::asio::use_awaitable);
+  auto note =
+      co_await boost::asio::co_spawn(files_, read(options_.witness), boost::asio::use_awaitable);
   if (!note && note.error().code == Code::not_found) co_return std::optional<Checkpoint>();
   if (!note) co_return std::move(note).error();
   auto head = open_checkpoint(*note, signer_->public_key());
@@ -135,7 +141,9 @@ Task<Result<std::string>> Log::settled_head() {
 
 Task<Result<void>> Log::check_witness() {
   auto kept = co_await this->witness();
-  if (options_.restored) co_return co_await new_origin(kept && *kept ? **kept : Checkpoint{"unknown", 0, {}}, "journal.restored");
+  if (options_.restored)
+    co_return co_await new_origin(kept && *kept ? **kept : Checkpoint{"unknown", 0, {}},
+                                  "journal.restored");
   if (!kept) co_return std::move(kept).error();
   if (!*kept) co_return Result<void>();  // first start, or taken away on purpose
   const auto& witness = *kept;
@@ -222,11 +230,12 @@ Task<Result<void>> Log::settle() {
 
 std::span<const db::Sql* const> Log::statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kAppendEntry, &kPutEntry,     &kAppendPending, &kReadPending,    &kDeletePending,
-      &kLastPending, &kAddSide,      &kFindSide,      &kExpiredSides, &kDropSides, &kAddLeaves,      &kFindLeaves,
-      &kAddTile,     &kFindTile,     &kTilesFrom,     &kLastTile,       &kEntriesFrom,
-      &kEntriesBefore, &kEntriesAt,  &kEntryById,     &kReadHead,       &kPutHead,
-      &kMoveHead,    &kSetOrigin,    &kReadGeneration, &kGuardGeneration, &kBumpGeneration};
+      &kAppendEntry,     &kPutEntry,      &kAppendPending, &kReadPending,  &kDeletePending,
+      &kLastPending,     &kAddSide,       &kFindSide,      &kExpiredSides, &kDropSides,
+      &kAddLeaves,       &kFindLeaves,    &kAddTile,       &kFindTile,     &kTilesFrom,
+      &kLastTile,        &kEntriesFrom,   &kEntriesBefore, &kEntriesAt,    &kEntryById,
+      &kReadHead,        &kPutHead,       &kMoveHead,      &kSetOrigin,    &kReadGeneration,
+      &kGuardGeneration, &kBumpGeneration};
   return kAll;
 }
 

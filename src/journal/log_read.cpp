@@ -16,7 +16,8 @@ std::vector<Stored> stored_from(const db::Rows& rows) {
   out.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     auto id = EventId::from(rows[i].bytes(1));
-    out.push_back({rows[i].integer(0), id.value_or(EventId{}), std::string(as_text(rows[i].bytes(2)))});
+    out.push_back(
+        {rows[i].integer(0), id.value_or(EventId{}), std::string(as_text(rows[i].bytes(2)))});
   }
   return out;
 }
@@ -104,7 +105,8 @@ Task<Result<void>> Log::save_tiles() {
     if (saving_ || unsaved_.empty()) co_return Result<void>();
     saving_ = true;
     for (const auto& tile : unsaved_)
-      rows.push_back({static_cast<std::int64_t>(tile.level), static_cast<std::int64_t>(tile.index), tile.hashes});
+      rows.push_back({static_cast<std::int64_t>(tile.level), static_cast<std::int64_t>(tile.index),
+                      tile.hashes});
   }
   const auto count = rows.size();
   db::Changes changes;
@@ -185,7 +187,8 @@ Task<Result<Proof>> Log::prove(std::int64_t seq) {
   };
   auto made = co_await with_nodes([this, seq](Tree::Nodes& nodes) -> std::optional<Made> {
     auto root = crypto::root_at(tree_.size(), std::ref(nodes));
-    auto path = crypto::inclusion_proof(static_cast<std::uint64_t>(seq), tree_.size(), std::ref(nodes));
+    auto path =
+        crypto::inclusion_proof(static_cast<std::uint64_t>(seq), tree_.size(), std::ref(nodes));
     if (!root || !path) return std::nullopt;
     return Made{{origin_, tree_.size(), *root}, std::move(*path)};
   });

@@ -38,13 +38,17 @@ bool write_all(int fd, std::string_view text) {
 }
 
 bool sync_folder(const std::filesystem::path& file) {
-  Fd dir(open(file.parent_path().empty() ? "." : file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Fd dir(open(file.parent_path().empty() ? "." : file.parent_path().c_str(),
+              O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return dir.fd >= 0 && fsync(dir.fd) == 0;
 }
 
-crypto::Digest first_link(const crypto::Hmac& mac) { return mac.mac(as_bytes(kHead)); }
+crypto::Digest first_link(const crypto::Hmac& mac) {
+  return mac.mac(as_bytes(kHead));
+}
 
-crypto::Digest next_link(const crypto::Hmac& mac, const crypto::Digest& last, std::string_view line) {
+crypto::Digest next_link(const crypto::Hmac& mac, const crypto::Digest& last,
+                         std::string_view line) {
   Bytes input;
   put_part(input, BytesView(last));
   put_part(input, line);
@@ -98,7 +102,8 @@ Result<void> Afterlog::make(const std::filesystem::path& file, BytesView key) {
   return {};
 }
 
-std::string afterlog_line(const AfterlogEntry& entry, const crypto::Hmac& mac, crypto::Digest& last) {
+std::string afterlog_line(const AfterlogEntry& entry, const crypto::Hmac& mac,
+                          crypto::Digest& last) {
   auto content = std::to_string(to_ms(entry.at)) + ' ' + entry.kind + ' ' + hex(entry.id);
   last = next_link(mac, last, content);
   return content + ' ' + hex(last) + '\n';
@@ -160,7 +165,9 @@ Result<std::unique_ptr<Afterlog>> Afterlog::open(std::filesystem::path file, Byt
   return out;
 }
 
-Afterlog::~Afterlog() { close(fd_); }
+Afterlog::~Afterlog() {
+  close(fd_);
+}
 
 Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   std::scoped_lock lock(mutex_);
@@ -171,8 +178,9 @@ Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   if (!write_all(fd_, line) || fdatasync(fd_) != 0) {
     // What was not acknowledged must not stay: the next line starts where this one did.
     if (ftruncate(fd_, start) != 0 || lseek(fd_, start, SEEK_SET) < 0)
-      return Error(Code::unavailable, "the afterlog cannot be written nor repaired: restart after "
-                                      "making room on its disk");
+      return Error(Code::unavailable,
+                   "the afterlog cannot be written nor repaired: restart after "
+                   "making room on its disk");
     return Error(Code::unavailable, "the afterlog cannot be written: make room on its disk");
   }
   last_ = link;

@@ -39,7 +39,8 @@ struct AfterlogText {
 /// Errors: corrupt.
 Result<AfterlogText> parse_afterlog(std::string_view text, const crypto::Hmac& mac);
 /// One line, and its MAC, which the next line covers.
-std::string afterlog_line(const AfterlogEntry& entry, const crypto::Hmac& mac, crypto::Digest& last);
+std::string afterlog_line(const AfterlogEntry& entry, const crypto::Hmac& mac,
+                          crypto::Digest& last);
 
 /// An append-only file whose lines are chained by HMAC: `time kind id mac`, where each MAC covers
 /// the one before. Threads: safe.

@@ -64,9 +64,9 @@ Result<Proved::Row> proved_leaf(const LeafProof& proof, const Entry& entry) {
   auto leaf = unbase64(proof.leaf);
   auto path = read(proof.path);
   if (!leaf || !path || !entry.root) return not_proved();
-  if (!crypto::verify_inclusion(crypto::leaf_hash(*leaf), static_cast<std::uint64_t>(proof.index),
-                                static_cast<std::uint64_t>(std::max<std::int64_t>(entry.touched, 0)),
-                                *path, *entry.root))
+  if (!crypto::verify_inclusion(
+          crypto::leaf_hash(*leaf), static_cast<std::uint64_t>(proof.index),
+          static_cast<std::uint64_t>(std::max<std::int64_t>(entry.touched, 0)), *path, *entry.root))
     return not_proved();
   auto touch = decode_leaf(*leaf);
   if (!touch) return not_proved();
@@ -146,7 +146,8 @@ Result<Proved> verify_proof(std::string_view json, std::optional<std::string_vie
   if (json.size() > kLongestProof) return Error(Code::too_large, "a proof is at most 16 MiB");
   auto proof = parse_json_as<EventProof>(json);
   if (!proof) return std::move(proof).error();
-  if (proof->format != kFormat) return Error(Code::invalid, "not a proof of this kind").at("format");
+  if (proof->format != kFormat)
+    return Error(Code::invalid, "not a proof of this kind").at("format");
   auto verifier = parse_verifier_key(proof->verifier);
   if (!verifier) return std::move(verifier).error().at("verifier");
   if (expected_key && *expected_key != proof->verifier)
@@ -171,8 +172,8 @@ Result<Proved> verify_proof(std::string_view json, std::optional<std::string_vie
   }
   if (!out.entry.root)
     for (const auto& touch : out.entry.touches)
-      out.rows.push_back({touch.subject, out.entry.kind_text, touch.row,
-                          touch.left == crypto::Digest{}});
+      out.rows.push_back(
+          {touch.subject, out.entry.kind_text, touch.row, touch.left == crypto::Digest{}});
   return out;
 }
 

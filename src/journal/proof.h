@@ -28,9 +28,9 @@ struct LeafProof {
 };
 
 struct EventProof {
-  std::string format;             // "holdfast-proof-1"
-  std::string verifier;           // key of the log, C2SP vkey
-  std::string checkpoint;         // signed note
+  std::string format;      // "holdfast-proof-1"
+  std::string verifier;    // key of the log, C2SP vkey
+  std::string checkpoint;  // signed note
   std::int64_t seq = 0;
   std::string entry;              // canonical JSON, as hashed
   std::vector<std::string> path;  // base64, from the entry up to the checkpoint's root
@@ -41,7 +41,8 @@ struct EventProof {
 using LeafFilter = std::function<bool(const Touch&)>;
 
 /// Of those leaves of a batch that the filter picks. Pure; about 0.2 µs for each leaf of the batch.
-Result<std::vector<LeafProof>> prove_leaves(std::span<const Bytes> leaves, const LeafFilter& filter);
+Result<std::vector<LeafProof>> prove_leaves(std::span<const Bytes> leaves,
+                                            const LeafFilter& filter);
 
 /// Proves an entry in the log as it is now. With a filter and a batch, the leaves that it picks.
 /// Hashing goes to `pool`. The log must outlive the task. Errors: corrupt, unavailable.

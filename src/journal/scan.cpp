@@ -32,18 +32,24 @@ class Scanner {
   bool value() {
     if (at_ == end_) return false;
     switch (*at_) {
-      case '{': return object();
-      case '[': return array();
+      case '{':
+        return object();
+      case '[':
+        return array();
       case '"': {
         std::string_view text;
         if (!string(text)) return false;
         found(text);
         return true;
       }
-      case 't': return word("true") && (found(true), true);
-      case 'f': return word("false");
-      case 'n': return word("null");
-      default: return number();
+      case 't':
+        return word("true") && (found(true), true);
+      case 'f':
+        return word("false");
+      case 'n':
+        return word("null");
+      default:
+        return number();
     }
   }
 
@@ -134,16 +140,26 @@ class Scanner {
   }
 
   void found(std::string_view text) {
-    if (at("status")) out_.outcome = text;
-    else if (at("metadata", "uid")) out_.id = text;
-    else if (at("api", "operation")) out_.operation = text;
-    else if (at("actor", "app_uid")) out_.principal = text;
-    else if (at("actor", "user", "uid")) out_.actor = text;
-    else if (at("unmapped", "root")) out_.root = text;
-    else if (at("unmapped", "touch", "kind")) out_.kind = text;
-    else if (at("unmapped", "touch", "row")) out_.row = text;
-    else if (at("unmapped", "touch", "subject")) out_.subject = text;
-    else if (at("unmapped", "touch", "left")) out_.left = text;
+    if (at("status"))
+      out_.outcome = text;
+    else if (at("metadata", "uid"))
+      out_.id = text;
+    else if (at("api", "operation"))
+      out_.operation = text;
+    else if (at("actor", "app_uid"))
+      out_.principal = text;
+    else if (at("actor", "user", "uid"))
+      out_.actor = text;
+    else if (at("unmapped", "root"))
+      out_.root = text;
+    else if (at("unmapped", "touch", "kind"))
+      out_.kind = text;
+    else if (at("unmapped", "touch", "row"))
+      out_.row = text;
+    else if (at("unmapped", "touch", "subject"))
+      out_.subject = text;
+    else if (at("unmapped", "touch", "left"))
+      out_.left = text;
   }
   void found(std::int64_t number) {
     if (at("time")) {
@@ -167,6 +183,8 @@ class Scanner {
 
 }  // namespace
 
-std::optional<EntryView> scan_entry(std::string_view entry) { return Scanner(entry).entry(); }
+std::optional<EntryView> scan_entry(std::string_view entry) {
+  return Scanner(entry).entry();
+}
 
 }  // namespace holdfast::journal

@@ -56,10 +56,9 @@ class StateCheck {
     if (auto done = co_await take_events(); !done) co_return std::move(done).error();
     settled_ = true;
     for (auto* source : sources) {
-      auto done = co_await source->rows(
-          [this](std::string_view kind, BytesView row, const crypto::Digest& now) {
-            meet(kind, row, now);
-          });
+      auto done =
+          co_await source->rows([this](std::string_view kind, BytesView row,
+                                       const crypto::Digest& now) { meet(kind, row, now); });
       if (!done) co_return std::move(done).error();
     }
     // What events touched since the first pass may or may not have been read before them.
@@ -148,7 +147,8 @@ class StateCheck {
       } else if (known.seen != Seen::same) {
         bool changed = known.seen == Seen::differs;
         auto& total = changed ? report_.changed_total : report_.missing_total;
-        if (total++ < static_cast<std::int64_t>(kNamed)) named.emplace_back(known.seq, std::pair(key, changed));
+        if (total++ < static_cast<std::int64_t>(kNamed))
+          named.emplace_back(known.seq, std::pair(key, changed));
       }
     }
     for (auto& [key, row] : strangers_)

@@ -19,7 +19,8 @@ namespace holdfast::journal {
 /// What a room tells of its rows: every row that its events leave digests of, with the digest as
 /// it is now. Rows may be told in any order and from several sources.
 struct StateSource {
-  using Report = std::function<void(std::string_view kind, BytesView row, const crypto::Digest& now)>;
+  using Report =
+      std::function<void(std::string_view kind, BytesView row, const crypto::Digest& now)>;
   virtual ~StateSource() = default;
   /// Calls `report` on the calling thread, in slices.
   virtual Task<Result<void>> rows(Report report) = 0;
@@ -33,7 +34,7 @@ struct StateRow {
 
 /// Counts, and the first hundred of each.
 struct StateReport {
-  std::int64_t rows = 0;  // looked at
+  std::int64_t rows = 0;    // looked at
   std::int64_t moving = 0;  // left out: events touched them while the check ran
   std::int64_t changed_total = 0, unrecorded_total = 0, missing_total = 0;
   std::vector<StateRow> changed;     // not as the last event left it

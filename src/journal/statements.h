@@ -18,25 +18,26 @@ inline constexpr db::Sql kReadPending{
 inline constexpr db::Sql kDeletePending{
     "journal.delete_pending", "delete from journal_pending where node = $1 and counter {{in $2}}"};
 inline constexpr db::Sql kLastPending{
-    "journal.last_pending", "select coalesce(max(counter), -1) from journal_pending where node = $1"};
+    "journal.last_pending",
+    "select coalesce(max(counter), -1) from journal_pending where node = $1"};
 inline constexpr db::Sql kAddSide{
     "journal.add_side",
     "insert into journal_sides (commitment, keep_until_ms, sealed) values ($1, $2, $3)"};
 inline constexpr db::Sql kFindSide{"journal.find_side",
                                    "select sealed from journal_sides where commitment = $1"};
-inline constexpr db::Sql kExpiredSides{
-    "journal.expired_sides",
-    "select commitment from journal_sides where keep_until_ms <= $1 order by keep_until_ms limit $2"};
+inline constexpr db::Sql kExpiredSides{"journal.expired_sides",
+                                       "select commitment from journal_sides where keep_until_ms "
+                                       "<= $1 order by keep_until_ms limit $2"};
 inline constexpr db::Sql kDropSides{"journal.drop_sides",
                                     "delete from journal_sides where commitment {{in $1}}"};
 inline constexpr db::Sql kAddLeaves{"journal.add_leaves",
                                     "insert into journal_leaves (event, leaves) values ($1, $2)"};
 inline constexpr db::Sql kFindLeaves{"journal.find_leaves",
                                      "select leaves from journal_leaves where event = $1"};
-inline constexpr db::Sql kAddTile{"journal.add_tile",
-                                  "insert into journal_tiles (level, idx, hashes) values ($1, $2, $3)"};
-inline constexpr db::Sql kFindTile{"journal.find_tile",
-                                   "select hashes from journal_tiles where level = $1 and idx = $2"};
+inline constexpr db::Sql kAddTile{
+    "journal.add_tile", "insert into journal_tiles (level, idx, hashes) values ($1, $2, $3)"};
+inline constexpr db::Sql kFindTile{
+    "journal.find_tile", "select hashes from journal_tiles where level = $1 and idx = $2"};
 inline constexpr db::Sql kTilesFrom{
     "journal.tiles_from",
     "select idx, hashes from journal_tiles where level = $1 and idx >= $2 order by idx limit 256"};
@@ -55,14 +56,14 @@ inline constexpr db::Sql kEntryById{"journal.entry_by_id",
                                     "select seq, id, entry from journal_entries where id = $1"};
 inline constexpr db::Sql kReadHead{"journal.read_head",
                                    "select size, origin from journal_head where id = 1"};
-inline constexpr db::Sql kPutHead{
-    "journal.put_head", "insert into journal_head (id, size, origin) values (1, $1, $2)"};
-inline constexpr db::Sql kMoveHead{
-    "journal.move_head", "update journal_head set size = $2 where id = 1 and size = $1"};
+inline constexpr db::Sql kPutHead{"journal.put_head",
+                                  "insert into journal_head (id, size, origin) values (1, $1, $2)"};
+inline constexpr db::Sql kMoveHead{"journal.move_head",
+                                   "update journal_head set size = $2 where id = 1 and size = $1"};
 inline constexpr db::Sql kSetOrigin{"journal.set_origin",
                                     "update journal_head set origin = $1 where id = 1"};
-inline constexpr db::Sql kReadGeneration{
-    "journal.read_generation", "select generation from journal_generation where id = 1"};
+inline constexpr db::Sql kReadGeneration{"journal.read_generation",
+                                         "select generation from journal_generation where id = 1"};
 inline constexpr db::Sql kGuardGeneration{
     "journal.guard_generation",
     "select 1 from journal_generation where id = 1 and generation = $1"};

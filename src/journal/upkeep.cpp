@@ -41,8 +41,9 @@ Task<Result<std::int64_t>> sweep_sides(Journal& journal, Time now) {
       expired.cells.emplace_back(to_bytes((*rows)[i].bytes(0)));
     db::Changes changes;
     changes.write(kDropSides, {std::move(expired)}, db::Expect::exactly(count));
-    auto done = co_await journal.commit(Caller{}, std::move(changes),
-                                        {.activity = "journal.sweep_sides", .facts = {{"count", count}}});
+    auto done =
+        co_await journal.commit(Caller{}, std::move(changes),
+                                {.activity = "journal.sweep_sides", .facts = {{"count", count}}});
     if (!done) co_return std::move(done).error();
     total += count;
   }

@@ -32,9 +32,12 @@ class Verification {
 
   Task<Result<VerifyReport>> run() {
     auto witness = co_await log_.witness();
-    if (!witness && witness.error().code == Code::corrupt) report_.witness_matches = false;
-    else if (!witness) co_return std::move(witness).error();
-    else witness_ = std::move(*witness);
+    if (!witness && witness.error().code == Code::corrupt)
+      report_.witness_matches = false;
+    else if (!witness)
+      co_return std::move(witness).error();
+    else
+      witness_ = std::move(*witness);
     auto note = co_await log_.settled_head();
     if (!note) co_return std::move(note).error();
     report_.verifier = log_.verifier();
@@ -86,9 +89,9 @@ class Verification {
     using namespace boost::asio::experimental::awaitable_operators;
     auto half = std::span(block.entries).first(block.entries.size() / 2);
     auto other = std::span(block.entries).subspan(half.size());
-    auto [a, b] = co_await (
-        boost::asio::co_spawn(pool_, check_on_pool(half), boost::asio::use_awaitable) &&
-        boost::asio::co_spawn(pool_, check_on_pool(other), boost::asio::use_awaitable));
+    auto [a, b] =
+        co_await (boost::asio::co_spawn(pool_, check_on_pool(half), boost::asio::use_awaitable) &&
+                  boost::asio::co_spawn(pool_, check_on_pool(other), boost::asio::use_awaitable));
     a.hashes.insert(a.hashes.end(), b.hashes.begin(), b.hashes.end());
     for (const auto* part : {&a, &b}) {
       report_.batches += part->batches;
@@ -110,8 +113,10 @@ class Verification {
         if (!read) co_return std::move(read).error();
         tile = std::move(*read);
         if (tile.empty()) report_.add(Fault::tile_missing, seq);
-        if (tile.size() == kTileWidth) roots_.push_back(crypto::root_of(tile));
-        else if (seq + kTile <= size_) roots_.emplace_back();
+        if (tile.size() == kTileWidth)
+          roots_.push_back(crypto::root_of(tile));
+        else if (seq + kTile <= size_)
+          roots_.emplace_back();
         co_await slices_.pause();
       }
       crypto::Digest hash{};
@@ -144,7 +149,8 @@ class Verification {
         auto count = std::min<std::size_t>(kTileWidth, roots_.size() - i);
         if (read->empty()) report_.add(Fault::tile_missing, static_cast<std::int64_t>(i) * below);
         for (std::size_t j = 0; j < count && !read->empty(); ++j)
-          if (roots_[i + j] != crypto::Digest{} && (j >= read->size() || (*read)[j] != roots_[i + j]))
+          if (roots_[i + j] != crypto::Digest{} &&
+              (j >= read->size() || (*read)[j] != roots_[i + j]))
             report_.add(Fault::tile_changed, static_cast<std::int64_t>(i + j) * below);
         if (count == kTileWidth)
           above.push_back(read->size() == kTileWidth ? crypto::root_of(*read) : crypto::Digest{});

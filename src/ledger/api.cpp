@@ -32,10 +32,10 @@ std::vector<http::Route> Api::rows(Api* api) {
       route<&Api::pseudonym>(api, "journal.pseudonym", "POST", "/v1/journal/pseudonym",
                              "Say under which name the journal knows a person",
                              {.examples = {{"A member of staff", R"({"person":"staff:17"})"}}}),
-      route<&Api::verify>(api, "journal.verify", "POST", "/v1/journal/verify",
-                          "Check every entry, batch and tile of the log",
-                          {.limits = {.time = kLongVerification},
-                           .examples = {{"Rows too", R"({"state":true})"}}}),
+      route<&Api::verify>(
+          api, "journal.verify", "POST", "/v1/journal/verify",
+          "Check every entry, batch and tile of the log",
+          {.limits = {.time = kLongVerification}, .examples = {{"Rows too", R"({"state":true})"}}}),
       route<&Api::export_log>(api, "journal.export", "GET", "/v1/journal/export",
                               "Download the log as one file that verifies offline"),
       route<&Api::events>(api, "journal.events", "GET", "/v1/journal/events",
@@ -59,7 +59,9 @@ Task<Result<journal::EventProof>> Api::proof(Caller, ProofRequest request) {
 Task<Result<EntrySides>> Api::sides(Caller caller, EntryRef request) {
   return service_.sides(std::move(caller), std::move(request.entry));
 }
-Task<Result<Head>> Api::checkpoint(Caller, NoArguments) { return service_.checkpoint(); }
+Task<Result<Head>> Api::checkpoint(Caller, NoArguments) {
+  return service_.checkpoint();
+}
 Task<Result<Consistency>> Api::consistency(Caller, ConsistencyRequest request) {
   return service_.consistency(std::move(request));
 }

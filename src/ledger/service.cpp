@@ -127,7 +127,9 @@ class Running {
 
 }  // namespace
 
-Service::~Service() { pool_.join(); }
+Service::~Service() {
+  pool_.join();
+}
 
 Task<Result<void>> Service::record(Caller caller, journal::Event event) {
   auto done = co_await deps_.log.commit(caller, {}, std::move(event));
@@ -262,8 +264,8 @@ Task<Result<Head>> Service::checkpoint() {
   if (!key) co_return std::move(key).error();
   auto head = journal::open_checkpoint(*note, key->key);
   if (!head) co_return std::move(head).error();
-  co_return Head{std::move(*note), std::move(verifier), std::move(head->origin),
-                 base64(head->root), static_cast<std::int64_t>(head->size)};
+  co_return Head{std::move(*note), std::move(verifier), std::move(head->origin), base64(head->root),
+                 static_cast<std::int64_t>(head->size)};
 }
 
 Task<Result<Consistency>> Service::consistency(ConsistencyRequest request) {
@@ -281,9 +283,9 @@ Task<Result<EntrySides>> Service::sides(Caller caller, std::string entry) {
   if (!stored) co_return std::move(stored).error();
   auto decoded = journal::decode_entry(stored->entry);
   if (!decoded) co_return std::move(decoded).error();
-  auto recorded = co_await record(std::move(caller), {.activity = "journal.sides",
-                                                      .opened = true,
-                                                      .facts = {{"event", stored->id.text()}}});
+  auto recorded = co_await record(
+      std::move(caller),
+      {.activity = "journal.sides", .opened = true, .facts = {{"event", stored->id.text()}}});
   if (!recorded) co_return std::move(recorded).error();
 
   EntrySides out;
@@ -293,7 +295,8 @@ Task<Result<EntrySides>> Service::sides(Caller caller, std::string entry) {
     auto context = co_await deps_.log.side(*decoded->context);
     if (!context && context.error().code != Code::gone) co_return std::move(context).error();
     out.gone |= !context;
-    auto parsed = context ? parse_json(context->expose_text()) : Result<boost::json::value>(damaged());
+    auto parsed =
+        context ? parse_json(context->expose_text()) : Result<boost::json::value>(damaged());
     if (context && (!parsed || !parsed->is_object())) co_return damaged();
     auto take = [&](std::string_view name, std::optional<Secret>& to) {
       const auto* value = context ? parsed->get_object().if_contains(name) : nullptr;
@@ -341,7 +344,8 @@ Task<Result<Scope>> Service::scope(Caller caller, ScopeRequest request) {
   out.total = page->total;
   if (page->after) out.next = page->after->text();
   for (const auto& [subject, seen] : page->subjects)
-    out.subjects.push_back({subject, times[seen.first], times[seen.last], seen.first, seen.last, seen.count});
+    out.subjects.push_back(
+        {subject, times[seen.first], times[seen.last], seen.first, seen.last, seen.count});
   co_return out;
 }
 
@@ -364,13 +368,13 @@ Task<Result<Verification>> Service::verify(Caller caller, VerifyLog request) {
     out.good = out.good && state->good();
     out.state = shown(std::move(*state));
   }
-  auto recorded = co_await record(std::move(caller),
-                                  {.activity = "journal.verify",
-                                   .outcome = out.good ? journal::Outcome::success
-                                                       : journal::Outcome::failed,
-                                   .facts = {{"entries", out.entries},
-                                             {"faults", out.faults_total},
-                                             {"state", std::int64_t{request.state}}}});
+  auto recorded =
+      co_await record(std::move(caller),
+                      {.activity = "journal.verify",
+                       .outcome = out.good ? journal::Outcome::success : journal::Outcome::failed,
+                       .facts = {{"entries", out.entries},
+                                 {"faults", out.faults_total},
+                                 {"state", std::int64_t{request.state}}}});
   if (!recorded) co_return std::move(recorded).error();
   co_return out;
 }

@@ -97,7 +97,9 @@ std::span<const Member> EntrySides::described() {
   return kMembers;
 }
 
-std::span<const Member> NoArguments::described() { return {}; }
+std::span<const Member> NoArguments::described() {
+  return {};
+}
 
 std::span<const Member> Head::described() {
   using R = Head;
@@ -158,7 +160,8 @@ std::span<const Member> FoundState::described() {
   static constexpr Member kMembers[] = {
       member<&R::rows>("rows", "Rows that were looked at."),
       member<&R::moving>("moving", "Left out, since events touched them meanwhile."),
-      member<&R::changed_total>("changed_total", "Rows that are not as their last event left them."),
+      member<&R::changed_total>("changed_total",
+                                "Rows that are not as their last event left them."),
       member<&R::unrecorded_total>("unrecorded_total", "Rows that no event made."),
       member<&R::missing_total>("missing_total", "Rows that no event removed."),
       member<&R::changed>("changed", "The first of them.", named),
@@ -197,12 +200,12 @@ std::span<const Member> ScopeRequest::described() {
 
 std::span<const Member> ScopeSubject::described() {
   using R = ScopeSubject;
-  static constexpr Member kMembers[] = {
-      member<&R::subject>("subject", "Whose values were opened."),
-      member<&R::first>("first", "When first."), member<&R::last>("last", "When last."),
-      member<&R::first_seq>("first_seq", "In which entry first."),
-      member<&R::last_seq>("last_seq", "In which entry last."),
-      member<&R::events>("events", "In how many events.")};
+  static constexpr Member kMembers[] = {member<&R::subject>("subject", "Whose values were opened."),
+                                        member<&R::first>("first", "When first."),
+                                        member<&R::last>("last", "When last."),
+                                        member<&R::first_seq>("first_seq", "In which entry first."),
+                                        member<&R::last_seq>("last_seq", "In which entry last."),
+                                        member<&R::events>("events", "In how many events.")};
   return kMembers;
 }
 
@@ -233,10 +236,9 @@ std::span<const Member> Pseudonym::described() {
 
 std::span<const Member> EventsRequest::described() {
   using R = EventsRequest;
-  static constexpr Member kMembers[] = {
-      member<&R::after>("after",
-                        "Go on behind this entry; without, only what comes from now on is sent.",
-                        {}, Place::query)};
+  static constexpr Member kMembers[] = {member<&R::after>(
+      "after", "Go on behind this entry; without, only what comes from now on is sent.", {},
+      Place::query)};
   return kMembers;
 }
 

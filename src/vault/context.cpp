@@ -1,6 +1,7 @@
 #include "vault/context.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/text.h"
 
@@ -24,7 +25,8 @@ Result<SubjectRef> parse_subject_ref(std::string_view text) {
     auto external = text.substr(4);
     if (external.empty() || external.size() > kLongestExternal || !valid_utf8(external) ||
         has_control(external, false))
-      return Error(Code::invalid, "an external id is 1 to 256 bytes of text without control characters");
+      return Error(Code::invalid,
+                   "an external id is 1 to 256 bytes of text without control characters");
     return SubjectRef{{}, std::string(external)};
   }
   auto id = SubjectId::parse(text);
@@ -36,12 +38,24 @@ Task<Result<Subject>> find_subject(const Context& context, const crypto::KeySet&
                                    std::string_view ref, MonoTime deadline) {
   auto parsed = parse_subject_ref(ref);
   if (!parsed) co_return std::move(parsed).error().at("subject");
-  auto found = parsed->id
-                   ? co_await context.store.subject(*parsed->id, deadline)
-                   : co_await context.store.subject_by_term(external_term(keys, parsed->external), deadline);
+  auto found = parsed->id ? co_await context.store.subject(*parsed->id, deadline)
+                          : co_await context.store.subject_by_term(
+                                external_term(keys, parsed->external), deadline);
   if (!found) co_return std::move(found).error();
   if (!*found) co_return Error(Code::not_found, "no such customer").at("subject");
   co_return std::move(**found);
+}
+
+Result<std::optional<std::int64_t>> expected_version(std::string_view if_match,
+                                                     std::optional<std::int64_t> version) {
+  if (if_match.empty() || if_match == "*") return version;
+  std::int64_t read = 0;
+  auto [end, bad] = std::from_chars(if_match.data(), if_match.data() + if_match.size(), read);
+  if (bad != std::errc() || end != if_match.data() + if_match.size())
+    return Error(Code::invalid, "If-Match takes the ETag that a read gave").at("If-Match");
+  if (version && *version != read)
+    return Error(Code::invalid, "`version` and If-Match disagree").at("version");
+  return std::optional(read);
 }
 
 bool expired(const Field& field, const Record& record, Time now) {

@@ -43,6 +43,10 @@ Result<SubjectRef> parse_subject_ref(std::string_view text);
 Task<Result<Subject>> find_subject(const Context& context, const crypto::KeySet& keys,
                                    std::string_view ref, MonoTime deadline);
 
+/// `If-Match: "3"` or a version member; nullopt when neither was given. Errors: invalid.
+Result<std::optional<std::int64_t>> expected_version(std::string_view if_match,
+                                                     std::optional<std::int64_t> version);
+
 /// True when a value is past its keep time: gone for everyone, swept or not.
 bool expired(const Field& field, const Record& record, Time now);
 

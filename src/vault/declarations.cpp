@@ -1,7 +1,6 @@
 #include "vault/declarations.h"
 
 #include "vault/policy.h"
-#include "vault/records/service.h"
 #include "vault/statements.h"
 
 namespace holdfast::vault {
@@ -9,9 +8,12 @@ namespace {
 
 constexpr Limits kName{.bytes = 63};
 
-Error no_collection() { return Error(Code::not_found, "no such collection").at("collection"); }
+Error no_collection() {
+  return Error(Code::not_found, "no such collection").at("collection");
+}
 Error outdated() {
-  return Error(Code::conflict, "the collection has another version by now: read it and repeat").at("collection");
+  return Error(Code::conflict, "the collection has another version by now: read it and repeat")
+      .at("collection");
 }
 
 struct DeclaredPurpose {
@@ -30,8 +32,8 @@ struct DeclaredPurpose {
 }  // namespace
 
 std::span<const Member> CollectionRequest::described() {
-  static constexpr Member kMembers[] = {
-      member<&CollectionRequest::collection>("collection", "The collection's name.", kName, Place::path)};
+  static constexpr Member kMembers[] = {member<&CollectionRequest::collection>(
+      "collection", "The collection's name.", kName, Place::path)};
   return kMembers;
 }
 std::span<const Member> CollectionList::described() {
@@ -74,9 +76,9 @@ Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spe
     next = evolve(*old, spec, !any->empty(), work->now);
     if (next && next->version == old->version) co_return view_of(*old);
   } else {
-    auto last = co_await reader.read(kLastCollection, {}, caller.deadline);
-    if (!last) co_return std::move(last).error();
-    next = declare(spec, static_cast<std::uint32_t>((*last)[0].integer(0) + 1), work->now);
+    // The policy's generation only grows, so that the number of a deleted collection never comes
+    // back: sealed values are bound to it.
+    next = declare(spec, static_cast<std::uint32_t>(work->schema->generation + 1), work->now);
   }
   if (!next) co_return std::move(next).error();
 
@@ -84,8 +86,9 @@ Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spe
   auto declared = to_json(view);
   auto mac = authority_mac(*work->keys, "collections", next->name, next->version, declared);
   if (old)
-    changes.write(kPutCollection, {std::int64_t{next->id}, std::int64_t{old->version},
-                                   std::int64_t{next->version}, declared, mac},
+    changes.write(kPutCollection,
+                  {std::int64_t{next->id}, std::int64_t{old->version}, std::int64_t{next->version},
+                   declared, mac},
                   db::Expect::exactly(1), outdated());
   else
     changes.write(kAddCollection,
@@ -95,7 +98,9 @@ Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spe
   journal::Event event{
       .activity = "collections.put",
       .collection = next->name,
-      .touches = {{{}, "collections", to_bytes(next->name),
+      .touches = {{{},
+                   "collections",
+                   to_bytes(next->name),
                    declared_digest(*work->keys, "collections", next->name, declared, mac)}},
       .facts = {{"version", std::int64_t{next->version}}}};
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
@@ -131,10 +136,12 @@ Task<Result<DeletedCollection>> Declarations::remove(Caller caller, CollectionRe
   db::Changes changes;
   changes.write(kDropCollection, {std::int64_t{found->id}, std::int64_t{found->version}},
                 db::Expect::exactly(1), outdated());
-  changes.guard(kNoRecord, {std::int64_t{found->id}},
-                Error(Code::conflict, "the collection still holds records: delete or erase them first"));
+  changes.guard(
+      kNoRecord, {std::int64_t{found->id}},
+      Error(Code::conflict, "the collection still holds records: delete or erase them first"));
   journal::Journal::bump_generation(changes);
-  journal::Event event{.activity = "collections.delete", .collection = found->name,
+  journal::Event event{.activity = "collections.delete",
+                       .collection = found->name,
                        .touches = {{{}, "collections", to_bytes(found->name), crypto::Digest{}}}};
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
@@ -145,21 +152,28 @@ Task<Result<Purpose>> Declarations::put_purpose(Caller caller, Purpose purpose) 
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
   if (!is_name(purpose.name))
-    co_return Error(Code::invalid, "a purpose is a name of lower-case letters, digits and _").at("purpose");
+    co_return Error(Code::invalid, "a purpose is a name of lower-case letters, digits and _")
+        .at("purpose");
   for (const auto& builtin : builtin_purposes())
     if (builtin.name == purpose.name)
-      co_return Error(Code::conflict, "this purpose is built in: choose another name").at("purpose");
+      co_return Error(Code::conflict, "this purpose is built in: choose another name")
+          .at("purpose");
   auto old = work->schema->purposes.find(purpose.name);
   purpose.version = old == work->schema->purposes.end() ? 1 : old->second.version.value_or(0) + 1;
   auto declared = to_json(DeclaredPurpose{purpose.legal_basis, purpose.doc, *purpose.version});
   auto mac = authority_mac(*work->keys, "purposes", purpose.name, *purpose.version, declared);
   db::Changes changes;
-  changes.write(kPutPurpose, {purpose.name, *purpose.version, declared, mac}, db::Expect::exactly(1),
+  changes.write(kPutPurpose, {purpose.name, *purpose.version, declared, mac},
+                db::Expect::exactly(1),
                 Error(Code::conflict, "the purpose changed meanwhile: repeat").at("purpose"));
   journal::Journal::bump_generation(changes);
-  journal::Event event{.activity = "purposes.put", .purpose = purpose.name,
-                       .touches = {{{}, "purposes", to_bytes(purpose.name),
-                                    declared_digest(*work->keys, "purposes", purpose.name, declared, mac)}}};
+  journal::Event event{
+      .activity = "purposes.put",
+      .purpose = purpose.name,
+      .touches = {{{},
+                   "purposes",
+                   to_bytes(purpose.name),
+                   declared_digest(*work->keys, "purposes", purpose.name, declared, mac)}}};
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return purpose;
@@ -179,16 +193,20 @@ std::vector<http::Route> declaration_routes(Declarations* declarations) {
   out.push_back(http::route<&D::put>(
       declarations, "collections.put", "PUT", "/v1/collections/{collection}",
       "Declare a collection and its fields, or change it",
-      {.examples = {{"Customers", R"({"fields":[{"name":"email","type":"email","index":"exact"}]})"}}}));
-  out.push_back(http::route<&D::get>(declarations, "collections.get", "GET", "/v1/collections/{collection}",
-                                     "Show a collection"));
+      {.examples = {
+           {"Customers", R"({"fields":[{"name":"email","type":"email","index":"exact"}]})"}}}));
+  out.push_back(http::route<&D::get>(declarations, "collections.get", "GET",
+                                     "/v1/collections/{collection}", "Show a collection"));
   out.push_back(http::route<&D::list>(declarations, "collections.list", "GET", "/v1/collections",
                                       "List the declared collections"));
   out.push_back(http::route<&D::remove>(declarations, "collections.delete", "DELETE",
-                                        "/v1/collections/{collection}", "Delete an empty collection"));
+                                        "/v1/collections/{collection}",
+                                        "Delete an empty collection"));
   out.push_back(http::route<&D::put_purpose>(
-      declarations, "purposes.put", "PUT", "/v1/purposes/{purpose}", "Declare a purpose with its legal basis",
-      {.examples = {{"Warranty", R"({"legal_basis":"contract","doc":"To repair what you bought."})"}}}));
+      declarations, "purposes.put", "PUT", "/v1/purposes/{purpose}",
+      "Declare a purpose with its legal basis",
+      {.examples = {
+           {"Warranty", R"({"legal_basis":"contract","doc":"To repair what you bought."})"}}}));
   out.push_back(http::route<&D::list_purposes>(declarations, "purposes.list", "GET", "/v1/purposes",
                                                "List the declared purposes"));
   return out;

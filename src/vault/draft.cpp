@@ -12,9 +12,13 @@ constexpr std::size_t kViolations = 20;
 constexpr std::string_view kAccount = "account";
 
 /// The external id is bound like a field of a record that no record is.
-Binding external_binding(SubjectId subject) { return {subject, RecordId{}, 0, 0, 0}; }
+Binding external_binding(SubjectId subject) {
+  return {subject, RecordId{}, 0, 0, 0};
+}
 
-Bytes blob(const auto& id) { return to_bytes(id.bytes()); }
+Bytes blob(const auto& id) {
+  return to_bytes(id.bytes());
+}
 
 }  // namespace
 
@@ -48,8 +52,12 @@ Result<std::vector<CheckedValue>> check_values(const Collection& collection, con
 }
 
 Result<SubjectId> Draft::add_subject(std::string_view external_id, SubjectKeys& out) {
-  Subject subject{.id = SubjectId::make(now_), .external_term = {}, .external_sealed = {},
-                  .created = now_, .erased = {}, .version = 1};
+  Subject subject{.id = SubjectId::make(now_),
+                  .external_term = {},
+                  .external_sealed = {},
+                  .created = now_,
+                  .erased = {},
+                  .version = 1};
   out = SubjectKeys(subject.id);
   if (!external_id.empty()) {
     auto made = out.ensure(keys_, kAccount, subject_keys_);
@@ -74,27 +82,38 @@ void Draft::add_term(const Collection& collection, const Field& field, RecordId 
   auto term = blind_term(keys_, collection.id, field, normalised.expose());
   if (field.index == IndexKind::unique)
     unique_.push_back({std::int64_t{collection.id}, std::int64_t{field.id}, term, blob(record)});
-  terms_.push_back({std::int64_t{collection.id}, std::int64_t{field.id}, std::move(term), blob(record)});
+  terms_.push_back(
+      {std::int64_t{collection.id}, std::int64_t{field.id}, std::move(term), blob(record)});
 }
 
 Result<void> Draft::drop_term(SubjectKeys& keys, const Collection& collection, const Record& record,
                               const Field& field, const SealedField& old) {
   if (field.index != IndexKind::exact && field.index != IndexKind::unique) return {};
-  auto value = keys.open(keys_, field.keep_group,
-                         {record.subject, record.id, collection.id, field.id, old.since}, old.sealed);
-  // The term of a damaged value cannot be made any more; taking the value out must work all the same.
+  auto value =
+      keys.open(keys_, field.keep_group,
+                {record.subject, record.id, collection.id, field.id, old.since}, old.sealed);
+  // The term of a damaged value cannot be made any more; taking the value out must work all the
+  // same.
   if (!value) return {};
   auto normalised = index_term(field, value->expose_text());
   if (!normalised.empty())
     old_terms_.push_back({std::int64_t{collection.id}, std::int64_t{field.id},
-                          blind_term(keys_, collection.id, field, normalised.expose()), blob(record.id)});
+                          blind_term(keys_, collection.id, field, normalised.expose()),
+                          blob(record.id)});
   return {};
 }
 
 Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection,
-                                 std::optional<std::string> slot, std::span<const CheckedValue> values) {
-  Record record{.id = RecordId::make(now_), .subject = keys.subject(), .collection = collection.id,
-                .slot = std::move(slot), .version = 1, .created = now_, .updated = now_, .sealed = {}};
+                                 std::optional<std::string> slot,
+                                 std::span<const CheckedValue> values) {
+  Record record{.id = RecordId::make(now_),
+                .subject = keys.subject(),
+                .collection = collection.id,
+                .slot = std::move(slot),
+                .version = 1,
+                .created = now_,
+                .updated = now_,
+                .sealed = {}};
   std::vector<SealedField> fields;
   for (const auto& value : values) {
     if (value.remove) continue;
@@ -125,8 +144,9 @@ Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collectio
     const auto& field = *value.field;
     auto old = std::ranges::find(*fields, field.id, &SealedField::field);
     if (old != fields->end()) {
-      auto before = keys.open(keys_, field.keep_group,
-                              {record.subject, record.id, collection.id, field.id, old->since}, old->sealed);
+      auto before =
+          keys.open(keys_, field.keep_group,
+                    {record.subject, record.id, collection.id, field.id, old->since}, old->sealed);
       if (before && !value.remove && before->matches(value.value.expose())) continue;
       if (auto dropped = drop_term(keys, collection, record, field, *old); !dropped)
         return std::move(dropped).error();
@@ -198,16 +218,19 @@ db::Changes Draft::changes() && {
       Error(Code::conflict, "a customer with this external id was added meanwhile: repeat"));
   add(kAddKey, subject_keys_,
       Error(Code::conflict, "this customer's keys changed meanwhile: repeat"));
-  add(kAddRecord, records_, Error(Code::conflict, "a record in this slot exists already").at("slot"));
+  add(kAddRecord, records_,
+      Error(Code::conflict, "a record in this slot exists already").at("slot"));
   add(kPutRecord, puts_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
-  add(kDropRecord, drops_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
+  add(kDropRecord, drops_,
+      Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
   if (auto tokens = static_cast<std::int64_t>(token_drops_.cells.size()); tokens > 0)
     out.write(kDropTokens, {std::move(token_drops_)}, db::Expect::exactly(tokens),
               Error(Code::conflict, "the record's tokens changed meanwhile: repeat"));
   add(kDropTerm, old_terms_, Error(Code::corrupt, "an index does not match its record"));
   add(kAddTerm, terms_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
   for (auto subject : living_)
-    out.guard(kGuardSubject, {blob(subject)}, Error(Code::gone, "this customer was erased").at("subject"));
+    out.guard(kGuardSubject, {blob(subject)},
+              Error(Code::gone, "this customer was erased").at("subject"));
   for (auto& row : unique_)
     out.guard(kGuardUnique, std::move(row),
               Error(Code::conflict, "another record has this value, which must be unique"));

@@ -63,7 +63,8 @@ class Draft {
 
   const crypto::KeySet& keys_;
   Time now_;
-  std::vector<db::Args> subjects_, subject_keys_, records_, puts_, drops_, old_terms_, terms_, unique_;
+  std::vector<db::Args> subjects_, subject_keys_, records_, puts_, drops_, old_terms_, terms_,
+      unique_;
   db::List token_drops_;
   std::set<SubjectId> living_;
   std::vector<journal::Touch> touches_;

@@ -39,10 +39,11 @@ Task<Result<std::optional<std::string>>> Repeat::earlier(db::Reader& reader,
 
 void Repeat::remember(db::Changes& changes, std::string answer) const {
   if (!used_) return;
-  changes.write(kAddAnswer,
-                {principal_, term_, fingerprint_, std::move(answer), to_ms(now_ + kKeep), to_ms(now_)},
-                db::Expect::exactly(1),
-                Error(Code::conflict, "the same request is being worked on: repeat it in a moment"));
+  changes.write(
+      kAddAnswer,
+      {principal_, term_, fingerprint_, std::move(answer), to_ms(now_ + kKeep), to_ms(now_)},
+      db::Expect::exactly(1),
+      Error(Code::conflict, "the same request is being worked on: repeat it in a moment"));
 }
 
 }  // namespace holdfast::vault

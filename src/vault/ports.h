@@ -12,11 +12,11 @@
 namespace holdfast::vault {
 
 struct FieldQuestion {
-  std::string_view operation;   // "records.reveal"
+  std::string_view operation;  // "records.reveal"
   std::string_view collection;
   std::string_view field;
   FieldClass field_class;
-  std::string_view purpose;     // empty for masked reads, which need none
+  std::string_view purpose;  // empty for masked reads, which need none
 };
 
 /// Access control: the highest view of a field that this caller has for this purpose.

@@ -26,10 +26,14 @@ std::span<const Purpose> builtin_purposes() {
 }
 
 CollectionView view_of(const Collection& collection) {
-  CollectionView out{.name = collection.name, .id = collection.id, .version = collection.version,
-                     .doc = collection.doc, .created = collection.created,
+  CollectionView out{.name = collection.name,
+                     .id = collection.id,
+                     .version = collection.version,
+                     .doc = collection.doc,
+                     .created = collection.created,
                      .updated = collection.updated,
-                     .last_field = collection.last_field, .fields = {}};
+                     .last_field = collection.last_field,
+                     .fields = {}};
   for (const auto& f : collection.fields)
     out.fields.push_back({f.id, f.since, f.name, f.type, f.field_class, f.mask, f.index, f.purposes,
                           f.keep, f.keep_group, static_cast<std::int64_t>(f.max_bytes)});
@@ -39,12 +43,25 @@ CollectionView view_of(const Collection& collection) {
 Collection collection_from(const CollectionView& view) {
   Collection out{.id = static_cast<std::uint32_t>(view.id),
                  .version = static_cast<std::uint32_t>(view.version),
-                 .last_field = static_cast<std::uint16_t>(view.last_field), .name = view.name,
-                 .doc = view.doc, .fields = {}, .created = view.created, .updated = view.updated};
+                 .last_field = static_cast<std::uint16_t>(view.last_field),
+                 .name = view.name,
+                 .doc = view.doc,
+                 .fields = {},
+                 .created = view.created,
+                 .updated = view.updated};
   for (const auto& f : view.fields) {
-    Field field{static_cast<std::uint16_t>(f.id), static_cast<std::uint32_t>(f.since), f.name, f.type,
-                f.field_class, f.mask, f.index, f.purposes, f.keep, f.keep_group,
-                static_cast<std::size_t>(f.max_bytes), {}};
+    Field field{static_cast<std::uint16_t>(f.id),
+                static_cast<std::uint32_t>(f.since),
+                f.name,
+                f.type,
+                f.field_class,
+                f.mask,
+                f.index,
+                f.purposes,
+                f.keep,
+                f.keep_group,
+                static_cast<std::size_t>(f.max_bytes),
+                {}};
     if (f.keep) field.keep_for = parse_duration(f.keep->duration);
     out.fields.push_back(std::move(field));
   }

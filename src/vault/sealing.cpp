@@ -64,7 +64,8 @@ Result<const crypto::Hmac*> SubjectKeys::unwrap(const crypto::KeySet& keys, Held
   if (held.prk) return &*held.prk;
   const auto* epoch = keys.ring.find(crypto::KeyUse::epoch, held.epoch);
   if (!epoch) return Error(Code::gone, "the key of this data was destroyed");
-  auto key = crypto::open(epoch->expose(), held.wrapped, key_binding(subject_, held.group, held.id));
+  auto key =
+      crypto::open(epoch->expose(), held.wrapped, key_binding(subject_, held.group, held.id));
   if (!key) return std::move(key).error();
   return &held.prk.emplace(key->expose());
 }
@@ -106,7 +107,8 @@ Result<Secret> SubjectKeys::open(const crypto::KeySet& keys, std::string_view gr
     if (!prk) return std::move(prk).error();
     return crypto::open(field_key(**prk, place).expose(), sealed, binding(place));
   }
-  if (has(group)) return Error(Code::corrupt, "a sealed value names a key that its customer has not");
+  if (has(group))
+    return Error(Code::corrupt, "a sealed value names a key that its customer has not");
   return Error(Code::gone, "this data was erased");
 }
 

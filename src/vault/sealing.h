@@ -35,7 +35,8 @@ class SubjectKeys {
 
   SubjectId subject() const { return subject_; }
   /// A row of vault_subject_keys.
-  void add_wrapped(std::string_view group, std::uint32_t id, std::uint32_t epoch, BytesView wrapped);
+  void add_wrapped(std::string_view group, std::uint32_t id, std::uint32_t epoch,
+                   BytesView wrapped);
   bool has(std::string_view group) const;
 
   /// The id of the group's newest key. Makes one when there is none and adds its row to `rows`

@@ -1,7 +1,6 @@
 #include "vault/state.h"
 
 #include "vault/statements.h"
-#include "vault/tokens/service.h"
 
 namespace holdfast::vault {
 namespace {

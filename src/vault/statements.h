@@ -18,10 +18,8 @@ inline constexpr db::Sql kPutCollection{
     "where id = $1 and version = $2"};
 inline constexpr db::Sql kDropCollection{
     "vault.drop_collection", "delete from vault_collections where id = $1 and version = $2"};
-inline constexpr db::Sql kLastCollection{
-    "vault.last_collection", "select coalesce(max(id), 0) from vault_collections"};
-inline constexpr db::Sql kAnyRecord{
-    "vault.any_record", "select id from vault_records where collection = $1 limit 1"};
+inline constexpr db::Sql kAnyRecord{"vault.any_record",
+                                    "select id from vault_records where collection = $1 limit 1"};
 inline constexpr db::Sql kNoRecord{
     "vault.no_record",
     "select 1 where not exists (select 1 from vault_records where collection = $1)"};
@@ -45,16 +43,16 @@ inline constexpr db::Sql kFindExternal{
 inline constexpr db::Sql kFindExternals{
     "vault.find_externals",
     "select id, external_term, erased_ms from vault_subjects where external_term {{in $1}}"};
-inline constexpr db::Sql kAddSubject{
-    "vault.add_subject",
-    "insert into vault_subjects (id, external_term, external_sealed, created_ms, erased_ms, version) "
-    "values ($1, $2, $3, $4, null, 1)"};
+inline constexpr db::Sql kAddSubject{"vault.add_subject",
+                                     "insert into vault_subjects (id, external_term, "
+                                     "external_sealed, created_ms, erased_ms, version) "
+                                     "values ($1, $2, $3, $4, null, 1)"};
 inline constexpr db::Sql kGuardSubject{
     "vault.guard_subject",
-    "select 1 from vault_subjects where id = $1 and erased_ms is null"};
-inline constexpr db::Sql kFindKeys{
-    "vault.find_keys",
-    "select subject, keep_group, key_id, epoch, wrapped from vault_subject_keys where subject = $1"};
+    "select 1 from vault_subjects where id = $1 and erased_ms is null {{for share}}"};
+inline constexpr db::Sql kFindKeys{"vault.find_keys",
+                                   "select subject, keep_group, key_id, epoch, wrapped from "
+                                   "vault_subject_keys where subject = $1"};
 inline constexpr db::Sql kFindManyKeys{
     "vault.find_many_keys",
     "select subject, keep_group, key_id, epoch, wrapped from vault_subject_keys "
@@ -89,15 +87,15 @@ inline constexpr db::Sql kPageRecords{
     "vault.page_records",
     "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
     "from vault_records where collection = $1 and id > $2 order by id limit $3"};
-inline constexpr db::Sql kAddRecord{
-    "vault.add_record",
-    "insert into vault_records (id, subject, collection, slot, version, created_ms, updated_ms, sealed) "
-    "values ($1, $2, $3, $4, $5, $6, $7, $8)"};
-inline constexpr db::Sql kPutRecord{
-    "vault.put_record",
-    "update vault_records set version = $3, updated_ms = $4, sealed = $5 where id = $1 and version = $2"};
-inline constexpr db::Sql kDropRecord{
-    "vault.drop_record", "delete from vault_records where id = $1 and version = $2"};
+inline constexpr db::Sql kAddRecord{"vault.add_record",
+                                    "insert into vault_records (id, subject, collection, slot, "
+                                    "version, created_ms, updated_ms, sealed) "
+                                    "values ($1, $2, $3, $4, $5, $6, $7, $8)"};
+inline constexpr db::Sql kPutRecord{"vault.put_record",
+                                    "update vault_records set version = $3, updated_ms = $4, "
+                                    "sealed = $5 where id = $1 and version = $2"};
+inline constexpr db::Sql kDropRecord{"vault.drop_record",
+                                     "delete from vault_records where id = $1 and version = $2"};
 inline constexpr db::Sql kAddTerm{
     "vault.add_term",
     "insert into vault_index (collection, field, term, record) values ($1, $2, $3, $4)"};
@@ -114,23 +112,23 @@ inline constexpr db::Sql kGuardUnique{
     "and term = $3 and record <> $4)"};
 
 // ── tokens
-inline constexpr db::Sql kTokensOf{"vault.tokens_of",
-                                   "select id, field from vault_tokens where record = $1 order by id"};
+inline constexpr db::Sql kTokensOf{
+    "vault.tokens_of", "select id, field from vault_tokens where record = $1 order by id"};
 inline constexpr db::Sql kDropTokens{"vault.drop_tokens",
                                      "delete from vault_tokens where id {{in $1}}"};
 
 // ── idempotency
-inline constexpr db::Sql kFindAnswer{
-    "vault.find_answer",
-    "select fingerprint, answer, expires_ms from vault_idempotency where principal = $1 and key_term = $2"};
+inline constexpr db::Sql kFindAnswer{"vault.find_answer",
+                                     "select fingerprint, answer, expires_ms from "
+                                     "vault_idempotency where principal = $1 and key_term = $2"};
 inline constexpr db::Sql kAddAnswer{
     "vault.add_answer",
     "insert into vault_idempotency (principal, key_term, fingerprint, answer, expires_ms) "
     "values ($1, $2, $3, $4, $5) on conflict (principal, key_term) do update set "
-    "fingerprint = excluded.fingerprint, answer = excluded.answer, expires_ms = excluded.expires_ms "
+    "fingerprint = excluded.fingerprint, answer = excluded.answer, expires_ms = "
+    "excluded.expires_ms "
     "where vault_idempotency.expires_ms <= $6"};
-inline constexpr db::Sql kDropAnswers{
-    "vault.drop_answers",
-    "delete from vault_idempotency where expires_ms <= $1"};
+inline constexpr db::Sql kDropAnswers{"vault.drop_answers",
+                                      "delete from vault_idempotency where expires_ms <= $1"};
 
 }  // namespace holdfast::vault

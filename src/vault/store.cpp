@@ -10,7 +10,8 @@ namespace {
 
 inline constexpr db::Sql kOpenRecord{
     "vault.open_record",
-    "select r.id, r.subject, r.collection, r.slot, r.version, r.created_ms, r.updated_ms, r.sealed, "
+    "select r.id, r.subject, r.collection, r.slot, r.version, r.created_ms, r.updated_ms, "
+    "r.sealed, "
     "k.keep_group, k.key_id, k.epoch, k.wrapped from vault_records r "
     "left join vault_subject_keys k on k.subject = r.subject where r.id = $1"};
 
@@ -41,13 +42,19 @@ Record record_from(const db::Rows::Row& row) {
           SubjectId::from(row.bytes(1)).value_or(SubjectId{}),
           static_cast<std::uint32_t>(row.integer(2)),
           row.null(3) ? std::nullopt : std::optional(std::string(row.text(3))),
-          row.integer(4), from_ms(row.integer(5)), from_ms(row.integer(6)), to_bytes(row.bytes(7))};
+          row.integer(4),
+          from_ms(row.integer(5)),
+          from_ms(row.integer(6)),
+          to_bytes(row.bytes(7))};
 }
 
 Subject subject_from(const db::Rows::Row& row) {
-  return {SubjectId::from(row.bytes(0)).value_or(SubjectId{}), to_bytes(row.bytes(1)),
-          to_bytes(row.bytes(2)), from_ms(row.integer(3)),
-          row.null(4) ? std::nullopt : std::optional(from_ms(row.integer(4))), row.integer(5)};
+  return {SubjectId::from(row.bytes(0)).value_or(SubjectId{}),
+          to_bytes(row.bytes(1)),
+          to_bytes(row.bytes(2)),
+          from_ms(row.integer(3)),
+          row.null(4) ? std::nullopt : std::optional(from_ms(row.integer(4))),
+          row.integer(5)};
 }
 
 Task<Result<std::optional<Subject>>> Store::subject(SubjectId id, MonoTime deadline) {
@@ -196,8 +203,8 @@ Task<Result<Loaded>> Store::load(std::vector<RecordId> ids, MonoTime deadline) {
 }
 
 Task<Result<std::vector<RecordId>>> Store::with_term(std::uint32_t collection, std::uint16_t field,
-                                                     Bytes term, RecordId after,
-                                                     std::int64_t limit, MonoTime deadline) {
+                                                     Bytes term, RecordId after, std::int64_t limit,
+                                                     MonoTime deadline) {
   auto rows = co_await reader_.read(kFindTerm,
                                     {std::int64_t{collection}, std::int64_t{field}, std::move(term),
                                      to_bytes(after.bytes()), limit},
@@ -246,15 +253,23 @@ crypto::Digest subject_digest(const crypto::KeySet& keys, const Subject& subject
   return keys.digest.mac(input);
 }
 
+crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac) {
+  Bytes input;
+  put_part(input, std::string_view("tokens"));
+  put_part(input, token.bytes());
+  put_part(input, mac);
+  return keys.digest.mac(input);
+}
+
 std::span<const db::Sql* const> statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kListCollections, &kAddCollection, &kPutCollection, &kDropCollection, &kLastCollection,
-      &kAnyRecord,       &kListPurposes,  &kPutPurpose,    &kFindSubject,    &kFindExternal,
-      &kFindExternals,   &kAddSubject,    &kGuardSubject,  &kFindKeys,       &kFindManyKeys,
-      &kAddKey,          &kFindRecord,    &kFindRecords,   &kFindSlot,       &kFindOf,
-      &kFindOfMany,      &kPageRecords,   &kAddRecord,     &kPutRecord,      &kDropRecord,
-      &kAddTerm,         &kDropTerm,      &kFindTerm,      &kGuardUnique,    &kFindAnswer,
-      &kAddAnswer,       &kDropAnswers,   &kOpenRecord};
+      &kListCollections, &kAddCollection, &kPutCollection, &kDropCollection, &kAnyRecord,
+      &kListPurposes,    &kPutPurpose,    &kFindSubject,   &kFindExternal,   &kFindExternals,
+      &kAddSubject,      &kGuardSubject,  &kFindKeys,      &kFindManyKeys,   &kAddKey,
+      &kFindRecord,      &kFindRecords,   &kFindSlot,      &kFindOf,         &kFindOfMany,
+      &kPageRecords,     &kAddRecord,     &kPutRecord,     &kDropRecord,     &kAddTerm,
+      &kDropTerm,        &kFindTerm,      &kGuardUnique,   &kFindAnswer,     &kAddAnswer,
+      &kDropAnswers,     &kOpenRecord};
   return kAll;
 }
 

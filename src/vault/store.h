@@ -17,7 +17,7 @@ namespace holdfast::vault {
 
 struct Subject {
   SubjectId id;
-  Bytes external_term;    // empty without
+  Bytes external_term;  // empty without
   Bytes external_sealed;
   Time created{};
   std::optional<Time> erased;
@@ -62,7 +62,8 @@ class Store {
   Task<Result<std::map<Bytes, SubjectId>>> subjects_by_term(std::vector<Bytes> terms,
                                                             MonoTime deadline);
   Task<Result<SubjectKeys>> keys(SubjectId id, MonoTime deadline);
-  Task<Result<std::map<SubjectId, SubjectKeys>>> keys(std::vector<SubjectId> ids, MonoTime deadline);
+  Task<Result<std::map<SubjectId, SubjectKeys>>> keys(std::vector<SubjectId> ids,
+                                                      MonoTime deadline);
 
   Task<Result<std::optional<Record>>> record(RecordId id, MonoTime deadline);
   Task<Result<std::map<RecordId, Record>>> records(std::vector<RecordId> ids, MonoTime deadline);
@@ -92,6 +93,7 @@ Subject subject_from(const db::Rows::Row& row);
 /// Keyed digests that events leave behind, one per kind of row.
 crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record);
 crypto::Digest subject_digest(const crypto::KeySet& keys, const Subject& subject);
+crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac);
 
 std::span<const db::Sql* const> statements();
 

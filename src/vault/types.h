@@ -15,8 +15,21 @@
 namespace holdfast::vault {
 
 enum class FieldType : std::uint8_t {
-  text, name, email, phone, address_line, postal_code, country, date, ip, iban, tax_id,
-  card_number, card_expiry, card_verification, json
+  text,
+  name,
+  email,
+  phone,
+  address_line,
+  postal_code,
+  country,
+  date,
+  ip,
+  iban,
+  tax_id,
+  card_number,
+  card_expiry,
+  card_verification,
+  json
 };
 std::span<const std::string_view> enum_names(FieldType);
 
@@ -40,20 +53,20 @@ enum class View : std::uint8_t { none, masked, verify, clear };
 std::span<const std::string_view> enum_names(View);
 
 struct Keep {
-  std::string duration;  // "3 years"
+  std::string duration;                              // "3 years"
   std::optional<KeepFrom> from = KeepFrom::created;  // declare() leaves none absent
   friend bool operator==(const Keep&, const Keep&) = default;
   static std::span<const Member> described();
 };
 
 struct FieldSpec {
-  std::string name;                    // [a-z][a-z0-9_]{0,62}
+  std::string name;  // [a-z][a-z0-9_]{0,62}
   FieldType type = FieldType::text;
   std::optional<FieldClass> field_class;  // "class"; default by type: personal, payment for cards
   std::optional<Mask> mask;
   std::optional<IndexKind> index;
-  std::vector<std::string> purposes;   // empty: every declared purpose that a grant allows
-  std::optional<Keep> keep;            // absent: as long as the keep group
+  std::vector<std::string> purposes;  // empty: every declared purpose that a grant allows
+  std::optional<Keep> keep;           // absent: as long as the keep group
   std::optional<std::string> keep_group = "account";
   std::optional<std::int64_t> max_bytes;  // default by type, at most 65,536
   static std::span<const Member> described();
@@ -61,10 +74,10 @@ struct FieldSpec {
 
 /// What a client puts.
 struct CollectionSpec {
-  std::string collection;              // the name, from the path
+  std::string collection;  // the name, from the path
   std::optional<std::string> doc;
-  std::vector<FieldSpec> fields;       // 1 to 200
-  std::string if_match;                // from the header, not the body
+  std::vector<FieldSpec> fields;  // 1 to 200
+  std::string if_match;           // from the header, not the body
   static std::span<const Member> described();
 };
 
@@ -98,7 +111,12 @@ struct CollectionView {
 
 /// A purpose is declared once, with its legal basis (GDPR art. 6).
 enum class LegalBasis : std::uint8_t {
-  consent, contract, legal_obligation, vital_interests, public_task, legitimate_interests
+  consent,
+  contract,
+  legal_obligation,
+  vital_interests,
+  public_task,
+  legitimate_interests
 };
 std::span<const std::string_view> enum_names(LegalBasis);
 
@@ -112,8 +130,8 @@ struct Purpose {
 
 /// What is stored: names may change one day, ids do not.
 struct Field {
-  std::uint16_t id = 0;                // immutable, never reused within the collection
-  std::uint32_t since = 1;             // schema version in which this shape of it was declared
+  std::uint16_t id = 0;     // immutable, never reused within the collection
+  std::uint32_t since = 1;  // schema version in which this shape of it was declared
   std::string name;
   FieldType type = FieldType::text;
   FieldClass field_class = FieldClass::personal;
@@ -123,14 +141,14 @@ struct Field {
   std::optional<Keep> keep;
   std::string keep_group;
   std::size_t max_bytes = 0;
-  std::optional<Millis> keep_for{};    // keep->duration as time; set where a schema is loaded
+  std::optional<Millis> keep_for{};  // keep->duration as time; set where a schema is loaded
   friend bool operator==(const Field&, const Field&) = default;
 };
 
 struct Collection {
-  std::uint32_t id = 0;                // immutable
-  std::uint32_t version = 1;           // counts schema changes
-  std::uint16_t last_field = 0;        // the highest field id ever given, so that none comes back
+  std::uint32_t id = 0;          // immutable
+  std::uint32_t version = 1;     // counts schema changes
+  std::uint16_t last_field = 0;  // the highest field id ever given, so that none comes back
   std::string name;
   std::string doc;
   std::vector<Field> fields;

@@ -3,8 +3,9 @@
 namespace holdfast::vault {
 
 std::span<const std::string_view> enum_names(LegalBasis) {
-  static constexpr std::string_view kNames[] = {"consent",         "contract",    "legal_obligation",
-                                                "vital_interests", "public_task", "legitimate_interests"};
+  static constexpr std::string_view kNames[] = {"consent",          "contract",
+                                                "legal_obligation", "vital_interests",
+                                                "public_task",      "legitimate_interests"};
   return kNames;
 }
 
@@ -12,7 +13,8 @@ std::span<const Member> FieldView::described() {
   using F = FieldView;
   static constexpr Member kMembers[] = {
       member<&F::id>("id", "Immutable number of the field.", {.max = 65'535}),
-      member<&F::since>("since", "Schema version that declared this shape.", {.max = 4'294'967'295}),
+      member<&F::since>("since", "Schema version that declared this shape.",
+                        {.max = 4'294'967'295}),
       member<&F::name>("name", "The field's name.", {.bytes = 63}),
       member<&F::type>("type", "What the values are."),
       member<&F::field_class>("class", "How sensitive the values are."),
@@ -43,9 +45,11 @@ std::span<const Member> CollectionView::described() {
 std::span<const Member> Purpose::described() {
   using P = Purpose;
   static constexpr Member kMembers[] = {
-      member<&P::name>("purpose", "Lower-case letters, digits and `_`.", {.bytes = 63}, Place::path),
+      member<&P::name>("purpose", "Lower-case letters, digits and `_`.", {.bytes = 63},
+                       Place::path),
       member<&P::legal_basis>("legal_basis", "The legal basis (GDPR art. 6)."),
-      member<&P::doc>("doc", "What the data is used for, as customers may read it.", {.bytes = 1000}),
+      member<&P::doc>("doc", "What the data is used for, as customers may read it.",
+                      {.bytes = 1000}),
       member<&P::version>("version", "Counts changes; 0 for a built-in purpose. Not to be sent.")};
   return kMembers;
 }

@@ -1,107 +1,8 @@
-// What both databases promise alike. Runs on SQLite, and on PostgreSQL where the machine has it.
-#include <gtest/gtest.h>
+// Values, expectations and errors, one commit at a time.
+#include "db/contract.h"
 
-#include <algorithm>
-#include <limits>
-#include <thread>
-
-#include "support/database.h"
-
-namespace holdfast::db {
+namespace holdfast::db::contract {
 namespace {
-
-using test::TestDatabase;
-
-constexpr Migration kTables{"contract", 1, "tables",
-                            "create table items (\n"
-                            "  id {{int}} primary key,\n"
-                            "  name {{text}},\n"
-                            "  data {{bytes}},\n"
-                            "  note {{json}},\n"
-                            "  version {{int}} not null default 0\n"
-                            ") {{strict}};\n"
-                            "create unique index items_name on items (name);\n"
-                            "create table parts (\n"
-                            "  id {{int}} primary key,\n"
-                            "  item {{int}} not null references items (id)\n"
-                            ") {{strict}};\n"
-                            "create table pairs (\n"
-                            "  id {{int}} primary key,\n"
-                            "  other {{int}} not null references pairs (id) deferrable initially deferred\n"
-                            ") {{strict}};\n"
-                            "create table events (\n"
-                            "  id {{int}} not null,\n"
-                            "  body {{text}} not null,\n"
-                            "  primary key (id)\n"
-                            ") {{strict, without rowid}};\n"};
-constexpr Migration kKnown[] = {kTables};
-
-constexpr Sql kInsertItem{"contract.insert_item",
-                          "insert into items (id, name, data, note) values ($1, $2, $3, $4)"};
-constexpr Sql kUpsertItem{"contract.upsert_item",
-                          "insert into items (id, name) values ($1, $2) "
-                          "on conflict (id) do update set name = excluded.name returning id, version"};
-constexpr Sql kInsertOnce{"contract.insert_once",
-                          "insert into items (id, name) values ($1, $2) on conflict do nothing"};
-constexpr Sql kBump{"contract.bump",
-                    "update items set version = version + 1 where id = $1 and version = $2"};
-constexpr Sql kBumpAll{"contract.bump_all", "update items set version = version + 1"};
-constexpr Sql kBumpReturning{"contract.bump_returning",
-                             "update items set version = version + 1 where id >= $1 "
-                             "returning id, version, name"};
-constexpr Sql kDeleteItem{"contract.delete_item", "delete from items where id = $1"};
-constexpr Sql kInsertPart{"contract.insert_part", "insert into parts (id, item) values ($1, $2)"};
-constexpr Sql kInsertPair{"contract.insert_pair", "insert into pairs (id, other) values ($1, $2)"};
-constexpr Sql kCountPairs{"contract.count_pairs", "select count(*) from pairs"};
-constexpr Sql kInsertEvent{"contract.insert_event", "insert into events (id, body) values ($1, $2)"};
-constexpr Sql kFindItem{"contract.find_item",
-                        "select id, name, data, note, version from items where id = $1"};
-constexpr Sql kGuardVersion{"contract.guard_version",
-                            "select version, name from items where id = $1 and version = $2 "
-                            "{{for share}}"};
-constexpr Sql kListItems{"contract.list_items",
-                         "select id from items where id {{in $1}} order by id"};
-constexpr Sql kListNames{"contract.list_names",
-                         "select id from items where name {{in $1}} and id > $2 order by id"};
-constexpr Sql kListData{"contract.list_data",
-                        "select id from items where data {{in $1}} order by id"};
-constexpr Sql kCountItems{"contract.count_items", "select count(*) from items"};
-constexpr Sql kCountEvents{"contract.count_events", "select count(*) from events"};
-constexpr Sql kSums{"contract.sums",
-                    "select sum(version), max(id), exists(select 1 from items), 7, null, "
-                    "coalesce(sum(id), 0) from items"};
-constexpr Sql kLike{"contract.like", "select id from items where name like $1 order by id"};
-
-constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
-constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
-
-Error seen() { return {Code::conflict, "seen before"}; }
-Error spent() { return {Code::exhausted, "spent"}; }
-
-Args item(std::int64_t id, std::string name) { return {id, std::move(name), {}, {}}; }
-
-class Contract : public testing::TestWithParam<Database::Kind> {
- protected:
-  Result<Committed> commit(Changes changes, MonoTime deadline = MonoTime::max()) {
-    return context_.run(db_.writer().commit(std::move(changes), deadline));
-  }
-  Rows read(const Sql& sql, Args args = {}) {
-    auto rows = context_.run(db_->reader().read(sql, std::move(args)));
-    EXPECT_TRUE(rows) << sql.name << ": " << rows.error().text;
-    return rows ? std::move(*rows) : Rows();
-  }
-  std::int64_t count(const Sql& sql) { return read(sql)[0].integer(0); }
-  void insert(std::int64_t from, std::int64_t to) {
-    std::vector<Args> rows;
-    for (std::int64_t id = from; id <= to; ++id)
-      rows.push_back({id, "item " + std::to_string(id), to_bytes("d" + std::to_string(id)), {}});
-    auto done = commit(Changes().bulk(kInsertItem, std::move(rows), Expect::exactly(to - from + 1)));
-    ASSERT_TRUE(done) << done.error().text;
-  }
-
-  TestDatabase db_{GetParam(), kKnown};
-  test::RunContext context_;
-};
 
 TEST_P(Contract, reads_what_was_committed) {
   ASSERT_TRUE(commit(Changes().write(kInsertItem, {1, "Ann", Bytes{0, 1, 0}, "{\"a\":1}"})));
@@ -184,7 +85,8 @@ TEST_P(Contract, sums_of_extremes_come_whole) {
 }
 
 TEST_P(Contract, like_tells_case) {
-  ASSERT_TRUE(commit(Changes().write(kInsertItem, item(1, "Ann")).write(kInsertItem, item(2, "ann"))));
+  ASSERT_TRUE(
+      commit(Changes().write(kInsertItem, item(1, "Ann")).write(kInsertItem, item(2, "ann"))));
 
   auto rows = read(kLike, {"A%"});
 
@@ -199,14 +101,19 @@ TEST_P(Contract, each_expectation_answers_with_its_own_error) {
     Changes changes;
     Code code;
   } cases[] = {
-      {"exactly, none", Changes().write(kBump, {9, 0}, Expect::exactly(1), spent()), Code::exhausted},
-      {"exactly, more", Changes().write(kBumpAll, {}, Expect::exactly(1), spent()), Code::exhausted},
-      {"at most, more", Changes().write(kBumpAll, {}, Expect::at_most(2), spent()), Code::exhausted},
+      {"exactly, none", Changes().write(kBump, {9, 0}, Expect::exactly(1), spent()),
+       Code::exhausted},
+      {"exactly, more", Changes().write(kBumpAll, {}, Expect::exactly(1), spent()),
+       Code::exhausted},
+      {"at most, more", Changes().write(kBumpAll, {}, Expect::at_most(2), spent()),
+       Code::exhausted},
       {"stale version", Changes().write(kBump, {1, 7}, Expect::exactly(1)), Code::conflict},
-      {"unique", Changes().write(kInsertItem, item(1, "other"), Expect::any(), spent()), Code::exhausted},
+      {"unique", Changes().write(kInsertItem, item(1, "other"), Expect::any(), spent()),
+       Code::exhausted},
       {"unique index", Changes().write(kInsertItem, item(9, "item 1"), Expect::exactly(1), spent()),
        Code::exhausted},
-      {"foreign key", Changes().write(kInsertPart, {1, 99}, Expect::any(), spent()), Code::exhausted},
+      {"foreign key", Changes().write(kInsertPart, {1, 99}, Expect::any(), spent()),
+       Code::exhausted},
       {"on conflict", Changes().write(kInsertOnce, {1, "x"}, Expect::exactly(1), seen()),
        Code::conflict},
       {"guard", Changes().guard(kGuardVersion, {1, 5}, {Code::stale, "stale"}), Code::stale},
@@ -308,9 +215,11 @@ TEST_P(Contract, lists_of_every_length_and_type) {
   EXPECT_EQ(read(kListItems, {ids(7, 7)}).size(), 1u);
   EXPECT_EQ(read(kListItems, {ids(1, 5'000)}).size(), 5'000u);
   EXPECT_EQ(read(kListItems, {ids(4'990, 20'000)}).size(), 11u);
-  EXPECT_EQ(read(kListNames, {List{{"item 3", "item 9", "nobody", "it's \"\\{,}", ""}}, 3}).size(), 1u);
+  EXPECT_EQ(read(kListNames, {List{{"item 3", "item 9", "nobody", "it's \"\\{,}", ""}}, 3}).size(),
+            1u);
   EXPECT_EQ(read(kListNames, {List{}, 3}).size(), 0u);
-  EXPECT_EQ(read(kListData, {List{{to_bytes("d1"), to_bytes("d5"), Bytes{}, Bytes{0}}}}).size(), 2u);
+  EXPECT_EQ(read(kListData, {List{{to_bytes("d1"), to_bytes("d5"), Bytes{}, Bytes{0}}}}).size(),
+            2u);
 }
 
 TEST_P(Contract, refuses_arguments_that_break_a_rule) {
@@ -335,9 +244,8 @@ TEST_P(Contract, refuses_arguments_that_break_a_rule) {
     ASSERT_FALSE(rows);
     EXPECT_EQ(rows.error().code, c.code) << rows.error().text;
   }
-  auto done = commit(Changes()
-                         .write(kInsertEvent, {1, "event"})
-                         .write(kInsertEvent, {2, std::string("\0", 1)}));
+  auto done = commit(
+      Changes().write(kInsertEvent, {1, "event"}).write(kInsertEvent, {2, std::string("\0", 1)}));
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, Code::invalid);
   EXPECT_EQ(count(kCountEvents), 0);
@@ -372,238 +280,8 @@ TEST_P(Contract, a_reader_cannot_write) {
   EXPECT_EQ(count(kCountEvents), 0);
 }
 
-TEST_P(Contract, a_passed_deadline_answers_unavailable) {
-  auto past = std::chrono::steady_clock::now() - std::chrono::seconds(1);
-
-  auto done = commit(Changes().write(kInsertEvent, {1, "event"}), past);
-
-  ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().code, Code::unavailable);
-}
-
-TEST_P(Contract, a_long_read_ends_at_its_deadline) {
-  static constexpr Sql kEndless{"contract.endless",
-                                "with recursive n(i) as (select 1 union all select i + 1 from n where "
-                                "i < 2000000000) select count(*) from n"};
-  auto begun = std::chrono::steady_clock::now();
-
-  auto rows = context_.run(db_->reader().read(kEndless, {}, begun + std::chrono::milliseconds(200)));
-
-  ASSERT_FALSE(rows);
-  EXPECT_EQ(rows.error().code, Code::unavailable);
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(3));
-}
-
-TEST_P(Contract, neighbours_in_a_group_survive_anothers_failure) {
-  insert(1, 1);
-  std::vector<Task<Result<Committed>>> tasks;
-  for (std::int64_t i = 0; i < 60; ++i) {
-    Changes changes;
-    if (i % 3 == 0) {
-      changes.write(kInsertEvent, {i, "alone"});
-    } else if (i % 3 == 1) {
-      changes.write(kInsertEvent, {i, "gone"}).write(kBump, {1, 99}, Expect::exactly(1), spent());
-    } else {
-      changes.write(kInsertEvent, {i, "kept"}).write(kInsertOnce, {i, "n" + std::to_string(i)});
-    }
-    tasks.push_back(db_.writer().commit(std::move(changes)));
-  }
-
-  auto results = context_.run_all(std::move(tasks));
-
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    EXPECT_EQ(results[i].has_value(), i % 3 != 1) << i;
-    if (!results[i]) EXPECT_EQ(results[i].error().code, Code::exhausted);
-  }
-  EXPECT_EQ(count(kCountEvents), 40);
-}
-
-TEST_P(Contract, a_failed_member_of_a_joined_group_takes_nobody_along) {
-  insert(1, 1);
-  std::vector<Task<Result<Committed>>> tasks;
-  for (std::int64_t i = 0; i < 50; ++i) {
-    Changes changes;
-    changes.guard(kGuardVersion, {1, i == 17 ? 5 : 0}, {Code::stale, "stale"});
-    changes.write(kInsertEvent, {i == 23 ? 22 : i, "reveal"}, Expect::exactly(1), seen());
-    tasks.push_back(db_.writer().commit(std::move(changes)));
-  }
-
-  auto results = context_.run_all(std::move(tasks));
-
-  int failed = 0;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    if (results[i]) continue;
-    ++failed;
-    EXPECT_TRUE(i == 17 || i == 22 || i == 23) << i;
-    EXPECT_EQ(results[i].error().code, i == 17 ? Code::stale : Code::conflict);
-  }
-  EXPECT_EQ(failed, 2);
-  EXPECT_EQ(count(kCountEvents), 48);
-}
-
-TEST_P(Contract, a_constraint_that_is_checked_at_commit_fails_only_its_own) {
-  std::vector<Task<Result<Committed>>> tasks;
-  for (std::int64_t i = 0; i < 20; ++i) {
-    std::int64_t other = i % 5 == 4 ? 1'000 : i + 100;
-    tasks.push_back(db_.writer().commit(
-        Changes().write(kInsertPair, {i, other}).write(kInsertPair, {i + 100, i})));
-  }
-
-  auto results = context_.run_all(std::move(tasks));
-
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    EXPECT_EQ(results[i].has_value(), i % 5 != 4) << i;
-    if (!results[i]) EXPECT_EQ(results[i].error().code, Code::conflict);
-  }
-  EXPECT_EQ(count(kCountPairs), 32);
-}
-
-TEST_P(Contract, a_write_that_touches_too_much_without_neighbours_undone) {
-  insert(1, 3);
-  std::vector<Task<Result<Committed>>> tasks;
-  tasks.push_back(db_.writer().commit(Changes().write(kInsertEvent, {1, "before"})));
-  tasks.push_back(db_.writer().commit(Changes().write(kBumpAll, {}, Expect::exactly(1), spent())));
-  tasks.push_back(db_.writer().commit(Changes().write(kInsertEvent, {2, "after"})));
-
-  auto results = context_.run_all(std::move(tasks));
-
-  EXPECT_TRUE(results[0] && results[2]);
-  ASSERT_FALSE(results[1]);
-  EXPECT_EQ(results[1].error().code, Code::exhausted);
-  EXPECT_EQ(count(kCountEvents), 2);
-  EXPECT_EQ(read(kSums)[0].integer(0), 0);
-}
-
-TEST_P(Contract, threads_lose_nothing) {
-  constexpr int kThreads = 8;
-  constexpr std::int64_t kEach = 1'000;
-  constexpr std::int64_t kTogether = 10;
-  insert(1, 1);
-  std::atomic<int> failed = 0;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      test::RunContext context;
-      for (std::int64_t i = 0; i < kEach; i += kTogether) {
-        std::vector<Task<Result<Committed>>> tasks;
-        for (std::int64_t k = 0; k < kTogether; ++k)
-          tasks.push_back(db_.writer().commit(Changes().guard(kGuardVersion, {1, 0}).write(
-              kInsertEvent, {t * kEach + i + k, "event"}, Expect::exactly(1))));
-        for (auto& result : context.run_all(std::move(tasks))) failed += !result;
-        if (!context.run(db_->reader().read(kFindItem, {1}))) ++failed;
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-
-  EXPECT_EQ(failed, 0);
-  EXPECT_EQ(count(kCountEvents), kThreads * kEach);
-}
-
-TEST_P(Contract, commits_that_lock_the_same_rows_both_ways_all_end) {
-  insert(1, 2);
-  static constexpr Sql kAdd{"contract.add", "update items set version = version + 1 where id = $1"};
-  constexpr int kThreads = 4;
-  constexpr int kEach = 10;
-  std::atomic<int> committed = 0;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      for (int i = 0; i < kEach; ++i) {
-        Changes changes;
-        changes.write(kAdd, {t % 2 + 1}, Expect::exactly(1));
-        changes.write(kAdd, {(t + 1) % 2 + 1}, Expect::exactly(1));
-        committed += test::run(db_.writer().commit(std::move(changes))).has_value();
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-
-  EXPECT_EQ(committed, kThreads * kEach);
-  EXPECT_EQ(read(kSums)[0].integer(0), 2 * kThreads * kEach);
-}
-
-TEST_P(Contract, is_contended_only_when_others_commit) {
-  insert(1, 1);
-  std::vector<Args> rows;
-  for (std::int64_t i = 0; i < 100; ++i) rows.push_back({i, "bulk"});
-  std::this_thread::sleep_for(std::chrono::milliseconds(1'100));
-
-  ASSERT_TRUE(commit(Changes().bulk(kInsertEvent, rows)));
-  bool alone = db_.writer().contended();
-  ASSERT_TRUE(commit(Changes().write(kInsertEvent, {1'000, "somebody else"})));
-  bool beside = db_.writer().contended();
-
-  EXPECT_FALSE(alone);
-  EXPECT_TRUE(beside);
-}
-
-TEST_P(Contract, scratch_has_tables_of_its_own) {
-  static constexpr Sql kInsert{"contract.scratch_insert",
-                               "insert into seen (id, at_ms) values ($1, $2) on conflict (id) "
-                               "do update set at_ms = excluded.at_ms returning id"};
-  static constexpr Sql kFind{"contract.scratch_find", "select at_ms from seen where id = $1"};
-  Scratch& scratch = db_->scratch();
-  ASSERT_TRUE(context_.run(scratch.commit(Changes().script(
-      "create table if not exists seen (id {{int}} primary key, at_ms {{int}} not null) {{strict}};"))));
-
-  auto done = context_.run(scratch.commit(Changes().write(kInsert, {1, 5}, Expect::exactly(1))));
-  auto rows = context_.run(scratch.read(kFind, {1}));
-  auto facts = context_.run(scratch.read(kCountItems, {}));
-  auto wrong = context_.run(scratch.commit(Changes().write(kInsertEvent, {1, "event"})));
-  auto outside = context_.run(db_->reader().read(kFind, {1}));
-
-  ASSERT_TRUE(done && rows);
-  EXPECT_EQ(done->returned[0][0].integer(0), 1);
-  EXPECT_EQ((*rows)[0].integer(0), 5);
-  EXPECT_FALSE(facts);
-  EXPECT_FALSE(wrong);
-  EXPECT_FALSE(outside);
-}
-
-TEST_P(Contract, facts_outlast_a_restart) {
-  insert(1, 10);
-
-  db_.reopen();
-
-  EXPECT_EQ(count(kCountItems), 10);
-  EXPECT_TRUE(commit(Changes().write(kInsertEvent, {1, "event"})));
-}
-
-TEST_P(Contract, what_was_accepted_before_closing_is_durable) {
-  std::vector<Task<Result<Committed>>> tasks;
-  for (std::int64_t i = 0; i < 200; ++i)
-    tasks.push_back(db_.writer().commit(Changes().write(kInsertEvent, {i, "event"})));
-  std::thread closer([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    db_->close();
-  });
-
-  auto results = context_.run_all(std::move(tasks));
-
-  closer.join();
-  auto kept = std::ranges::count_if(results, [](const auto& result) { return result.has_value(); });
-  db_.reopen();
-  EXPECT_EQ(count(kCountEvents), kept);
-}
-
-TEST_P(Contract, a_closed_database_answers_unavailable) {
-  db_->close();
-  db_->close();
-
-  auto done = commit(Changes().write(kInsertEvent, {1, "event"}));
-
-  ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().code, Code::unavailable);
-}
-
-TEST_P(Contract, is_healthy) {
-  EXPECT_TRUE(db_->health().writable);
-  EXPECT_EQ(db_->kind(), GetParam());
-}
-
 INSTANTIATE_TEST_SUITE_P(Databases, Contract, testing::ValuesIn(test::database_kinds()),
                          [](const auto& param) { return test::kind_name(param.param); });
 
 }  // namespace
-}  // namespace holdfast::db
+}  // namespace holdfast::db::contract

@@ -3,16 +3,16 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <thread>
 
 #include "db/shop.h"
 
-namespace holdfast::db {
+namespace holdfast::db::shop {
 namespace {
 
-using namespace shop;  // NOLINT(google-build-using-namespace): the vocabulary of this test
 using Kind = Database::Kind;
 using test::TestDatabase;
 
@@ -20,12 +20,11 @@ using test::TestDatabase;
 class Empty {
  public:
   explicit Empty(Kind kind) {
-    auto opened = kind == Kind::sqlite
-                      ? open_sqlite({.dir = dir_.path(), .known = kKnown}, clock_)
-                      : open_postgres({.url = test::shared_postgres()->url(),
-                                       .schema = test::fresh_schema(),
-                                       .known = kKnown},
-                                      clock_);
+    auto opened = kind == Kind::sqlite ? open_sqlite({.dir = dir_.path(), .known = kKnown}, clock_)
+                                       : open_postgres({.url = test::shared_postgres()->url(),
+                                                        .schema = test::fresh_schema(),
+                                                        .known = kKnown},
+                                                       clock_);
     if (opened) database_ = std::move(*opened);
   }
   Database& operator*() { return *database_; }
@@ -121,12 +120,29 @@ TEST_P(Copy, is_one_moment_while_others_commit) {
 }
 
 std::string pair_name(const testing::TestParamInfo<std::tuple<Kind, Kind>>& info) {
-  return test::kind_name(std::get<0>(info.param)) + "_to_" + test::kind_name(std::get<1>(info.param));
+  return test::kind_name(std::get<0>(info.param)) + "_to_" +
+         test::kind_name(std::get<1>(info.param));
 }
 INSTANTIATE_TEST_SUITE_P(Databases, Copy,
                          testing::Combine(testing::ValuesIn(test::database_kinds()),
                                           testing::ValuesIn(test::database_kinds())),
                          pair_name);
+
+/// A file as somebody changes it who knows SQLite.
+class RawFile {
+ public:
+  explicit RawFile(const std::filesystem::path& file) { sqlite3_open(file.c_str(), &db_); }
+  ~RawFile() { sqlite3_close(db_); }
+  RawFile(const RawFile&) = delete;
+  RawFile& operator=(const RawFile&) = delete;
+
+  void run(const std::string& text) {
+    EXPECT_EQ(sqlite3_exec(db_, text.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << text;
+  }
+
+ private:
+  sqlite3* db_ = nullptr;
+};
 
 class CopyRefused : public testing::TestWithParam<Kind> {
  protected:
@@ -182,21 +198,20 @@ TEST_P(CopyRefused, when_it_is_cut_short) {
 }
 
 TEST_P(CopyRefused, when_its_tables_were_changed) {
-  sqlite3* raw = nullptr;
-  ASSERT_EQ(sqlite3_open(file_.c_str(), &raw), SQLITE_OK);
-  sqlite3_exec(raw,
-               "create trigger planted after insert on orders begin delete from counters; end",
-               nullptr, nullptr, nullptr);
-  sqlite3_close(raw);
+  for (const char* planted :
+       {"create trigger planted after insert on orders begin delete from counters; end",
+        "create trigger planted after insert on schema_migrations begin delete from counters; end",
+        "create view planted as select 1", "create index planted on orders (name)"}) {
+    RawFile(file_).run(planted);
 
-  EXPECT_EQ(load(), Code::corrupt);
+    EXPECT_EQ(load(), Code::corrupt) << planted;
+    std::string kind(planted + 7, std::strchr(planted + 7, ' '));
+    RawFile(file_).run("drop " + kind + " planted");
+  }
 }
 
 TEST_P(CopyRefused, when_a_row_refers_to_nothing) {
-  sqlite3* raw = nullptr;
-  ASSERT_EQ(sqlite3_open(file_.c_str(), &raw), SQLITE_OK);
-  sqlite3_exec(raw, "insert into lines (orders, number) values (77, 1)", nullptr, nullptr, nullptr);
-  sqlite3_close(raw);
+  RawFile(file_).run("insert into lines (orders, number) values (77, 1)");
 
   EXPECT_EQ(load(), Code::corrupt);
 }
@@ -214,7 +229,7 @@ TEST_P(CopyRefused, but_a_copy_is_nobody_elses) {
   TestDatabase source(GetParam(), kKnown);
   ASSERT_TRUE(source->copy_to(dir_ / "mine"));
 
-  struct stat found {};
+  struct stat found{};
   ASSERT_EQ(::stat((dir_ / "mine").c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777, 0600u);
   EXPECT_FALSE(std::filesystem::exists(dir_ / "mine-wal"));
@@ -225,4 +240,4 @@ INSTANTIATE_TEST_SUITE_P(Databases, CopyRefused, testing::ValuesIn(test::databas
                          [](const auto& param) { return test::kind_name(param.param); });
 
 }  // namespace
-}  // namespace holdfast::db
+}  // namespace holdfast::db::shop

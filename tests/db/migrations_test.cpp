@@ -23,12 +23,16 @@ class Migrations : public testing::TestWithParam<Kind> {
   test::RunContext context_;
 };
 
-constexpr Migration kZebra{"zebra", 1, "first", "create table zebra (id {{int}} primary key) {{strict}};\n"};
-constexpr Migration kAccess{"access", 1, "first", "create table a (id {{int}} primary key) {{strict}};\n"};
+constexpr Migration kZebra{"zebra", 1, "first",
+                           "create table zebra (id {{int}} primary key) {{strict}};\n"};
+constexpr Migration kAccess{"access", 1, "first",
+                            "create table a (id {{int}} primary key) {{strict}};\n"};
 constexpr Migration kAccessMore{"access", 2, "more", "alter table a add column name {{text}};\n"};
-constexpr Migration kJournal{"journal", 1, "first", "create table j (id {{int}} primary key) {{strict}};\n"};
+constexpr Migration kJournal{"journal", 1, "first",
+                             "create table j (id {{int}} primary key) {{strict}};\n"};
 constexpr Migration kDb{"db", 1, "first", "create table d (id {{int}} primary key) {{strict}};\n"};
-constexpr Migration kKeys{"vault/keys", 1, "keys", "create table k (id {{int}} primary key) {{strict}};\n"};
+constexpr Migration kKeys{"vault/keys", 1, "keys",
+                          "create table k (id {{int}} primary key) {{strict}};\n"};
 
 TEST_P(Migrations, come_in_the_order_of_what_builds_on_what) {
   const Migration known[] = {kZebra, kAccessMore, kAccess, kKeys, kJournal, kDb};

@@ -9,10 +9,9 @@
 
 #include "db/shop.h"
 
-namespace holdfast::db {
+namespace holdfast::db::shop {
 namespace {
 
-using namespace shop;  // NOLINT(google-build-using-namespace): the vocabulary of this test
 using namespace std::chrono_literals;
 
 const SystemClock& system_clock() {
@@ -165,11 +164,13 @@ TEST_F(Postgres, connections_that_the_server_ends_are_opened_again) {
   ASSERT_TRUE(context_.run(database->reader().read(kCountOrders, {})));
   Plain other(test::shared_postgres()->url());
 
-  ASSERT_TRUE(other.run("select pg_terminate_backend(pid) from pg_stat_activity "
-                        "where application_name = 'holdfast'"));
+  ASSERT_TRUE(
+      other.run("select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name = 'holdfast'"));
 
   EXPECT_TRUE(context_.run(database->reader().read(kCountOrders, {})));
-  EXPECT_TRUE(within(5s, [&] { return context_.run(writer->commit(Changes().write(kAdd, {1}))).has_value(); }));
+  EXPECT_TRUE(within(
+      5s, [&] { return context_.run(writer->commit(Changes().write(kAdd, {1}))).has_value(); }));
   database->close();
 }
 
@@ -262,11 +263,11 @@ TEST_F(Postgres, bulk_rows_of_every_size_are_counted_before_they_are_committed) 
   std::vector<Args> rows;
   for (std::int64_t id = 0; id < 20'000; ++id) rows.push_back(order(id, 300));
 
-  auto wrong = context_.run(writer->commit(
-      Changes().write(kAdd, {1}).bulk(kInsertOrder, rows, Expect::exactly(19'999))));
+  auto wrong = context_.run(
+      writer->commit(Changes().write(kAdd, {1}).bulk(kInsertOrder, rows, Expect::exactly(19'999))));
   auto none = (*context_.run(database->reader().read(kCountOrders, {})))[0].integer(0);
-  auto right = context_.run(writer->commit(
-      Changes().write(kAdd, {1}).bulk(kInsertOrder, rows, Expect::exactly(20'000))));
+  auto right = context_.run(
+      writer->commit(Changes().write(kAdd, {1}).bulk(kInsertOrder, rows, Expect::exactly(20'000))));
 
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().code, Code::conflict);
@@ -277,4 +278,4 @@ TEST_F(Postgres, bulk_rows_of_every_size_are_counted_before_they_are_committed) 
 }
 
 }  // namespace
-}  // namespace holdfast::db
+}  // namespace holdfast::db::shop

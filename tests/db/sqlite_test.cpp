@@ -10,10 +10,9 @@
 #include "db/faulty_disk.h"
 #include "db/shop.h"
 
-namespace holdfast::db {
+namespace holdfast::db::shop {
 namespace {
 
-using namespace shop;  // NOLINT(google-build-using-namespace): the vocabulary of this test
 using namespace std::chrono_literals;
 
 Result<std::unique_ptr<Database>> open(const std::filesystem::path& dir) {
@@ -22,7 +21,7 @@ Result<std::unique_ptr<Database>> open(const std::filesystem::path& dir) {
 }
 
 unsigned mode_of(const std::filesystem::path& file) {
-  struct stat found {};
+  struct stat found{};
   ::stat(file.c_str(), &found);
   return found.st_mode & 0777;
 }
@@ -41,7 +40,8 @@ TEST(SqliteFiles, are_nobody_elses) {
   test::TestDatabase db(Database::Kind::sqlite, kKnown);
   ASSERT_TRUE(test::run(db.writer().commit(insert(1))));
 
-  for (const char* name : {"holdfast.db", "holdfast.db-wal", "holdfast.db-shm", "scratch.db", "holdfast.lock"})
+  for (const char* name :
+       {"holdfast.db", "holdfast.db-wal", "holdfast.db-shm", "scratch.db", "holdfast.lock"})
     EXPECT_EQ(mode_of(db.dir() / name), 0600u) << name;
 }
 
@@ -56,7 +56,9 @@ TEST(SqliteFiles, are_made_with_their_directory) {
 
 TEST(SqliteFiles, open_to_others_are_refused) {
   test::TempDir dir;
-  { ASSERT_TRUE(open(dir.path())); }
+  {
+    ASSERT_TRUE(open(dir.path()));
+  }
   ::chmod((dir / "holdfast.db").c_str(), 0644);
 
   auto opened = open(dir.path());
@@ -121,7 +123,9 @@ TEST(SqliteFiles, serve_one_server_at_a_time) {
 
 TEST(SqliteFiles, scratch_is_made_anew_when_it_is_damaged) {
   test::TempDir dir;
-  { ASSERT_TRUE(open(dir.path())); }
+  {
+    ASSERT_TRUE(open(dir.path()));
+  }
   std::ofstream(dir / "scratch.db", std::ios::trunc) << std::string(5'000, 'x');
 
   auto opened = open(dir.path());
@@ -215,9 +219,10 @@ TEST(SqliteSchema, does_not_run_what_was_planted_in_the_file) {
   }
   sqlite3* raw = nullptr;
   sqlite3_open((dir / "holdfast.db").c_str(), &raw);
-  sqlite3_exec(raw,
-               "create trigger planted after insert on orders begin update counters set value = 666; end",
-               nullptr, nullptr, nullptr);
+  sqlite3_exec(
+      raw,
+      "create trigger planted after insert on orders begin update counters set value = 666; end",
+      nullptr, nullptr, nullptr);
   sqlite3_close(raw);
 
   auto opened = open(dir.path());
@@ -283,7 +288,8 @@ TEST_F(SqliteFaults, of_a_checkpoint_lose_nothing) {
   Disk::database_syncs_fail = false;
 
   EXPECT_GT(log, 30u << 20);
-  EXPECT_TRUE(within(5s, [&] { return std::filesystem::file_size(db_.dir() / "holdfast.db-wal") == 0; }));
+  EXPECT_TRUE(
+      within(5s, [&] { return std::filesystem::file_size(db_.dir() / "holdfast.db-wal") == 0; }));
   EXPECT_EQ(ids(), kept);
   db_.reopen();
   EXPECT_EQ(ids(), kept);
@@ -339,7 +345,8 @@ TEST_F(SqliteDisk, full_answers_unavailable_and_recovers) {
   std::vector<std::int64_t> kept;
   Result<Committed> done;
   std::int64_t id = 0;
-  while ((done = test::run(writer_->commit(insert(++id, 20'000)))) && id < 1'000) kept.push_back(id);
+  while ((done = test::run(writer_->commit(insert(++id, 20'000)))) && id < 1'000)
+    kept.push_back(id);
 
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, Code::unavailable);
@@ -374,4 +381,4 @@ TEST_F(SqliteDisk, read_only_is_refused_with_a_reason) {
 }
 
 }  // namespace
-}  // namespace holdfast::db
+}  // namespace holdfast::db::shop

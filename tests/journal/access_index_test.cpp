@@ -11,7 +11,8 @@
 namespace holdfast::journal {
 namespace {
 
-constexpr AccessOptions kSmall{.run_rows = 7, .run_age = Millis{1'000}, .chunk_rows = 3, .fan_in = 3, .batch = 5};
+constexpr AccessOptions kSmall{
+    .run_rows = 7, .run_age = Millis{1'000}, .chunk_rows = 3, .fan_in = 3, .batch = 5};
 
 /// Who saw whom, kept the plain way.
 struct Reference {
@@ -27,7 +28,8 @@ class AccessBench : public LogBench {
     index.reset();
     index = (*this)(AccessIndex::open(log(), clock(), options));
   }
-  void reveal(std::vector<SubjectId> subjects, std::string key = "key_a", bool opened = true, std::string person = {}) {
+  void reveal(std::vector<SubjectId> subjects, std::string key = "key_a", bool opened = true,
+              std::string person = {}) {
     Event event{.activity = "records.reveal", .opened = opened};
     for (const auto& one : subjects)
       event.touches.push_back({.subject = one, .kind = "records", .row = {one.uuid[0], 1}});
@@ -127,7 +129,8 @@ TEST_P(Accesses, and_scope_are_those_of_a_plain_reference_whatever_happens) {
     std::vector<SubjectId> subjects;
     for (int i = one_of(4) == 0 ? one_of(12) : one_of(2); i >= 0; --i)
       subjects.push_back(subject(static_cast<std::uint8_t>(1 + one_of(9))));
-    bench_.reveal(subjects, one_of(2) ? "key_a" : "key_b", one_of(5) != 0, one_of(3) ? "" : "staff:17");
+    bench_.reveal(subjects, one_of(2) ? "key_a" : "key_b", one_of(5) != 0,
+                  one_of(3) ? "" : "staff:17");
     if (one_of(6) == 0) bench_(bench_.index->tend());
     if (one_of(20) == 0) bench_.open_index();
     if (one_of(30) == 0) {
@@ -184,8 +187,10 @@ TEST(AccessIndex, does_not_follow_an_entry_that_was_changed_in_the_database) {
   bench.reveal({subject(1)});
   bench(bench.log().sequence());
   bench.open_index();
-  bench.tamper("update journal_entries set entry = cast(replace(cast(entry as text), 'key_a', 'key_b') as blob) "
-               "where seq = (select max(seq) - 1 from journal_entries)");
+  bench.tamper(
+      "update journal_entries set entry = cast(replace(cast(entry as text), 'key_a', 'key_b') as "
+      "blob) "
+      "where seq = (select max(seq) - 1 from journal_entries)");
 
   auto page = bench.run(bench.index->accesses(subject(1), 1LL << 40, 10));
 
@@ -198,14 +203,16 @@ TEST(AccessIndex, does_not_show_a_batch_whose_leaves_were_changed) {
   bench.open_index();
   bench.reveal({subject(1), subject(2)});
   bench(bench.index->catch_up());
-  bench.tamper("update journal_leaves set leaves = cast(replace(cast(leaves as text), 'records', 'recordz') as blob)");
+  bench.tamper(
+      "update journal_leaves set leaves = cast(replace(cast(leaves as text), 'records', 'recordz') "
+      "as blob)");
 
   EXPECT_FALSE(bench.run(bench.index->accesses(subject(1), 1LL << 40, 10)));
 }
 
 /// Each finds at least what was committed before it asked.
-Task<void> reveal_and_ask(AccessBench& bench, std::atomic<int>& failures, std::atomic<int>& committed,
-                          bool tends) {
+Task<void> reveal_and_ask(AccessBench& bench, std::atomic<int>& failures,
+                          std::atomic<int>& committed, bool tends) {
   Touch touch{.subject = subject(1), .kind = "records", .row = {1}};
   for (int i = 0; i < 50; ++i) {
     Event event{.activity = "records.reveal", .opened = true, .touches = {touch}};
@@ -226,8 +233,7 @@ TEST(AccessIndex, answers_right_from_four_threads_while_runs_are_written_and_mer
   bench.open_index();
   std::atomic<int> failures = 0, committed = 0;
   std::vector<Task<void>> tasks;
-  for (int i = 0; i < 4; ++i)
-    tasks.push_back(reveal_and_ask(bench, failures, committed, i == 0));
+  for (int i = 0; i < 4; ++i) tasks.push_back(reveal_and_ask(bench, failures, committed, i == 0));
 
   on_four_threads(std::move(tasks));
 

@@ -33,9 +33,7 @@ inline void must(Result<void> result) {
 
 class LogBench {
  public:
-  explicit LogBench(db::Database::Kind kind = db::Database::Kind::sqlite) : kind_(kind) {
-    open();
-  }
+  explicit LogBench(db::Database::Kind kind = db::Database::Kind::sqlite) : kind_(kind) { open(); }
   ~LogBench() { close(); }
 
   Log& log() { return *log_; }
@@ -53,7 +51,8 @@ class LogBench {
     if (kind_ == db::Database::Kind::sqlite)
       database_ = must(db::open_sqlite({.dir = dir_.path()}, clock_));
     else
-      database_ = must(db::open_postgres({.url = test::shared_postgres()->url(), .schema = schema_}, clock_));
+      database_ = must(
+          db::open_postgres({.url = test::shared_postgres()->url(), .schema = schema_}, clock_));
     auto log = run(Log::open({*database_, keys_, clock_}, options(accept_rollback)));
     if (!log) {
       database_->close();
@@ -109,7 +108,8 @@ class LogBench {
 
  private:
   Task<void> commit_one(int i) {
-    must(co_await log_->commit(Caller{}, {}, {.activity = "test.note", .facts = {{"i", std::int64_t{i}}}}));
+    must(co_await log_->commit(Caller{}, {},
+                               {.activity = "test.note", .facts = {{"i", std::int64_t{i}}}}));
   }
 
   db::Database::Kind kind_;

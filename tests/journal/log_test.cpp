@@ -15,9 +15,12 @@
 namespace holdfast::journal {
 namespace {
 
-constexpr db::Sql kAddRow{"test.add_row", "insert into journal_leaves (event, leaves) values ($1, $2)"};
-constexpr db::Sql kCountRow{"test.count_row", "select count(*) from journal_leaves where event = $1"};
-constexpr db::Sql kNoRow{"test.no_row", "update journal_generation set generation = 5 where id = 99"};
+constexpr db::Sql kAddRow{"test.add_row",
+                          "insert into journal_leaves (event, leaves) values ($1, $2)"};
+constexpr db::Sql kCountRow{"test.count_row",
+                            "select count(*) from journal_leaves where event = $1"};
+constexpr db::Sql kNoRow{"test.no_row",
+                         "update journal_generation set generation = 5 where id = 99"};
 
 class JournalLog : public OnBoth {
  protected:
@@ -77,7 +80,8 @@ TEST_P(JournalLog, refuses_what_was_decided_under_an_older_policy) {
   caller.generation = bench_(bench_.log().generation(MonoTime::max()));
   db::Changes changes;
   Journal::bump_generation(changes);
-  ASSERT_TRUE(bench_.run(bench_.log().commit(caller, std::move(changes), {.activity = "roles.put"})));
+  ASSERT_TRUE(
+      bench_.run(bench_.log().commit(caller, std::move(changes), {.activity = "roles.put"})));
 
   auto written = bench_.run(bench_.log().commit(caller, {}, {.activity = "test.note"}));
 
@@ -87,7 +91,8 @@ TEST_P(JournalLog, refuses_what_was_decided_under_an_older_policy) {
 
 TEST_P(JournalLog, gives_back_what_statements_returned_without_its_own_guard) {
   static constexpr db::Sql kReturning{
-      "test.returning", "insert into journal_leaves (event, leaves) values ($1, $2) returning event"};
+      "test.returning",
+      "insert into journal_leaves (event, leaves) values ($1, $2) returning event"};
   Caller caller;
   caller.generation = bench_(bench_.log().generation(MonoTime::max()));
   db::Changes changes;
@@ -103,7 +108,8 @@ TEST_P(JournalLog, gives_back_what_statements_returned_without_its_own_guard) {
 TEST_P(JournalLog, keeps_one_touch_in_the_entry_and_several_as_leaves_beside_it) {
   Touch touch{.subject = subject(1), .kind = "records", .row = {1}, .left = crypto::Digest{3}};
   auto one = bench_.commit({.activity = "records.reveal", .opened = true, .touches = {touch}});
-  auto two = bench_.commit({.activity = "records.reveal_batch", .opened = true, .touches = {touch, touch}});
+  auto two = bench_.commit(
+      {.activity = "records.reveal_batch", .opened = true, .touches = {touch, touch}});
 
   auto single = *decode_entry(bench_(bench_.log().find(one.event)).entry);
   auto batch = *decode_entry(bench_(bench_.log().find(two.event)).entry);
@@ -127,14 +133,16 @@ TEST_P(JournalLog, proves_every_entry_at_sizes_around_tiles) {
       bench_.commit_many(missing);
     bench_(bench_.log().sequence());
     const auto now = bench_.log().size();
-    for (std::int64_t seq : {std::int64_t{0}, std::int64_t{1}, now / 3, now / 2, now - 2, now - 1}) {
+    for (std::int64_t seq :
+         {std::int64_t{0}, std::int64_t{1}, now / 3, now / 2, now - 2, now - 1}) {
       auto proof = bench_(bench_.log().prove(seq));
 
       auto head = open_checkpoint(proof.checkpoint, key->key);
       ASSERT_TRUE(head);
       auto entry = bench_(bench_.log().read(seq, 1)).at(0).entry;
       EXPECT_TRUE(crypto::verify_inclusion(crypto::leaf_hash(as_bytes(entry)),
-                                           static_cast<std::uint64_t>(seq), head->size, proof.path, head->root))
+                                           static_cast<std::uint64_t>(seq), head->size, proof.path,
+                                           head->root))
           << seq << " of " << now;
     }
   }
@@ -172,13 +180,16 @@ TEST_P(JournalLog, resumes_with_the_same_tree) {
 }
 
 TEST_P(JournalLog, refuses_entries_and_proofs_that_are_not_there) {
-  EXPECT_EQ(bench_.run(bench_.log().find(EventId::make(bench_.clock().now()))).error().code, Code::not_found);
+  EXPECT_EQ(bench_.run(bench_.log().find(EventId::make(bench_.clock().now()))).error().code,
+            Code::not_found);
   EXPECT_EQ(bench_.run(bench_.log().prove(99'999)).error().code, Code::not_found);
   EXPECT_EQ(bench_.run(bench_.log().prove(-1)).error().code, Code::not_found);
 }
 
 TEST_P(JournalLog, seals_who_it_was_and_why_and_names_them_by_commitment) {
-  Caller caller{.principal = "key_a", .on_behalf_of = "staff:17", .address = "203.0.113.77",
+  Caller caller{.principal = "key_a",
+                .on_behalf_of = "staff:17",
+                .address = "203.0.113.77",
                 .user_agent = "PlantedAgent/9"};
   auto receipt = bench_.commit({.activity = "test.note", .note = "planted reason"}, caller);
 
@@ -260,9 +271,9 @@ Task<bool> proved(Log& log, Stored stored) {
   auto proof = co_await log.prove(stored.seq);
   if (!proof) co_return false;
   auto head = open_checkpoint(proof->checkpoint, parse_verifier_key(log.verifier())->key);
-  co_return head && crypto::verify_inclusion(crypto::leaf_hash(as_bytes(stored.entry)),
-                                             static_cast<std::uint64_t>(stored.seq), head->size,
-                                             proof->path, head->root);
+  co_return head&& crypto::verify_inclusion(crypto::leaf_hash(as_bytes(stored.entry)),
+                                            static_cast<std::uint64_t>(stored.seq), head->size,
+                                            proof->path, head->root);
 }
 
 Task<void> commit_and_prove(Log& log, std::atomic<int>& failures) {
@@ -417,12 +428,15 @@ TEST(Keyring, of_another_store_is_refused) {
 TEST(DatabaseFile, shows_no_address_no_user_agent_no_person_and_no_reason) {
   LogBench bench;
   bench.commit({.activity = "test.note", .note = "Because PlantedReason said so"},
-               {.principal = "key_a", .on_behalf_of = "staff:PlantedPerson", .address = "198.51.100.213",
+               {.principal = "key_a",
+                .on_behalf_of = "staff:PlantedPerson",
+                .address = "198.51.100.213",
                 .user_agent = "PlantedAgent/9"});
   bench.settle();
 
   std::string bytes;
-  for (auto name : {"holdfast.db", "holdfast.db-wal", "scratch.db", "scratch.db-wal", "witness", "afterlog"})
+  for (auto name :
+       {"holdfast.db", "holdfast.db-wal", "scratch.db", "scratch.db-wal", "witness", "afterlog"})
     if (std::ifstream in(bench.dir() / name, std::ios::binary); in)
       bytes.append(std::istreambuf_iterator<char>(in), {});
   ASSERT_GT(bytes.size(), 10'000u);

@@ -13,7 +13,9 @@ namespace {
 
 const Bytes kKey(32, 5);
 
-std::string text_of(const std::filesystem::path& file) { return *read_small_file(file, 1 << 20); }
+std::string text_of(const std::filesystem::path& file) {
+  return *read_small_file(file, 1 << 20);
+}
 void put(const std::filesystem::path& file, std::string_view text) {
   std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
 }
@@ -60,7 +62,9 @@ TEST(Afterlog, cut_off_anywhere_keeps_the_whole_lines_and_goes_on) {
     auto log = Afterlog::open(bench.file, kKey);
 
     ASSERT_TRUE(log) << size;
-    auto whole = static_cast<std::size_t>(std::ranges::upper_bound(bench.ends, size) - bench.ends.begin()) - 1;
+    auto whole =
+        static_cast<std::size_t>(std::ranges::upper_bound(bench.ends, size) - bench.ends.begin()) -
+        1;
     ASSERT_EQ((*log)->entries().size(), whole);
     ASSERT_TRUE((*log)->append("api_key.revoked", Bytes{9}, from_ms(5)));
     log->reset();

@@ -27,12 +27,16 @@ INSTANTIATE_TEST_SUITE_P(Databases, Proofs, testing::ValuesIn(test::database_kin
 Event batch() {
   Event event{.activity = "records.reveal_batch", .opened = true};
   for (std::uint8_t i = 0; i < 10; ++i)
-    event.touches.push_back({.subject = subject(i % 5), .kind = "records", .row = {i}, .left = crypto::Digest{}});
+    event.touches.push_back(
+        {.subject = subject(i % 5), .kind = "records", .row = {i}, .left = crypto::Digest{}});
   return event;
 }
 
 TEST_P(Proofs, show_offline_what_was_recorded) {
-  auto receipt = bench_.commit({.activity = "subjects.erase", .touches = {{.subject = subject(3), .kind = "subjects", .row = {3}, .left = crypto::Digest{}}}});
+  auto receipt = bench_.commit(
+      {.activity = "subjects.erase",
+       .touches = {
+           {.subject = subject(3), .kind = "subjects", .row = {3}, .left = crypto::Digest{}}}});
   bench_.commit_many(300);
 
   auto proved = verify_proof(prove(receipt.event), bench_.log().verifier());
@@ -56,8 +60,10 @@ TEST_P(Proofs, of_a_batch_show_one_subject_and_nobody_else) {
   EXPECT_EQ(proved->rows[0].row, Bytes{2});
   EXPECT_EQ(proved->rows[1].row, Bytes{7});
   auto parsed = *parse_json_as<EventProof>(json);
-  for (const auto& leaf : parsed.leaves) EXPECT_EQ(decode_leaf(*unbase64(leaf.leaf))->subject, subject(2));
-  for (std::uint8_t other : {0, 1, 3, 4}) EXPECT_EQ(json.find(subject(other).text()), std::string::npos);
+  for (const auto& leaf : parsed.leaves)
+    EXPECT_EQ(decode_leaf(*unbase64(leaf.leaf))->subject, subject(2));
+  for (std::uint8_t other : {0, 1, 3, 4})
+    EXPECT_EQ(json.find(subject(other).text()), std::string::npos);
   EXPECT_TRUE(verify_proof(prove(receipt.event), {})->rows.empty());
 }
 
@@ -98,7 +104,9 @@ TEST(LeafProofs, hold_in_batches_of_every_size) {
   for (std::size_t size : {1, 2, 3, 7, 8, 9, 255, 256, 257, 1000}) {
     std::vector<Bytes> leaves;
     for (std::size_t i = 0; i < size; ++i)
-      leaves.push_back(encode_leaf({.kind = "records", .row = {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i >> 8)}}));
+      leaves.push_back(
+          encode_leaf({.kind = "records",
+                       .row = {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i >> 8)}}));
     auto root = leaves_root(leaves);
 
     auto proofs = prove_leaves(leaves, [](const Touch&) { return true; });
@@ -107,9 +115,11 @@ TEST(LeafProofs, hold_in_batches_of_every_size) {
     ASSERT_EQ(proofs->size(), size);
     for (const auto& proof : *proofs) {
       std::vector<crypto::Digest> path;
-      for (const auto& text : proof.path) std::ranges::copy(*unbase64(text), path.emplace_back().begin());
+      for (const auto& text : proof.path)
+        std::ranges::copy(*unbase64(text), path.emplace_back().begin());
       EXPECT_TRUE(crypto::verify_inclusion(crypto::leaf_hash(*unbase64(proof.leaf)),
-                                           static_cast<std::uint64_t>(proof.index), size, path, root));
+                                           static_cast<std::uint64_t>(proof.index), size, path,
+                                           root));
     }
   }
 }

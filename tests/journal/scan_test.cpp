@@ -11,28 +11,40 @@ namespace holdfast::journal {
 namespace {
 
 Stamp stamp() {
-  return {.id = EventId::make(from_ms(1'000)), .at = from_ms(1'795'426'200'123), .principal = "key_abc",
-          .person = "per_xyz", .request_id = "req_1", .context = crypto::Digest{1}, .note = crypto::Digest{2}};
+  return {.id = EventId::make(from_ms(1'000)),
+          .at = from_ms(1'795'426'200'123),
+          .principal = "key_abc",
+          .person = "per_xyz",
+          .request_id = "req_1",
+          .context = crypto::Digest{1},
+          .note = crypto::Digest{2}};
 }
 
 Event event() {
-  return {.activity = "records.reveal", .opened = true, .purpose = "support", .collection = "customers",
-          .fields = {"email", "phone"}, .facts = {{"zeta", std::int64_t{-3}}, {"alpha", "ü\n\"\x01"}}};
+  return {.activity = "records.reveal",
+          .opened = true,
+          .purpose = "support",
+          .collection = "customers",
+          .fields = {"email", "phone"},
+          .facts = {{"zeta", std::int64_t{-3}}, {"alpha", "ü\n\"\x01"}}};
 }
 
 TEST(Entry, is_canonical_json_whatever_it_holds) {
   SubjectId subject;
   subject.uuid.fill(7);
   auto one = event();
-  one.touches = {{.subject = subject, .kind = "records", .row = {1, 2, 3}, .left = crypto::Digest{9}}};
+  one.touches = {
+      {.subject = subject, .kind = "records", .row = {1, 2, 3}, .left = crypto::Digest{9}}};
   auto batch = event();
   batch.touches = {one.touches[0], one.touches[0]};
   auto refused = event();
   refused.outcome = Outcome::refused;
   refused.reason = "forbidden";
   for (const auto& [made, root] :
-       {std::pair(one, std::optional<crypto::Digest>()), std::pair(batch, std::optional(crypto::Digest{5})),
-        std::pair(refused, std::optional<crypto::Digest>()), std::pair(Event{.activity = "a.b"}, std::optional<crypto::Digest>())}) {
+       {std::pair(one, std::optional<crypto::Digest>()),
+        std::pair(batch, std::optional(crypto::Digest{5})),
+        std::pair(refused, std::optional<crypto::Digest>()),
+        std::pair(Event{.activity = "a.b"}, std::optional<crypto::Digest>())}) {
     auto text = encode_entry(made, stamp(), root);
 
     ASSERT_TRUE(text);
@@ -65,7 +77,8 @@ TEST(Entry, decodes_to_what_was_encoded) {
   SubjectId subject;
   subject.uuid.fill(7);
   auto made = event();
-  made.touches = {{.subject = subject, .kind = "records", .row = {1, 2, 3}, .left = crypto::Digest{9}}};
+  made.touches = {
+      {.subject = subject, .kind = "records", .row = {1, 2, 3}, .left = crypto::Digest{9}}};
 
   auto entry = decode_entry(*encode_entry(made, stamp(), {}));
 
@@ -98,7 +111,8 @@ TEST(Scan, finds_what_the_decoder_finds) {
   SubjectId subject;
   subject.uuid.fill(7);
   auto made = event();
-  made.touches = {{.subject = subject, .kind = "records", .row = {1, 2, 3}, .left = crypto::Digest{9}}};
+  made.touches = {
+      {.subject = subject, .kind = "records", .row = {1, 2, 3}, .left = crypto::Digest{9}}};
   auto text = *encode_entry(made, stamp(), {});
 
   auto view = scan_entry(text);
@@ -121,27 +135,32 @@ TEST(Scan, finds_what_the_decoder_finds) {
 TEST(Scan, refuses_what_is_not_canonical) {
   const std::string good = R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})";
   ASSERT_TRUE(scan_entry(good));
-  for (std::string_view bad : {
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5} )",
-           R"( {"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})",
-           R"({"api": {"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})",
-           R"({"metadata":{"uid":"evt_1"},"api":{"operation":"a.b"},"time":5})",
-           R"({"api":{"operation":"a.b"},"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})",
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":05})",
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":-0})",
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5.0})",
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5e1})",
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":9007199254740993})",
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":"5"})",
-           R"({"api":{"operation":"a\u002eb"},"metadata":{"uid":"evt_1"},"time":5})",
-           R"({"api":{"operation":"a\/b"},"metadata":{"uid":"evt_1"},"time":5})",
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5,})",
-           R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5)",
-           R"({"api":{"operation":"a.b"},"time":5})",
-           R"([])", "", "{", "{}", "null",
-           R"({"a":[[[[[[[[[[1]]]]]]]]]],"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})",
-           "{\"api\":{\"operation\":\"a\xff\"},\"metadata\":{\"uid\":\"evt_1\"},\"time\":5}",
-           "{\"api\":{\"operation\":\"a\tb\"},\"metadata\":{\"uid\":\"evt_1\"},\"time\":5}"})
+  for (
+      std::string_view bad :
+      {R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5} )",
+       R"( {"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})",
+       R"({"api": {"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})",
+       R"({"metadata":{"uid":"evt_1"},"api":{"operation":"a.b"},"time":5})",
+       R"({"api":{"operation":"a.b"},"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})",
+       R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":05})",
+       R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":-0})",
+       R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5.0})",
+       R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5e1})",
+       R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":9007199254740993})",
+       R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":"5"})",
+       R"({"api":{"operation":"a\u002eb"},"metadata":{"uid":"evt_1"},"time":5})",
+       R"({"api":{"operation":"a\/b"},"metadata":{"uid":"evt_1"},"time":5})",
+       R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5,})",
+       R"({"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5)",
+       R"({"api":{"operation":"a.b"},"time":5})",
+       R"([])",
+       "",
+       "{",
+       "{}",
+       "null",
+       R"({"a":[[[[[[[[[[1]]]]]]]]]],"api":{"operation":"a.b"},"metadata":{"uid":"evt_1"},"time":5})",
+       "{\"api\":{\"operation\":\"a\xff\"},\"metadata\":{\"uid\":\"evt_1\"},\"time\":5}",
+       "{\"api\":{\"operation\":\"a\tb\"},\"metadata\":{\"uid\":\"evt_1\"},\"time\":5}"})
     EXPECT_FALSE(scan_entry(bad)) << bad;
 }
 
@@ -154,8 +173,9 @@ TEST(Scan, refuses_every_entry_that_is_cut_off) {
 TEST(Leaf, comes_back_as_it_went_in) {
   SubjectId subject;
   subject.uuid.fill(7);
-  for (const Touch& touch : {Touch{.subject = subject, .kind = "records", .row = {1}, .left = crypto::Digest{3}},
-                             Touch{.kind = "collections", .row = {}}}) {
+  for (const Touch& touch :
+       {Touch{.subject = subject, .kind = "records", .row = {1}, .left = crypto::Digest{3}},
+        Touch{.kind = "collections", .row = {}}}) {
     auto leaf = encode_leaf(touch);
 
     auto read = decode_leaf(leaf);

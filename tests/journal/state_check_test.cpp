@@ -17,7 +17,9 @@ struct Room : StateSource {
     for (const auto& [key, digest] : held) report(key.first, key.second, digest);
     if (writes_meanwhile) {
       auto done = co_await writes_meanwhile->log().commit(
-          Caller{}, {}, {.activity = "records.update", .touches = {{.kind = "records", .row = {1}, .left = crypto::Digest{77}}}});
+          Caller{}, {},
+          {.activity = "records.update",
+           .touches = {{.kind = "records", .row = {1}, .left = crypto::Digest{77}}}});
       if (!done) co_return std::move(done).error();
     }
     co_return Result<void>();
@@ -32,7 +34,8 @@ class StateBench : public OnBoth {
   void SetUp() override {
     Event event{.activity = "records.create"};
     for (std::uint8_t i = 0; i < 10; ++i) {
-      event.touches.push_back({.subject = subject(i), .kind = "records", .row = {i}, .left = crypto::Digest{i, 1}});
+      event.touches.push_back(
+          {.subject = subject(i), .kind = "records", .row = {i}, .left = crypto::Digest{i, 1}});
       room_.held[{"records", {i}}] = crypto::Digest{i, 1};
     }
     bench_.commit(event);
@@ -41,7 +44,8 @@ class StateBench : public OnBoth {
     room_.held.erase({"records", {4}});
   }
   void update(std::uint8_t row, crypto::Digest left) {
-    bench_.commit({.activity = "records.update", .touches = {{.kind = "records", .row = {row}, .left = left}}});
+    bench_.commit({.activity = "records.update",
+                   .touches = {{.kind = "records", .row = {row}, .left = left}}});
     room_.held[{"records", {row}}] = left;
   }
   StateReport check() { return bench_(check_state(bench_.log(), {&room_})); }

@@ -31,7 +31,8 @@ struct TreeBench {
       nodes.begin();
       auto root = crypto::root_at(size, std::ref(nodes));
       if (root) return root;
-      for (auto [level, index] : nodes.missing()) nodes.supply(level, index, stored.at({level, index}));
+      for (auto [level, index] : nodes.missing())
+        nodes.supply(level, index, stored.at({level, index}));
     }
     return std::nullopt;
   }
@@ -52,7 +53,8 @@ struct TreeBench {
   }
 };
 
-constexpr std::uint64_t kSizes[] = {0, 1, 2, 255, 256, 257, 511, 512, 1000, 65'535, 65'536, 65'537, 131'072, 131'073};
+constexpr std::uint64_t kSizes[] = {0,   1,    2,      255,    256,    257,     511,
+                                    512, 1000, 65'535, 65'536, 65'537, 131'072, 131'073};
 
 TEST(Tree, has_the_root_of_rfc_6962_at_every_size_it_ever_had) {
   TreeBench bench;

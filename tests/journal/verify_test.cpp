@@ -13,8 +13,10 @@ namespace {
 Event batch_of(int count) {
   Event event{.activity = "records.create"};
   for (int i = 0; i < count; ++i)
-    event.touches.push_back({.subject = subject(static_cast<std::uint8_t>(i)), .kind = "records",
-                             .row = {1, static_cast<std::uint8_t>(i)}, .left = crypto::Digest{1}});
+    event.touches.push_back({.subject = subject(static_cast<std::uint8_t>(i)),
+                             .kind = "records",
+                             .row = {1, static_cast<std::uint8_t>(i)},
+                             .left = crypto::Digest{1}});
   return event;
 }
 
@@ -131,41 +133,53 @@ INSTANTIATE_TEST_SUITE_P(
     Database, Tampered,
     testing::Values(
         Tampering{"entry_changed",
-                  "update journal_entries set entry = cast(replace(cast(entry as text), '\"i\":', '\"j\":') as blob) where seq = 100",
+                  "update journal_entries set entry = cast(replace(cast(entry as text), '\"i\":', "
+                  "'\"j\":') as blob) where seq = 100",
                   Fault::entry_changed, 100, 1},
         Tampering{"entry_not_json", "update journal_entries set entry = x'00' where seq = 100",
                   Fault::entry_malformed, 100, 2},
         Tampering{"entry_at_the_edge",
-                  "update journal_entries set entry = cast(replace(cast(entry as text), '\"i\":', '\"j\":') as blob) where seq = 600",
+                  "update journal_entries set entry = cast(replace(cast(entry as text), '\"i\":', "
+                  "'\"j\":') as blob) where seq = 600",
                   Fault::entry_changed, 600, 1},
-        Tampering{"entry_deleted", "delete from journal_entries where seq = 100", Fault::entry_missing, 100, 1},
+        Tampering{"entry_deleted", "delete from journal_entries where seq = 100",
+                  Fault::entry_missing, 100, 1},
         Tampering{"entries_swapped",
-                  "update journal_entries set seq = -1 where seq = 100; update journal_entries set seq = 100 where seq = 101; "
+                  "update journal_entries set seq = -1 where seq = 100; update journal_entries set "
+                  "seq = 100 where seq = 101; "
                   "update journal_entries set seq = 101 where seq = -1",
                   Fault::entry_changed, 100, 2},
         Tampering{"entry_put_between",
-                  "update journal_entries set seq = -seq where seq > 100; update journal_entries set seq = 1 - seq where seq < -99; "
-                  "insert into journal_entries (seq, id, entry) select 101, randomblob(16), entry from journal_entries where seq = 100",
+                  "update journal_entries set seq = -seq where seq > 100; update journal_entries "
+                  "set seq = 1 - seq where seq < -99; "
+                  "insert into journal_entries (seq, id, entry) select 101, randomblob(16), entry "
+                  "from journal_entries where seq = 100",
                   Fault::id_differs, 101, -1},
-        Tampering{"entry_under_another_id", "update journal_entries set id = randomblob(16) where seq = 100",
+        Tampering{"entry_under_another_id",
+                  "update journal_entries set id = randomblob(16) where seq = 100",
                   Fault::id_differs, 100, 1},
         Tampering{"leaves_changed",
-                  "update journal_leaves set leaves = cast(replace(cast(leaves as text), 'records', 'recordz') as blob) "
+                  "update journal_leaves set leaves = cast(replace(cast(leaves as text), "
+                  "'records', 'recordz') as blob) "
                   "where event = (select event from journal_leaves order by event limit 1)",
                   Fault::leaves_changed, -1, 1},
         Tampering{"leaves_deleted", "delete from journal_leaves", Fault::leaves_missing, -1, 2},
-        Tampering{"tile_changed", "update journal_tiles set hashes = randomblob(8192) where level = 0 and idx = 0",
+        Tampering{"tile_changed",
+                  "update journal_tiles set hashes = randomblob(8192) where level = 0 and idx = 0",
                   Fault::entry_changed, 0, 257},
-        Tampering{"tile_deleted", "delete from journal_tiles where level = 0 and idx = 1", Fault::tile_missing,
-                  256, 1}),
+        Tampering{"tile_deleted", "delete from journal_tiles where level = 0 and idx = 1",
+                  Fault::tile_missing, 256, 1}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Verify, finds_an_entry_and_its_tile_changed_together) {
   VerifyBench bench;
-  bench.tamper("update journal_entries set entry = cast(replace(cast(entry as text), '\"i\":', '\"j\":') as blob) where seq = 100");
+  bench.tamper(
+      "update journal_entries set entry = cast(replace(cast(entry as text), '\"i\":', '\"j\":') as "
+      "blob) where seq = 100");
   auto changed = bench(bench.log().read(100, 1)).at(0);
   auto hash = hex(crypto::leaf_hash(as_bytes(changed.entry)));
-  bench.tamper("update journal_tiles set hashes = cast(substr(hashes, 1, 3200) || x'" + hash + "' || substr(hashes, 3233) as blob) where level = 0 and idx = 0");
+  bench.tamper("update journal_tiles set hashes = cast(substr(hashes, 1, 3200) || x'" + hash +
+               "' || substr(hashes, 3233) as blob) where level = 0 and idx = 0");
 
   auto report = bench.verify();
 
@@ -179,8 +193,9 @@ TEST(Verify, finds_an_entry_and_its_tile_changed_together) {
 TEST(Verify, says_when_the_witness_is_not_of_this_log) {
   VerifyBench bench;
   crypto::Signer signer(bench.keys().get()->ring.active(crypto::KeyUse::journal).expose());
-  ASSERT_TRUE(write_file_atomically(bench.dir() / "witness",
-                                    sign_checkpoint({bench.log().origin(), 5, crypto::Digest{1}}, signer)));
+  ASSERT_TRUE(
+      write_file_atomically(bench.dir() / "witness",
+                            sign_checkpoint({bench.log().origin(), 5, crypto::Digest{1}}, signer)));
 
   auto report = bench.verify();
 
@@ -215,7 +230,8 @@ TEST(Export, with_any_byte_changed_is_found_out) {
 TEST(Export, cut_off_or_with_more_behind_it_is_refused) {
   VerifyBench bench;
   const auto text = bench.exported();
-  for (std::size_t size : {std::size_t{0}, std::size_t{5}, std::size_t{26}, std::size_t{40}, text.size() / 2, text.size() - 1})
+  for (std::size_t size : {std::size_t{0}, std::size_t{5}, std::size_t{26}, std::size_t{40},
+                           text.size() / 2, text.size() - 1})
     EXPECT_FALSE(verify_text(std::string_view(text).substr(0, size))) << size;
   EXPECT_FALSE(verify_text(text + "x"));
 }
@@ -235,7 +251,8 @@ TEST(Export, is_read_from_a_file) {
   std::ofstream(bench.dir() / "log.export", std::ios::binary) << bench.exported();
   std::int64_t told = 0;
 
-  auto report = verify_export(bench.dir() / "log.export", {}, [&](std::int64_t done, std::int64_t) { told = done; });
+  auto report = verify_export(bench.dir() / "log.export", {},
+                              [&](std::int64_t done, std::int64_t) { told = done; });
 
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->good());

@@ -60,15 +60,22 @@ class LedgerBench : public LogBench {
     if (answer->json.empty()) return boost::json::value();
     return parse_json(answer->json);
   }
-  boost::json::value good(std::string_view operation, Named query = {}, Named path = {}, std::string body = {}) {
+  boost::json::value good(std::string_view operation, Named query = {}, Named path = {},
+                          std::string body = {}) {
     return must(call(operation, std::move(query), std::move(path), std::move(body)));
   }
-  std::int64_t reveal(std::uint8_t of, std::string key = "key_a", journal::Outcome outcome = journal::Outcome::success) {
+  std::int64_t reveal(std::uint8_t of, std::string key = "key_a",
+                      journal::Outcome outcome = journal::Outcome::success) {
     clock().advance(Millis{1000});
-    Event event{.activity = "records.reveal", .outcome = outcome, .opened = outcome == journal::Outcome::success,
-                .purpose = "support", .collection = "customers", .fields = {"email"},
+    Event event{.activity = "records.reveal",
+                .outcome = outcome,
+                .opened = outcome == journal::Outcome::success,
+                .purpose = "support",
+                .collection = "customers",
+                .fields = {"email"},
                 .touches = {{.subject = subject(of), .kind = "records", .row = {of}}}};
-    auto receipt = commit(std::move(event), {.principal = std::move(key), .address = "203.0.113.9"});
+    auto receipt =
+        commit(std::move(event), {.principal = std::move(key), .address = "203.0.113.9"});
     return (*this)(log().find(receipt.event)).seq;
   }
   /// Numbers of all pages.
@@ -77,7 +84,8 @@ class LedgerBench : public LogBench {
     query.emplace_back("limit", "3");
     for (;;) {
       auto page = good("journal.list", query);
-      for (const auto& entry : page.at("entries").as_array()) out.push_back(entry.at("seq").as_int64());
+      for (const auto& entry : page.at("entries").as_array())
+        out.push_back(entry.at("seq").as_int64());
       const auto* next = page.as_object().if_contains("next");
       if (!next) return out;
       std::erase_if(query, [](const auto& one) { return one.first == "after"; });
@@ -105,8 +113,10 @@ INSTANTIATE_TEST_SUITE_P(Databases, Ledger, testing::ValuesIn(test::database_kin
                          [](const auto& info) { return test::kind_name(info.param); });
 
 TEST_P(Ledger, lists_newest_first_and_filters) {
-  auto one = bench_.reveal(1), two = bench_.reveal(2, "key_b"), three = bench_.reveal(1, "key_b", journal::Outcome::refused);
-  auto at_two = rfc3339(bench_.clock().now() - Millis{1000}), at_three = rfc3339(bench_.clock().now());
+  auto one = bench_.reveal(1), two = bench_.reveal(2, "key_b"),
+       three = bench_.reveal(1, "key_b", journal::Outcome::refused);
+  auto at_two = rfc3339(bench_.clock().now() - Millis{1000}),
+       at_three = rfc3339(bench_.clock().now());
 
   using Seqs = std::vector<std::int64_t>;
   EXPECT_EQ(bench_.listed({{"operation", "records.reveal"}}), (Seqs{three, two, one}));
@@ -115,7 +125,8 @@ TEST_P(Ledger, lists_newest_first_and_filters) {
   EXPECT_EQ(bench_.listed({{"subject", subject(1).text()}, {"outcome", "success"}}), Seqs{one});
   EXPECT_EQ(bench_.listed({{"outcome", "refused"}}), Seqs{three});
   EXPECT_EQ(bench_.listed({{"since", at_two}}), (Seqs{three, two}));
-  EXPECT_EQ(bench_.listed({{"operation", "records.reveal"}, {"until", at_three}}), (Seqs{two, one}));
+  EXPECT_EQ(bench_.listed({{"operation", "records.reveal"}, {"until", at_three}}),
+            (Seqs{two, one}));
   EXPECT_EQ(bench_.listed({}).size(), static_cast<std::size_t>(bench_.log().size()));
 }
 
@@ -154,7 +165,8 @@ TEST_P(Ledger, gives_a_proof_that_verifies_offline) {
   auto proof = bench_.good("journal.proof", {}, {{"entry", std::to_string(seq)}});
   auto head = bench_.good("journal.checkpoint");
 
-  auto proved = journal::verify_proof(boost::json::serialize(proof), std::string_view(head.at("verifier").as_string()));
+  auto proved = journal::verify_proof(boost::json::serialize(proof),
+                                      std::string_view(head.at("verifier").as_string()));
   ASSERT_TRUE(proved);
   EXPECT_EQ(proved->rows.at(0).subject, subject(1));
 }
@@ -171,8 +183,11 @@ TEST_P(Ledger, proves_that_the_log_only_grew) {
 }
 
 TEST_P(Ledger, opens_what_is_sealed_beside_an_event_and_records_that_first) {
-  auto receipt = bench_.commit({.activity = "test.note", .note = "a reason"},
-                               {.principal = "key_a", .on_behalf_of = "staff:17", .address = "203.0.113.9", .user_agent = "Agent/1"});
+  auto receipt =
+      bench_.commit({.activity = "test.note", .note = "a reason"}, {.principal = "key_a",
+                                                                    .on_behalf_of = "staff:17",
+                                                                    .address = "203.0.113.9",
+                                                                    .user_agent = "Agent/1"});
 
   auto sides = bench_.good("journal.sides", {}, {{"entry", receipt.event.text()}});
 
@@ -201,7 +216,8 @@ TEST_P(Ledger, says_whom_an_actor_saw_and_records_that) {
 }
 
 TEST_P(Ledger, knows_people_by_the_name_that_entries_give_them) {
-  auto receipt = bench_.commit({.activity = "test.note"}, {.principal = "key_a", .on_behalf_of = "staff:17"});
+  auto receipt =
+      bench_.commit({.activity = "test.note"}, {.principal = "key_a", .on_behalf_of = "staff:17"});
 
   auto name = bench_.good("journal.pseudonym", {}, {}, R"({"person":"staff:17"})").at("actor");
 
@@ -238,7 +254,8 @@ TEST_P(Ledger, exports_a_file_that_verifies) {
       bench_.log().verifier());
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->good());
-  EXPECT_NE(page.text.find("journal.export"), std::string::npos) << "the export records itself first";
+  EXPECT_NE(page.text.find("journal.export"), std::string::npos)
+      << "the export records itself first";
 }
 
 TEST_P(Ledger, streams_events_from_where_a_reader_was) {
@@ -258,8 +275,10 @@ TEST_P(Ledger, refuses_malformed_questions_by_name) {
   for (const auto& [operation, name, value] :
        {std::tuple("journal.list", "limit", "501"), std::tuple("journal.list", "limit", "0"),
         std::tuple("journal.list", "after", "x"), std::tuple("journal.list", "outcome", "maybe"),
-        std::tuple("journal.list", "subject", "sub_x"), std::tuple("journal.list", "since", "yesterday"),
-        std::tuple("journal.list", "colour", "red"), std::tuple("journal.consistency", "from", "-1")}) {
+        std::tuple("journal.list", "subject", "sub_x"),
+        std::tuple("journal.list", "since", "yesterday"),
+        std::tuple("journal.list", "colour", "red"),
+        std::tuple("journal.consistency", "from", "-1")}) {
     auto answer = bench_.call(operation, {{name, value}});
 
     ASSERT_FALSE(answer) << operation << ' ' << name;

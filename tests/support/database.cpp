@@ -36,7 +36,9 @@ TestDatabase::TestDatabase(db::Database::Kind kind, std::span<const db::Migratio
   run(migrate(*database_, *writer_, migrations_));
 }
 
-TestDatabase::~TestDatabase() { database_->close(); }
+TestDatabase::~TestDatabase() {
+  database_->close();
+}
 
 void TestDatabase::reopen() {
   database_->close();
@@ -53,7 +55,8 @@ std::unique_ptr<db::Database> TestDatabase::another() {
 std::unique_ptr<db::Database> TestDatabase::open() {
   if (kind_ == db::Database::Kind::sqlite)
     return value_of(db::open_sqlite({.dir = dir_.path(), .known = migrations_}, clock_));
-  return value_of(db::open_postgres({.url = shared_postgres()->url(), .schema = schema_, .known = migrations_}, clock_));
+  return value_of(db::open_postgres(
+      {.url = shared_postgres()->url(), .schema = schema_, .known = migrations_}, clock_));
 }
 
 }  // namespace holdfast::test

@@ -17,7 +17,7 @@ class FaultyWriter final : public db::Writer {
   struct Faults {
     std::atomic<int> fail_before = 0;  // so many of the next commits
     std::atomic<int> fail_after = 0;
-    std::atomic<int> commits = 0;      // handed over so far
+    std::atomic<int> commits = 0;  // handed over so far
   };
 
   /// `faults` must outlive the writer.
@@ -26,7 +26,8 @@ class FaultyWriter final : public db::Writer {
 
   Task<Result<db::Committed>> commit(db::Changes changes,
                                      MonoTime deadline = MonoTime::max()) override {
-    if (take(faults_.fail_before)) co_return Error(Code::unavailable, "failed before the hand-over");
+    if (take(faults_.fail_before))
+      co_return Error(Code::unavailable, "failed before the hand-over");
     ++faults_.commits;
     auto done = co_await real_->commit(std::move(changes), deadline);
     if (take(faults_.fail_after)) co_return Error(Code::unavailable, "failed after the hand-over");

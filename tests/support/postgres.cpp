@@ -110,7 +110,9 @@ PostgresServer::PostgresServer(const Options& options) : port_(free_port()) {
   start();
 }
 
-PostgresServer::~PostgresServer() { stop(); }
+PostgresServer::~PostgresServer() {
+  stop();
+}
 
 void PostgresServer::initialise(const Options& options) {
   if (::geteuid() == 0) {
@@ -119,8 +121,8 @@ void PostgresServer::initialise(const Options& options) {
       throw std::runtime_error("there is no user postgres");
   }
   int status = 0;
-  pid_t initdb = launch({binaries() + "/initdb", "-D", dir_ / "data", "-U", "postgres", "-A", "trust",
-                         "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"},
+  pid_t initdb = launch({binaries() + "/initdb", "-D", dir_ / "data", "-U", "postgres", "-A",
+                         "trust", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"},
                         dir_ / "log");
   ::waitpid(initdb, &status, 0);
   if (status != 0) throw std::runtime_error("initdb failed");

@@ -49,7 +49,8 @@ TEST_P(VaultDeclarations, grow_while_records_exist) {
   bench_(bench_.records().update({}, {made.record, values({{"nickname", "Annie"}}), {}, {}}));
 
   EXPECT_EQ(view.version, 2);
-  EXPECT_EQ(bench_.opened(made.record, "email"), "ann@example.org") << "what was sealed before stays readable";
+  EXPECT_EQ(bench_.opened(made.record, "email"), "ann@example.org")
+      << "what was sealed before stays readable";
   EXPECT_EQ(bench_.opened(made.record, "nickname"), "Annie");
   EXPECT_EQ(must(bench_.find({{"nickname", "annie"}})).records.size(), 1u);
 }
@@ -136,7 +137,8 @@ TEST_P(VaultDeclarations, written_by_another_hand_are_refused) {
   auto made = bench_.create("ext:1", {{"note", "rings twice"}});
   bench_.close();
   auto raw = bench_.raw();
-  raw.run("update vault_collections set declared = replace(declared, '\"support\"', '\"marketing\"')");
+  raw.run(
+      "update vault_collections set declared = replace(declared, '\"support\"', '\"marketing\"')");
   bench_.open();
 
   EXPECT_EQ(bench_.opened(made.record, "note"), "corrupt");
@@ -146,8 +148,9 @@ TEST_P(VaultDeclarations, written_by_another_hand_are_refused) {
 
 TEST_P(VaultDeclarations, copied_under_another_name_are_refused) {
   bench_.close();
-  bench_.raw().run("insert into vault_collections (id, name, version, declared, mac) "
-                   "select id + 1, 'copies', version, declared, mac from vault_collections");
+  bench_.raw().run(
+      "insert into vault_collections (id, name, version, declared, mac) "
+      "select id + 1, 'copies', version, declared, mac from vault_collections");
   bench_.open();
 
   EXPECT_EQ(code_of(bench_.run(bench_.declarations().list({}, {}))), Code::corrupt);
@@ -158,16 +161,22 @@ TEST_P(VaultDeclarations, of_purposes_open_what_they_name) {
   auto made = bench_.create("ext:1", {{"email", "ann@example.org"}});
   ASSERT_EQ(code_of(bench_.reveal(made.record, {"email"}, "warranty")), Code::invalid);
 
-  auto purpose = bench_(bench_.declarations().put_purpose({}, {"warranty", LegalBasis::contract, "To repair what you bought.", {}}));
-  auto changed = bench_(bench_.declarations().put_purpose({}, {"warranty", LegalBasis::consent, "To repair it.", {}}));
+  auto purpose = bench_(bench_.declarations().put_purpose(
+      {}, {"warranty", LegalBasis::contract, "To repair what you bought.", {}}));
+  auto changed = bench_(bench_.declarations().put_purpose(
+      {}, {"warranty", LegalBasis::consent, "To repair it.", {}}));
 
   EXPECT_EQ(purpose.version, 1);
   EXPECT_EQ(changed.version, 2);
   EXPECT_FALSE(code_of(bench_.reveal(made.record, {"email"}, "warranty")));
   bench_.reopen();
   EXPECT_FALSE(code_of(bench_.reveal(made.record, {"email"}, "warranty")));
-  EXPECT_EQ(code_of(bench_.run(bench_.declarations().put_purpose({}, {"support", LegalBasis::consent, "", {}}))), Code::conflict);
-  EXPECT_EQ(code_of(bench_.run(bench_.declarations().put_purpose({}, {"Two Words", LegalBasis::consent, "", {}}))), Code::invalid);
+  EXPECT_EQ(code_of(bench_.run(
+                bench_.declarations().put_purpose({}, {"support", LegalBasis::consent, "", {}}))),
+            Code::conflict);
+  EXPECT_EQ(code_of(bench_.run(
+                bench_.declarations().put_purpose({}, {"Two Words", LegalBasis::consent, "", {}}))),
+            Code::invalid);
   EXPECT_TRUE(bench_.state().good());
 }
 

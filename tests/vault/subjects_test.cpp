@@ -9,14 +9,19 @@ namespace {
 
 class VaultSubjects : public Vault {
  protected:
-  std::int64_t rows(const std::string& table) { return bench_.raw().number("select count(*) from " + table); }
-  SubjectView get(std::string subject) { return bench_(bench_.subjects().get({}, {std::move(subject)})); }
+  std::int64_t rows(const std::string& table) {
+    return bench_.raw().number("select count(*) from " + table);
+  }
+  SubjectView get(std::string subject) {
+    return bench_(bench_.subjects().get({}, {std::move(subject)}));
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Databases, VaultSubjects, testing::ValuesIn(test::database_kinds()),
                          [](const auto& info) { return test::kind_name(info.param); });
 
 TEST_P(VaultSubjects, are_shown_without_values) {
-  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"letter", "weekly"}}, "main");
+  auto made =
+      bench_.create("ext:4711", {{"email", "ann@example.org"}, {"letter", "weekly"}}, "main");
 
   auto view = get("ext:4711");
 
@@ -29,19 +34,26 @@ TEST_P(VaultSubjects, are_shown_without_values) {
 }
 
 TEST_P(VaultSubjects, are_written_one_way_or_the_other) {
-  auto code = [&](std::string subject) { return code_of(bench_.run(bench_.subjects().get({}, {std::move(subject)}))); };
+  auto code = [&](std::string subject) {
+    return code_of(bench_.run(bench_.subjects().get({}, {std::move(subject)})));
+  };
 
   EXPECT_EQ(code("ext:4711"), Code::not_found);
   EXPECT_EQ(code(SubjectId::make(bench_.clock().now()).text()), Code::not_found);
-  for (const auto* odd : {"", "4711", "ext:", "sub_", "rec_01h455vb4pex5vsknk084sn02q", "ext:a\nb", "ext:\xff"})
+  for (const auto* odd :
+       {"", "4711", "ext:", "sub_", "rec_01h455vb4pex5vsknk084sn02q", "ext:a\nb", "ext:\xff"})
     EXPECT_EQ(code(odd), Code::invalid) << odd;
   EXPECT_EQ(code("ext:" + std::string(257, 'x')), Code::invalid);
 }
 
 TEST_P(VaultSubjects, that_are_erased_are_gone_for_good) {
-  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"letter", "weekly"}, {"member", "M-1"}});
-  auto tokens = bench_(bench_.tokens().create({}, {.subject = "ext:4711", .collection = "customers",
-                                                    .values = values({{"phone", "030 1234567"}}), .items = {}, .idempotency_key = {}}));
+  auto made = bench_.create(
+      "ext:4711", {{"email", "ann@example.org"}, {"letter", "weekly"}, {"member", "M-1"}});
+  auto tokens = bench_(bench_.tokens().create({}, {.subject = "ext:4711",
+                                                   .collection = "customers",
+                                                   .values = values({{"phone", "030 1234567"}}),
+                                                   .items = {},
+                                                   .idempotency_key = {}}));
   bench_.create("ext:4712", {{"email", "bob@example.org"}});
 
   auto erased = must(bench_.erase("ext:4711"));
@@ -59,7 +71,9 @@ TEST_P(VaultSubjects, that_are_erased_are_gone_for_good) {
   EXPECT_EQ(rows("vault_tokens"), 0);
   EXPECT_EQ(rows("vault_index"), 1);
   EXPECT_EQ(rows("vault_subject_keys"), 1);
-  EXPECT_EQ(bench_.raw().number("select count(*) from vault_subjects where external_term is not null"), 1);
+  EXPECT_EQ(
+      bench_.raw().number("select count(*) from vault_subjects where external_term is not null"),
+      1);
   auto view = get(made.subject.text());
   EXPECT_TRUE(view.erased);
   EXPECT_FALSE(view.has_external_id);
@@ -77,14 +91,23 @@ TEST_P(VaultSubjects, are_erased_once) {
 TEST_P(VaultSubjects, take_nothing_new_after_they_were_erased) {
   auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"tax_id", "DE123456789"}});
   must(bench_.erase("ext:4711"));
-  CreateRecords request{.collection = "customers", .subject = made.subject.text(), .slot = {},
-                        .values = values({{"first_name", "Ann"}}), .records = {}, .idempotency_key = {}};
+  CreateRecords request{.collection = "customers",
+                        .subject = made.subject.text(),
+                        .slot = {},
+                        .values = values({{"first_name", "Ann"}}),
+                        .records = {},
+                        .idempotency_key = {}};
 
   EXPECT_EQ(code_of(bench_.run(bench_.records().create({}, std::move(request)))), Code::gone);
-  EXPECT_EQ(code_of(bench_.run(bench_.tokens().create({}, {.subject = made.subject.text(), .collection = "customers",
-                                                           .values = values({{"phone", "030 1234567"}}), .items = {}, .idempotency_key = {}}))),
-            Code::gone);
-  EXPECT_EQ(code_of(bench_.run(bench_.records().update({}, {made.record, values({{"first_name", "Ann"}}), {}, {}}))),
+  EXPECT_EQ(
+      code_of(bench_.run(bench_.tokens().create({}, {.subject = made.subject.text(),
+                                                     .collection = "customers",
+                                                     .values = values({{"phone", "030 1234567"}}),
+                                                     .items = {},
+                                                     .idempotency_key = {}}))),
+      Code::gone);
+  EXPECT_EQ(code_of(bench_.run(bench_.records().update(
+                {}, {made.record, values({{"first_name", "Ann"}}), {}, {}}))),
             Code::gone)
       << "what a duty holds does not grow";
 }
@@ -132,13 +155,18 @@ TEST_P(VaultSubjects, may_be_erased_in_part) {
   EXPECT_EQ(bench_.opened(made.record, "email"), "ann@example.org");
   EXPECT_FALSE(get("ext:4711").erased);
   EXPECT_EQ(code_of(bench_.erase("ext:4711", {"marketing"})), Code::not_found);
-  auto again = bench_.run(bench_.records().update({}, {made.record, values({{"letter", "daily"}}), {}, {}}));
+  auto again =
+      bench_.run(bench_.records().update({}, {made.record, values({{"letter", "daily"}}), {}, {}}));
   EXPECT_TRUE(again) << "the customer may change their mind";
 }
 
 TEST_P(VaultSubjects, without_an_id_of_the_shop_may_be_erased_in_part_too) {
-  CreateRecords request{.collection = "customers", .subject = {}, .slot = {},
-                        .values = values({{"email", "guest@example.org"}, {"letter", "weekly"}}), .records = {}, .idempotency_key = {}};
+  CreateRecords request{.collection = "customers",
+                        .subject = {},
+                        .slot = {},
+                        .values = values({{"email", "guest@example.org"}, {"letter", "weekly"}}),
+                        .records = {},
+                        .idempotency_key = {}};
   auto made = bench_(bench_.records().create({}, std::move(request))).records[0];
 
   must(bench_.erase(made.subject.text(), {"marketing"}));
@@ -152,8 +180,12 @@ TEST_P(VaultSubjects, without_an_id_of_the_shop_may_be_erased_in_part_too) {
 TEST_P(VaultSubjects, leave_nothing_behind_that_was_added_while_they_were_erased) {
   bench_.create("ext:4711", {{"email", "ann@example.org"}});
   bench_.journal().before_commit = [&]() -> Task<void> {
-    CreateRecords request{.collection = "customers", .subject = "ext:4711", .slot = {},
-                          .values = values({{"email", "ann@example.net"}, {"member", "M-1"}}), .records = {}, .idempotency_key = {}};
+    CreateRecords request{.collection = "customers",
+                          .subject = "ext:4711",
+                          .slot = {},
+                          .values = values({{"email", "ann@example.net"}, {"member", "M-1"}}),
+                          .records = {},
+                          .idempotency_key = {}};
     must(co_await bench_.records().create({}, std::move(request)));
   };
 
@@ -178,7 +210,8 @@ TEST_P(VaultSubjects, are_not_erased_when_that_cannot_be_recorded) {
 }
 
 TEST_P(VaultSubjects, stay_erased_after_an_older_database_was_restored) {
-  auto ann = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"tax_id", "DE123456789"}, {"letter", "weekly"}});
+  auto ann = bench_.create(
+      "ext:4711", {{"email", "ann@example.org"}, {"tax_id", "DE123456789"}, {"letter", "weekly"}});
   auto bob = bench_.create("ext:4712", {{"email", "bob@example.org"}, {"letter", "weekly"}});
   auto cas = bench_.create("ext:4713", {{"email", "cas@example.org"}});
   auto yesterday = bench_.backup();
@@ -186,17 +219,20 @@ TEST_P(VaultSubjects, stay_erased_after_an_older_database_was_restored) {
   must(bench_.erase("ext:4712", {"marketing"}));
 
   bench_.restore(yesterday);
-  ASSERT_EQ(bench_.opened(ann.record, "email"), "ann@example.org") << "before the replay they are back";
+  ASSERT_EQ(bench_.opened(ann.record, "email"), "ann@example.org")
+      << "before the replay they are back";
   auto count = bench_(bench_.subjects().replay(bench_.log().afterlog_entries()));
 
   EXPECT_EQ(count, 2);
   EXPECT_EQ(bench_.opened(ann.record, "email"), "-");
-  EXPECT_EQ(bench_.opened(ann.record, "tax_id"), "DE123456789") << "what the duty held is still held";
+  EXPECT_EQ(bench_.opened(ann.record, "tax_id"), "DE123456789")
+      << "what the duty held is still held";
   EXPECT_TRUE(get(ann.subject.text()).erased);
   EXPECT_EQ(bench_.opened(bob.record, "letter"), "-");
   EXPECT_EQ(bench_.opened(bob.record, "email"), "bob@example.org");
   EXPECT_EQ(bench_.opened(cas.record, "email"), "cas@example.org");
-  EXPECT_EQ(bench_(bench_.subjects().replay(bench_.log().afterlog_entries())), 0) << "a second replay finds nothing to do";
+  EXPECT_EQ(bench_(bench_.subjects().replay(bench_.log().afterlog_entries())), 0)
+      << "a second replay finds nothing to do";
   EXPECT_TRUE(bench_.state().good());
 }
 
@@ -218,8 +254,12 @@ TEST_P(VaultSubjects, whose_erasing_was_cut_off_are_erased_at_the_next_start) {
 }
 
 TEST_P(VaultSubjects, without_an_id_of_the_shop_stay_erased_too) {
-  CreateRecords request{.collection = "customers", .subject = {}, .slot = {},
-                        .values = values({{"letter", "weekly"}}), .records = {}, .idempotency_key = {}};
+  CreateRecords request{.collection = "customers",
+                        .subject = {},
+                        .slot = {},
+                        .values = values({{"letter", "weekly"}}),
+                        .records = {},
+                        .idempotency_key = {}};
   auto made = bench_(bench_.records().create({}, std::move(request))).records[0];
   auto yesterday = bench_.backup();
   must(bench_.erase(made.subject.text()));
@@ -238,8 +278,10 @@ TEST_P(VaultSubjects, know_who_opened_what) {
   must(bench_.reveal(made.record, {"email"}, "support", {.principal = "key_a"}));
   must(bench_.reveal(made.record, {"email"}, "support", {.principal = "key_b"}));
   must(bench_.reveal(other.record, {"email"}, "support", {.principal = "key_a"}));
-  must(bench_.reveal(made.record, {"phone", "email"}, "fraud_check", {.principal = "key_a"}, "staff:17"));
-  bench_(bench_.opening().reveal_batch({.principal = "key_a"}, {{other.record, made.record}, {"phone"}, "support", {}}));
+  must(bench_.reveal(made.record, {"phone", "email"}, "fraud_check", {.principal = "key_a"},
+                     "staff:17"));
+  bench_(bench_.opening().reveal_batch({.principal = "key_a"},
+                                       {{other.record, made.record}, {"phone"}, "support", {}}));
 
   auto list = bench_(bench_.subjects().accesses({}, {"ext:4711", {}, {}}));
 
@@ -250,7 +292,8 @@ TEST_P(VaultSubjects, know_who_opened_what) {
   EXPECT_TRUE(list.accesses[1].actor.starts_with("per_")) << list.accesses[1].actor;
   EXPECT_EQ(list.accesses[1].fields, (std::vector<std::string>{"phone", "email"}));
   EXPECT_EQ(list.accesses[2].actor, "key_a");
-  EXPECT_EQ(bench_.journal().events.back().activity, "subjects.accesses") << "looking is recorded as well";
+  EXPECT_EQ(bench_.journal().events.back().activity, "subjects.accesses")
+      << "looking is recorded as well";
 }
 
 TEST_P(VaultSubjects, that_are_erased_still_say_who_opened_what) {

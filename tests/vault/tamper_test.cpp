@@ -10,7 +10,9 @@ namespace {
 class VaultTamper : public Vault {
  protected:
   std::string of(RecordId record) { return " where id = " + bench_.raw().literal(record.bytes()); }
-  Bytes sealed(RecordId record) { return bench_.raw().bytes("select sealed from vault_records" + of(record)); }
+  Bytes sealed(RecordId record) {
+    return bench_.raw().bytes("select sealed from vault_records" + of(record));
+  }
   void put(RecordId record, BytesView row) {
     auto raw = bench_.raw();
     raw.run("update vault_records set sealed = " + raw.literal(row) + of(record));
@@ -19,9 +21,13 @@ class VaultTamper : public Vault {
   std::string finding(RecordId record) {
     auto report = bench_.state();
     auto names = [&](const std::vector<journal::StateRow>& rows) {
-      return std::ranges::any_of(rows, [&](const auto& row) { return row.row == to_bytes(record.bytes()); });
+      return std::ranges::any_of(
+          rows, [&](const auto& row) { return row.row == to_bytes(record.bytes()); });
     };
-    return names(report.changed) ? "changed" : names(report.unrecorded) ? "unrecorded" : names(report.missing) ? "missing" : "";
+    return names(report.changed)      ? "changed"
+           : names(report.unrecorded) ? "unrecorded"
+           : names(report.missing)    ? "missing"
+                                      : "";
   }
 };
 INSTANTIATE_TEST_SUITE_P(Databases, VaultTamper, testing::ValuesIn(test::database_kinds()),
@@ -67,7 +73,8 @@ TEST_P(VaultTamper, a_record_moved_to_another_customer_does_not_open) {
   auto ann = bench_.create("ext:1", {{"email", "ann@example.org"}});
   auto bob = bench_.create("ext:2", {{"email", "bob@example.org"}});
   auto raw = bench_.raw();
-  raw.run("update vault_records set subject = " + raw.literal(bob.subject.bytes()) + of(ann.record));
+  raw.run("update vault_records set subject = " + raw.literal(bob.subject.bytes()) +
+          of(ann.record));
 
   EXPECT_EQ(bench_.opened(ann.record, "email"), "corrupt");
   EXPECT_EQ(finding(ann.record), "changed");
@@ -77,8 +84,10 @@ TEST_P(VaultTamper, keys_of_another_customer_open_nothing) {
   auto ann = bench_.create("ext:1", {{"email", "ann@example.org"}});
   auto bob = bench_.create("ext:2", {{"email", "bob@example.org"}});
   auto raw = bench_.raw();
-  raw.run("update vault_subject_keys set wrapped = (select wrapped from vault_subject_keys where subject = " +
-          raw.literal(bob.subject.bytes()) + ") where subject = " + raw.literal(ann.subject.bytes()));
+  raw.run(
+      "update vault_subject_keys set wrapped = (select wrapped from vault_subject_keys where "
+      "subject = " +
+      raw.literal(bob.subject.bytes()) + ") where subject = " + raw.literal(ann.subject.bytes()));
 
   EXPECT_EQ(bench_.opened(ann.record, "email"), "corrupt");
 }
@@ -99,9 +108,13 @@ TEST_P(VaultTamper, a_row_added_or_taken_away_is_named) {
   auto bob = bench_.create("ext:2", {{"email", "bob@example.org"}});
   auto raw = bench_.raw();
   auto forged = RecordId::make(bench_.clock().now());
-  raw.run("insert into vault_records (id, subject, collection, slot, version, created_ms, updated_ms, sealed) select " +
-          raw.literal(forged.bytes()) + ", subject, collection, slot, version, created_ms, updated_ms, sealed "
-          "from vault_records" + of(ann.record));
+  raw.run(
+      "insert into vault_records (id, subject, collection, slot, version, created_ms, updated_ms, "
+      "sealed) select " +
+      raw.literal(forged.bytes()) +
+      ", subject, collection, slot, version, created_ms, updated_ms, sealed "
+      "from vault_records" +
+      of(ann.record));
   raw.run("delete from vault_records" + of(bob.record));
 
   EXPECT_EQ(finding(forged), "unrecorded");
@@ -113,7 +126,8 @@ TEST_P(VaultTamper, an_erased_customer_put_back_is_named) {
   auto made = bench_.create("ext:1", {{"email", "ann@example.org"}, {"tax_id", "DE123456789"}});
   must(bench_.erase("ext:1"));
   auto raw = bench_.raw();
-  raw.run("update vault_subjects set erased_ms = null where id = " + raw.literal(made.subject.bytes()));
+  raw.run("update vault_subjects set erased_ms = null where id = " +
+          raw.literal(made.subject.bytes()));
 
   auto report = bench_.state();
 
@@ -133,7 +147,8 @@ TEST_P(VaultTamper, an_index_row_bent_to_another_record_finds_nothing_wrong) {
   auto ann = bench_.create("ext:1", {{"email", "ann@example.org"}});
   auto bob = bench_.create("ext:2", {{"email", "bob@example.org"}});
   auto raw = bench_.raw();
-  raw.run("update vault_index set record = " + raw.literal(bob.record.bytes()) + " where record = " + raw.literal(ann.record.bytes()));
+  raw.run("update vault_index set record = " + raw.literal(bob.record.bytes()) +
+          " where record = " + raw.literal(ann.record.bytes()));
 
   auto found = must(bench_.find({{"email", "ann@example.org"}}));
 
@@ -155,7 +170,8 @@ TEST_P(VaultTamper, every_byte_of_a_sealed_row_counts) {
     auto name = bench_.opened(made.record, "first_name");
 
     // A value whose field number was changed is no longer there; whatever is shown is right.
-    EXPECT_TRUE(email == "corrupt" || email == "-" || email == "ann@example.org") << at << ": " << email;
+    EXPECT_TRUE(email == "corrupt" || email == "-" || email == "ann@example.org")
+        << at << ": " << email;
     EXPECT_TRUE(name == "corrupt" || name == "-" || name == "Ann") << at << ": " << name;
     EXPECT_FALSE(email == "ann@example.org" && name == "Ann") << at << ": nobody noticed";
     bench_.journal().events.clear();
@@ -184,7 +200,8 @@ TEST_P(VaultTamper, one_damaged_record_does_not_hide_the_others) {
   put(ann.record, row);
 
   auto found = must(bench_.find({{"last_name", "Lee"}}));
-  auto batch = bench_(bench_.opening().reveal_batch({}, {{ann.record}, {"last_name"}, "support", {}}));
+  auto batch =
+      bench_(bench_.opening().reveal_batch({}, {{ann.record}, {"last_name"}, "support", {}}));
 
   EXPECT_EQ(found.records.size(), 1u);
   EXPECT_EQ(refusal(batch.records.at(0).refused, "last_name"), "corrupt");

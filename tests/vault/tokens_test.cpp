@@ -8,14 +8,25 @@ namespace {
 class VaultTokens : public Vault {
  protected:
   static CreateTokens of(std::string subject, Named named) {
-    return {.subject = std::move(subject), .collection = "customers", .values = values(named), .items = {}, .idempotency_key = {}};
+    return {.subject = std::move(subject),
+            .collection = "customers",
+            .values = values(named),
+            .items = {},
+            .idempotency_key = {}};
   }
-  Result<CreatedTokens> create(CreateTokens request) { return bench_.run(bench_.tokens().create({}, std::move(request))); }
-  Result<RevealedTokens> reveal(std::vector<TokenId> tokens, std::string purpose = "support", Caller caller = {}) {
-    return bench_.run(bench_.tokens().reveal(std::move(caller), {std::move(tokens), std::move(purpose), {}}));
+  Result<CreatedTokens> create(CreateTokens request) {
+    return bench_.run(bench_.tokens().create({}, std::move(request)));
+  }
+  Result<RevealedTokens> reveal(std::vector<TokenId> tokens, std::string purpose = "support",
+                                Caller caller = {}) {
+    return bench_.run(
+        bench_.tokens().reveal(std::move(caller), {std::move(tokens), std::move(purpose), {}}));
   }
   TokenId token(std::string subject, std::string field, std::string value) {
-    return must(create(of(std::move(subject), {{std::move(field), std::move(value)}}))).items[0].tokens[0].second.token;
+    return must(create(of(std::move(subject), {{std::move(field), std::move(value)}})))
+        .items[0]
+        .tokens[0]
+        .second.token;
   }
   static std::string reason(const RevealedTokens& revealed, TokenId token) {
     for (const auto& one : revealed.refused)
@@ -27,21 +38,24 @@ INSTANTIATE_TEST_SUITE_P(Databases, VaultTokens, testing::ValuesIn(test::databas
                          [](const auto& info) { return test::kind_name(info.param); });
 
 TEST_P(VaultTokens, stand_for_one_value_each_and_come_with_its_mask) {
-  auto made = must(create(of("ext:4711", {{"email", "ann@example.org"}, {"phone", "030 1234567"}})));
+  auto made =
+      must(create(of("ext:4711", {{"email", "wilma@example.org"}, {"phone", "030 1234567"}})));
 
   ASSERT_EQ(made.items.size(), 1u);
   ASSERT_EQ(made.items[0].tokens.size(), 2u);
   const auto& [name, email] = made.items[0].tokens[0];
   EXPECT_EQ(name, "email");
-  EXPECT_EQ(email.mask, "a•••@example.org");
+  EXPECT_EQ(email.mask, "w•••@example.org");
   auto revealed = must(reveal({email.token}));
-  EXPECT_EQ(shown(revealed.values, email.token.text()), "ann@example.org");
+  EXPECT_EQ(shown(revealed.values, email.token.text()), "wilma@example.org");
   EXPECT_EQ(revealed.values.entries.size(), 1u);
-  EXPECT_EQ(bench_.opened(made.items[0].record, "phone"), "030 1234567") << "the record is a record like others";
+  EXPECT_EQ(bench_.opened(made.items[0].record, "phone"), "030 1234567")
+      << "the record is a record like others";
 }
 
 TEST_P(VaultTokens, of_several_customers_are_made_at_once) {
-  CreateTokens request{.subject = {}, .collection = {}, .values = {}, .items = {}, .idempotency_key = {}};
+  CreateTokens request{
+      .subject = {}, .collection = {}, .values = {}, .items = {}, .idempotency_key = {}};
   request.items.push_back({"ext:1", "customers", values({{"email", "ann@example.org"}})});
   request.items.push_back({"ext:2", "customers", values({{"email", "bob@example.org"}})});
   request.items.push_back({"ext:1", "customers", values({{"email", "ann@example.com"}})});
@@ -56,7 +70,8 @@ TEST_P(VaultTokens, of_several_customers_are_made_at_once) {
 
 TEST_P(VaultTokens, that_cannot_be_made_are_named_with_their_place) {
   auto place_of = [&](std::string subject, std::string collection, Named named) {
-    CreateTokens request{.subject = {}, .collection = {}, .values = {}, .items = {}, .idempotency_key = {}};
+    CreateTokens request{
+        .subject = {}, .collection = {}, .values = {}, .items = {}, .idempotency_key = {}};
     request.items.push_back({"ext:1", "customers", values({{"email", "ann@example.org"}})});
     request.items.push_back({std::move(subject), std::move(collection), values(named)});
     auto refused = create(std::move(request));
@@ -80,7 +95,8 @@ TEST_P(VaultTokens, asked_for_twice_under_one_key_are_the_same) {
   auto repeated = must(create(std::move(again)));
 
   EXPECT_EQ(made.items[0].tokens[0].second.token, repeated.items[0].tokens[0].second.token);
-  EXPECT_FALSE(repeated.items[0].tokens[0].second.mask) << "answers kept for repeats hold nothing of a value";
+  EXPECT_FALSE(repeated.items[0].tokens[0].second.mask)
+      << "answers kept for repeats hold nothing of a value";
 }
 
 TEST_P(VaultTokens, open_by_purpose_and_list_what_did_not) {
@@ -123,8 +139,7 @@ TEST_P(VaultTokens, are_deleted_alone) {
   auto gone = bench_(bench_.tokens().remove({}, {{email, TokenId::make(bench_.clock().now())}}));
 
   EXPECT_EQ(gone.deleted, 1);
-  auto revealed = reveal({email});
-  EXPECT_TRUE(!revealed || reason(*revealed, email) == "not_found");
+  EXPECT_EQ(reason(must(reveal({email})), email), "not_found");
   EXPECT_EQ(bench_.opened(made.items[0].record, "email"), "ann@example.org");
 }
 
@@ -142,23 +157,30 @@ TEST_P(VaultTokens, written_by_another_hand_open_nothing) {
   auto other = must(create(of("ext:2", {{"email", "bob@example.org"}}))).items[0];
   auto raw = bench_.raw();
   auto forged = TokenId::make(bench_.clock().now());
-  raw.run("insert into vault_tokens (id, subject, record, field, created_ms, mac) select " + raw.literal(forged.bytes()) +
+  raw.run("insert into vault_tokens (id, subject, record, field, created_ms, mac) select " +
+          raw.literal(forged.bytes()) +
           ", subject, record, field, created_ms, mac from vault_tokens where id = " +
           raw.literal(own.tokens[0].second.token.bytes()));
-  raw.run("update vault_tokens set record = " + raw.literal(other.record.bytes()) + ", subject = " +
-          raw.literal(other.subject.bytes()) + " where id = " + raw.literal(own.tokens[0].second.token.bytes()));
+  raw.run("update vault_tokens set record = " + raw.literal(other.record.bytes()) +
+          ", subject = " + raw.literal(other.subject.bytes()) +
+          " where id = " + raw.literal(own.tokens[0].second.token.bytes()));
 
   EXPECT_EQ(code_of(reveal({forged})), Code::corrupt) << "a new row";
-  EXPECT_EQ(code_of(reveal({own.tokens[0].second.token})), Code::corrupt) << "a row bent to another record";
-  EXPECT_EQ(shown(must(reveal({other.tokens[0].second.token})).values, other.tokens[0].second.token.text()), "bob@example.org");
+  EXPECT_EQ(code_of(reveal({own.tokens[0].second.token})), Code::corrupt)
+      << "a row bent to another record";
+  EXPECT_EQ(shown(must(reveal({other.tokens[0].second.token})).values,
+                  other.tokens[0].second.token.text()),
+            "bob@example.org");
   auto report = bench_.state();
   EXPECT_EQ(report.unrecorded_total, 1);
 }
 
 TEST_P(VaultTokens, moved_to_another_field_of_the_record_open_nothing) {
-  auto made = must(create(of("ext:1", {{"email", "ann@example.org"}, {"phone", "030 1234567"}}))).items[0];
+  auto made =
+      must(create(of("ext:1", {{"email", "ann@example.org"}, {"phone", "030 1234567"}}))).items[0];
   auto raw = bench_.raw();
-  raw.run("update vault_tokens set field = 4 where id = " + raw.literal(made.tokens[0].second.token.bytes()));
+  raw.run("update vault_tokens set field = 4 where id = " +
+          raw.literal(made.tokens[0].second.token.bytes()));
 
   EXPECT_EQ(code_of(reveal({made.tokens[0].second.token})), Code::corrupt);
 }

@@ -34,7 +34,8 @@ template <class T>
 T must(Result<T> result) {
   if (!result)
     throw std::runtime_error(std::string(code_name(result.error().code)) + ": " +
-                             std::string(result.error().text) + " at " + result.error().field.text());
+                             std::string(result.error().text) + " at " +
+                             result.error().field.text());
   return std::move(*result);
 }
 inline void must(Result<void> result) {
@@ -52,10 +53,10 @@ class SwitchedJournal final : public journal::Journal {
  public:
   explicit SwitchedJournal(journal::Journal& real) : real_(real) {}
 
-  bool fail = false;                              // nothing happens, and the caller hears so
-  bool lose_replies = false;                      // it happens, and the caller hears it did not
-  std::function<Task<void>()> before_commit;      // once, between a request's reads and its commit
-  std::vector<journal::Event> events;             // of commits that happened
+  bool fail = false;                          // nothing happens, and the caller hears so
+  bool lose_replies = false;                  // it happens, and the caller hears it did not
+  std::function<Task<void>()> before_commit;  // once, between a request's reads and its commit
+  std::vector<journal::Event> events;         // of commits that happened
 
   Task<Result<journal::Written>> commit(const Caller& caller, db::Changes changes,
                                         journal::Event event) override {
@@ -65,7 +66,8 @@ class SwitchedJournal final : public journal::Journal {
     auto kept = event;
     auto done = co_await real_.commit(as, std::move(changes), std::move(event));
     if (done) events.push_back(std::move(kept));
-    if (done && lose_replies) co_return Error(Code::unavailable, "the journal is told to lose its reply");
+    if (done && lose_replies)
+      co_return Error(Code::unavailable, "the journal is told to lose its reply");
     co_return done;
   }
   db::Reader& reader() override { return real_.reader(); }
@@ -107,12 +109,19 @@ class FakePermits final : public Permits {
     return best;
   }
   Result<Caller> acting_for(Caller caller, std::string_view person) const override {
-    if (caller.principal == "key_alone") return Error(Code::forbidden, "this key speaks for nobody");
+    if (caller.principal == "key_alone")
+      return Error(Code::forbidden, "this key speaks for nobody");
     caller.on_behalf_of = person;
     return caller;
   }
-  bool may(const Caller& caller, std::string_view) const override { return caller.principal == "system"; }
-  Task<Result<Caller>> renewed(Caller caller) const override { co_return caller; }
+  bool may(const Caller& caller, std::string_view) const override {
+    return caller.principal == "system";
+  }
+  /// Under no policy in particular, so that nothing is stale again.
+  Task<Result<Caller>> renewed(Caller caller) const override {
+    caller.generation = 0;
+    co_return caller;
+  }
 };
 
 class IndexAccesses final : public Accesses {
@@ -157,11 +166,16 @@ inline FieldSpec field(std::string name, FieldType type, IndexKind index = Index
 /// Customers with one field of each kind that the rules tell apart.
 inline CollectionSpec customers() {
   CollectionSpec out{.collection = "customers", .doc = {}, .fields = {}, .if_match = {}};
-  out.fields = {field("email", FieldType::email, IndexKind::exact), field("first_name", FieldType::name),
-                field("last_name", FieldType::name, IndexKind::exact), field("phone", FieldType::phone),
-                field("birthday", FieldType::date), field("member", FieldType::text, IndexKind::unique),
-                field("prefs", FieldType::json), field("note", FieldType::text),
-                field("tax_id", FieldType::tax_id), field("letter", FieldType::text),
+  out.fields = {field("email", FieldType::email, IndexKind::exact),
+                field("first_name", FieldType::name),
+                field("last_name", FieldType::name, IndexKind::exact),
+                field("phone", FieldType::phone),
+                field("birthday", FieldType::date),
+                field("member", FieldType::text, IndexKind::unique),
+                field("prefs", FieldType::json),
+                field("note", FieldType::text),
+                field("tax_id", FieldType::tax_id),
+                field("letter", FieldType::text),
                 field("last_ip", FieldType::ip)};
   out.fields[7].purposes = {"support"};
   out.fields[8].keep_group = "legal";
@@ -195,10 +209,10 @@ class VaultBench {
   void open(bool accept_rollback = false) { must(try_open(accept_rollback)); }
   Result<void> try_open(bool accept_rollback = false) {
     database_ = open_database();
-    auto log = run(journal::Log::open({*database_, keys_, clock_},
-                                      {.witness = dir_ / "witness",
-                                       .afterlog = dir_ / "afterlog",
-                                       .accept_rollback = accept_rollback}));
+    auto log =
+        run(journal::Log::open({*database_, keys_, clock_}, {.witness = dir_ / "witness",
+                                                             .afterlog = dir_ / "afterlog",
+                                                             .accept_rollback = accept_rollback}));
     if (!log) {
       database_->close();
       return std::move(log).error();
@@ -232,28 +246,35 @@ class VaultBench {
     auto fresh = open_database();
     must(fresh->load_from(file));
     fresh->close();
+    fresh.reset();
     open(true);
   }
 
   // ── the disk
 
   test::RawSql raw() {
-    return kind_ == db::Database::Kind::sqlite ? test::RawSql::sqlite(data_->path() / "holdfast.db")
-                                               : test::RawSql::postgres(test::shared_postgres()->url(), schema_);
+    return kind_ == db::Database::Kind::sqlite
+               ? test::RawSql::sqlite(data_->path() / "holdfast.db")
+               : test::RawSql::postgres(test::shared_postgres()->url(), schema_);
   }
   journal::StateReport state() { return (*this)(journal::check_state(*log_, {&rooms_->state})); }
 
   // ── shorthand
 
   CreatedRecord create(std::string subject, Named named, std::optional<std::string> slot = {}) {
-    CreateRecords request{.collection = "customers", .subject = std::move(subject), .slot = std::move(slot),
-                          .values = values(named), .records = {}, .idempotency_key = {}};
+    CreateRecords request{.collection = "customers",
+                          .subject = std::move(subject),
+                          .slot = std::move(slot),
+                          .values = values(named),
+                          .records = {},
+                          .idempotency_key = {}};
     return (*this)(records().create({}, std::move(request))).records.front();
   }
   Result<RevealedRecord> reveal(RecordId record, std::vector<std::string> fields,
                                 std::string purpose = "support", Caller caller = {},
                                 std::optional<std::string> person = {}) {
-    return run(opening().reveal(std::move(caller), {record, std::move(fields), std::move(purpose), std::move(person)}));
+    return run(opening().reveal(
+        std::move(caller), {record, std::move(fields), std::move(purpose), std::move(person)}));
   }
   /// One value in the clear, or the reason why not.
   std::string opened(RecordId record, const std::string& field) {
@@ -264,11 +285,16 @@ class VaultBench {
   }
   Result<FoundRecords> find(Named q, Caller caller = {}, std::string purpose = "support",
                             std::optional<std::string> person = {}) {
-    return run(opening().search(std::move(caller), {.collection = "customers", .q = values(q), .purpose = std::move(purpose),
-                                                    .limit = {}, .on_behalf_of = std::move(person)}));
+    return run(opening().search(std::move(caller), {.collection = "customers",
+                                                    .q = values(q),
+                                                    .purpose = std::move(purpose),
+                                                    .limit = {},
+                                                    .on_behalf_of = std::move(person)}));
   }
-  Result<Verified> verify(RecordId record, std::string name, std::string value, Caller caller = {}) {
-    return run(opening().verify(std::move(caller), {record, std::move(name), Secret::copy(value), "support", {}}));
+  Result<Verified> verify(RecordId record, std::string name, std::string value,
+                          Caller caller = {}) {
+    return run(opening().verify(std::move(caller),
+                                {record, std::move(name), Secret::copy(value), "support", {}}));
   }
   Result<ErasedSubject> erase(std::string subject, std::vector<std::string> groups = {}) {
     return run(subjects().erase({}, {std::move(subject), std::move(groups), "asked by letter"}));
@@ -322,8 +348,10 @@ class VaultBench {
   };
 
   std::unique_ptr<db::Database> open_database() {
-    if (kind_ == db::Database::Kind::sqlite) return must(db::open_sqlite({.dir = data_->path()}, clock_));
-    return must(db::open_postgres({.url = test::shared_postgres()->url(), .schema = schema_}, clock_));
+    if (kind_ == db::Database::Kind::sqlite)
+      return must(db::open_sqlite({.dir = data_->path()}, clock_));
+    return must(
+        db::open_postgres({.url = test::shared_postgres()->url(), .schema = schema_}, clock_));
   }
 
   db::Database::Kind kind_;

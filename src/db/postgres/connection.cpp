@@ -1,7 +1,7 @@
 #include "db/postgres/connection.h"
 
-#include <boost/asio/post.hpp>
 #include <unistd.h>
+#include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <string_view>
@@ -84,13 +84,14 @@ void Connection::execute(const Sql& sql, const Shape& shape, Mode mode, const Ar
     parameters.add(bounds.high);
   }
   Variant* variant = prepared(sql, shape, mode, parameters);
-  failed_ |= PQsendQueryPrepared(pg_, variant->name.c_str(), parameters.count(),
-                                 parameters.values(), parameters.lengths(), parameters.formats(),
-                                 1) != 1;
+  failed_ |=
+      PQsendQueryPrepared(pg_, variant->name.c_str(), parameters.count(), parameters.values(),
+                          parameters.lengths(), parameters.formats(), 1) != 1;
   awaited_.push_back({});
 }
 
-/// A value of unknown type (NULL) fits every variant; a variant with an unknown type fits NULL only.
+/// A value of unknown type (NULL) fits every variant; a variant with an unknown type fits NULL
+/// only.
 Connection::Variant* Connection::prepared(const Sql& sql, const Shape& shape, Mode mode,
                                           const Parameters& parameters) {
   auto& variants = statements_[{&sql, mode}];
@@ -143,11 +144,12 @@ void Connection::flush() {
   }
   if (left == 0 || writing_) return;
   writing_ = true;
-  socket_->async_wait(Descriptor::wait_write, [this, epoch = epoch_](boost::system::error_code failed) {
-    if (failed || epoch != epoch_) return;
-    writing_ = false;
-    flush();
-  });
+  socket_->async_wait(Descriptor::wait_write,
+                      [this, epoch = epoch_](boost::system::error_code failed) {
+                        if (failed || epoch != epoch_) return;
+                        writing_ = false;
+                        flush();
+                      });
 }
 
 void Connection::readable() {

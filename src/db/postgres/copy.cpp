@@ -19,11 +19,14 @@ using sqlite::Table;
 constexpr std::size_t kBatch = 2'000;
 constexpr std::size_t kChunk = 256u << 10;
 
-std::string in_quotes(std::string_view name) { return '"' + std::string(name) + '"'; }
+std::string in_quotes(std::string_view name) {
+  return '"' + std::string(name) + '"';
+}
 
 std::string columns_of(const Table& table) {
   std::string out;
-  for (const auto& column : table.columns) (out += out.empty() ? "" : ", ") += in_quotes(column.name);
+  for (const auto& column : table.columns)
+    (out += out.empty() ? "" : ", ") += in_quotes(column.name);
   return out;
 }
 
@@ -78,8 +81,7 @@ class TableCopier {
   }
   static std::string parameters(std::size_t count) {
     std::string out;
-    for (std::size_t i = 1; i <= count; ++i)
-      (out += i == 1 ? "$" : ", $") += std::to_string(i);
+    for (std::size_t i = 1; i <= count; ++i) (out += i == 1 ? "$" : ", $") += std::to_string(i);
     return out;
   }
 
@@ -166,8 +168,8 @@ class CopyIn {
   }
 
   bool send() {
-    bool sent = PQputCopyData(session_.handle(), buffer_.data(),
-                              static_cast<int>(buffer_.size())) == 1;
+    bool sent =
+        PQputCopyData(session_.handle(), buffer_.data(), static_cast<int>(buffer_.size())) == 1;
     buffer_.clear();
     return sent;
   }

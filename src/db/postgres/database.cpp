@@ -13,9 +13,9 @@ namespace {
 
 Task<Result<Rows>> read_on(Io& io, Io::Kind kind, const Sql& sql, Args args, MonoTime deadline) {
   auto start = [&io, kind, &sql, args = std::move(args), deadline](Waiter<Rows> waiter) mutable {
-    io.submit(kind, std::make_shared<Request>(
-                        Request{.what = Read{&sql, std::move(args), std::move(waiter)},
-                                .deadline = deadline}));
+    io.submit(kind,
+              std::make_shared<Request>(Request{
+                  .what = Read{&sql, std::move(args), std::move(waiter)}, .deadline = deadline}));
   };
   return wait_for<Rows>(std::move(start));
 }
@@ -23,9 +23,9 @@ Task<Result<Rows>> read_on(Io& io, Io::Kind kind, const Sql& sql, Args args, Mon
 Task<Result<Committed>> commit_on(Io& io, Io::Kind kind, Changes changes, MonoTime deadline) {
   auto start = [&io, kind, changes = std::move(changes),
                 deadline](Waiter<Committed> waiter) mutable {
-    io.submit(kind, std::make_shared<Request>(
-                        Request{.what = Commit{std::move(changes), std::move(waiter)},
-                                .deadline = deadline}));
+    io.submit(kind,
+              std::make_shared<Request>(Request{
+                  .what = Commit{std::move(changes), std::move(waiter)}, .deadline = deadline}));
   };
   return wait_for<Committed>(std::move(start));
 }

@@ -26,7 +26,9 @@ std::int64_t count_of(const PGresult* result) {
   return count;
 }
 
-bool is_bulk(const Write& write) { return write.sql != nullptr && write.rows.size() != 1; }
+bool is_bulk(const Write& write) {
+  return write.sql != nullptr && write.rows.size() != 1;
+}
 
 }  // namespace
 
@@ -154,8 +156,9 @@ void CommitExchange::take(const Step& step, const PGresult* result) {
   if (requests_.size() == 1) counted_[step.write] += count_of(result);
   if (mode == Mode::counted || PQnfields(result) == 0) return;
 
-  bool nothing = mode == Mode::rows && PQntuples(result) == 1 &&
-                 std::string_view(PQgetvalue(result, 0, 0), 8) == std::string_view("\0\0\0\0\0\0\0\0", 8);
+  bool nothing =
+      mode == Mode::rows && PQntuples(result) == 1 &&
+      std::string_view(PQgetvalue(result, 0, 0), 8) == std::string_view("\0\0\0\0\0\0\0\0", 8);
   auto rows = rows_of(result, mode == Mode::plain ? 0 : 1);
   if (nothing) rows = Rows(rows ? rows->columns() : 0);
   if (rows) {
@@ -174,7 +177,8 @@ void CommitExchange::fail(const Step& step, const PGresult* result) {
   failure_ = failure_of(result, write ? write : &kNone, name, lane_.bugs());
   failed_ = step.request;
   // Said in place of a statement's answer: the Sync behind it has committed nothing.
-  if (failure_->leave && at_ < steps_.size()) failure_->again = failure_->error.code == Code::unavailable;
+  if (failure_->leave && at_ < steps_.size())
+    failure_->again = failure_->error.code == Code::unavailable;
 }
 
 void CommitExchange::decide(Connection& from) {

@@ -8,8 +8,8 @@
 
 namespace holdfast::db::postgres {
 
-/// Each read is answered when its result comes. After an error the server leaves out the rest of the
-/// pipeline, which then goes out again.
+/// Each read is answered when its result comes. After an error the server leaves out the rest of
+/// the pipeline, which then goes out again.
 class ReadExchange final : public Exchange {
  public:
   ReadExchange(Lane& lane, Requests requests) : lane_(lane), requests_(std::move(requests)) {}
@@ -62,13 +62,13 @@ class CommitExchange final : public Exchange {
   Requests requests_;
   bool joined_;
   std::vector<Step> steps_;
-  std::vector<Mode> modes_;           // by step
+  std::vector<Mode> modes_;  // by step
   std::size_t at_ = 0;
-  std::vector<Committed> committed_;  // by request
-  std::vector<std::int64_t> counted_; // by write, for a request alone
+  std::vector<Committed> committed_;   // by request
+  std::vector<std::int64_t> counted_;  // by write, for a request alone
   bool deciding_ = false;
   std::optional<Failure> failure_;
-  std::size_t failed_ = 0;            // the request
+  std::size_t failed_ = 0;  // the request
 };
 
 }  // namespace holdfast::db::postgres

@@ -13,7 +13,9 @@ std::string_view field(const PGresult* result, int code) {
   return text == nullptr ? std::string_view() : text;
 }
 
-Failure unavailable(Literal text) { return {Error(Code::unavailable, text)}; }
+Failure unavailable(Literal text) {
+  return {Error(Code::unavailable, text)};
+}
 
 /// A class 42 message names tables and columns; others may quote values, which must not be shown.
 Failure bug(const PGresult* result, std::string_view state, std::string_view name,
@@ -29,8 +31,12 @@ Failure bug(const PGresult* result, std::string_view state, std::string_view nam
 Error lost_connection() {
   return {Code::unavailable, "the connection to PostgreSQL broke; repeat with the same key"};
 }
-Error no_connection() { return {Code::unavailable, "PostgreSQL does not answer"}; }
-Error deadline_passed() { return {Code::unavailable, "the deadline passed"}; }
+Error no_connection() {
+  return {Code::unavailable, "PostgreSQL does not answer"};
+}
+Error deadline_passed() {
+  return {Code::unavailable, "the deadline passed"};
+}
 
 Failure failure_of(const PGresult* result, const Write* write, std::string_view name,
                    const BugSink& bugs) {
@@ -38,7 +44,8 @@ Failure failure_of(const PGresult* result, const Write* write, std::string_view 
   std::string_view group = state.substr(0, 2);
   if (write != nullptr && (state == kUnexpected || group == "23")) return {write->error};
   if (state == "40001" || state == "40P01" || state == "55P03")
-    return {Error(Code::unavailable, "others changed the same rows; repeat with the same key"), true};
+    return {Error(Code::unavailable, "others changed the same rows; repeat with the same key"),
+            true};
   if (state == "0A000" || state == "26000")  // a plan or statement from before a migration
     return {Error(Code::unavailable, "the schema changed; repeat with the same key"), true, true};
   if (state == "22021" || state == "22P05")

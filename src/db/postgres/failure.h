@@ -13,8 +13,8 @@ namespace holdfast::db::postgres {
 
 struct Failure {
   Error error;
-  bool again = false;   // nothing happened, and it may well work when it is repeated now
-  bool leave = false;   // the connection is of no use any more
+  bool again = false;  // nothing happened, and it may well work when it is repeated now
+  bool leave = false;  // the connection is of no use any more
 };
 
 Error lost_connection();

@@ -18,8 +18,8 @@ Io::Io(const PostgresOptions& options, const std::string& synchronous_commit, co
       scratch_settings_(options, Settings::Role::scratch),
       work_(boost::asio::make_work_guard(io_)),
       timer_(io_),
-      reads_(io_, reader_settings_, {options.connections, options.statement_timeout}, shapes_, clock,
-             options.bugs, [] {}),
+      reads_(io_, reader_settings_, {options.connections, options.statement_timeout}, shapes_,
+             clock, options.bugs, [] {}),
       writes_(io_, writer_settings_, {options.connections, options.statement_timeout}, shapes_,
               clock, options.bugs, [this] { publish(); }),
       scratch_(io_, scratch_settings_, {kScratchConnections, options.statement_timeout}, shapes_,
@@ -62,9 +62,12 @@ void Io::take_arrived() {
 
 Lane& Io::lane(Kind kind) {
   switch (kind) {
-    case Kind::read: return reads_;
-    case Kind::write: return writes_;
-    case Kind::scratch: break;
+    case Kind::read:
+      return reads_;
+    case Kind::write:
+      return writes_;
+    case Kind::scratch:
+      break;
   }
   return scratch_;
 }

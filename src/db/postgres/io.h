@@ -54,11 +54,11 @@ class Io {
   int closing_ticks_ = -1;  // not closing
 
   mutable std::mutex mutex_;
-  std::vector<Arrived> arrived_;  // guarded by mutex_
-  bool closed_ = false;           // guarded by mutex_
-  Health health_;                 // guarded by mutex_
+  std::vector<Arrived> arrived_;                                   // guarded by mutex_
+  bool closed_ = false;                                            // guarded by mutex_
+  Health health_;                                                  // guarded by mutex_
   std::shared_ptr<const int> present_ = std::make_shared<int>(0);  // shared by commits under way
-  std::thread thread_;            // last: it uses all of the above
+  std::thread thread_;                                             // last: it uses all of the above
 };
 
 }  // namespace holdfast::db::postgres

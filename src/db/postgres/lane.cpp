@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMostReads = 64;
 constexpr std::size_t kMostJoined = 64;
 constexpr std::size_t kJoinedAtOnce = 2;
-constexpr std::size_t kMostWrites = 8;  // of a commit that is joined with others
+constexpr std::size_t kMostWrites = 8;   // of a commit that is joined with others
 constexpr int kNoConnectionTicks = 250;  // 5 s
 constexpr int kFailureTicks = 250;
 
@@ -37,7 +37,9 @@ Lane::Lane(boost::asio::io_context& io, const Settings& settings, Options option
       bugs_(bugs),
       turned_(std::move(turned)) {}
 
-void Lane::start() { grow(); }
+void Lane::start() {
+  grow();
+}
 
 void Lane::submit(std::shared_ptr<Request> request) {
   if (auto checked = check(*request); !checked) {
@@ -165,7 +167,8 @@ Requests Lane::take(Queue& queue, std::size_t most) {
 }
 
 Connection* Lane::idle() {
-  auto found = std::ranges::find_if(slots_, [](const Slot& slot) { return slot.connection->idle(); });
+  auto found =
+      std::ranges::find_if(slots_, [](const Slot& slot) { return slot.connection->idle(); });
   return found == slots_.end() ? nullptr : found->connection.get();
 }
 
@@ -179,7 +182,8 @@ std::size_t Lane::joined_carried() const {
 /// One more connection when all there are carry something.
 void Lane::grow() {
   bool full = slots_.size() >= options_.connections;
-  if (full || !std::ranges::all_of(slots_, [](const Slot& slot) { return slot.connection->busy(); }))
+  if (full ||
+      !std::ranges::all_of(slots_, [](const Slot& slot) { return slot.connection->busy(); }))
     return;
   slots_.push_back({std::make_unique<Connection>(io_, settings_, [this] { wake(); })});
   slots_.back().connection->start();

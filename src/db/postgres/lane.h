@@ -32,8 +32,8 @@ struct Request {
   std::variant<Read, Commit> what;
   MonoTime deadline = MonoTime::max();
   int tries = 0;
-  bool alone = false;  // is not joined with others any more
-  int ticks = 0;       // waited without any connection
+  bool alone = false;                    // is not joined with others any more
+  int ticks = 0;                         // waited without any connection
   std::shared_ptr<const int> present{};  // see Io::present_
 
   bool answered() const;

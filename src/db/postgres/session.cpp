@@ -23,7 +23,8 @@ Error unreachable(PGconn* pg) {
   std::string_view message = text == nullptr ? "" : text;
   auto says = [&](std::string_view part) { return message.find(part) != message.npos; };
   if (says("password") || says("authentication"))
-    return {Code::unavailable, "PostgreSQL refuses this user; mend the user or password in the URL"};
+    return {Code::unavailable,
+            "PostgreSQL refuses this user; mend the user or password in the URL"};
   if (says("does not exist"))
     return {Code::unavailable, "PostgreSQL has no such database or user; create it first"};
   if (says("invalid connection option") || says("missing \"=\"") || says("invalid URI"))
@@ -36,8 +37,9 @@ Result<void> make_schema(Session& session, const std::string& schema) {
   if (!found) return std::move(found).error();
   if (found->empty())
     if (auto made = session.run("create schema if not exists " + schema); !made)
-      return Error(Code::forbidden,
-                   "the PostgreSQL user may not create the schema; create it and make the user its owner");
+      return Error(
+          Code::forbidden,
+          "the PostgreSQL user may not create the schema; create it and make the user its owner");
   auto function = session.query(
       "select 1 from pg_proc p join pg_namespace n on n.oid = p.pronamespace "
       "where n.nspname = $1 and p.proname = 'holdfast_unexpected'",
@@ -108,11 +110,13 @@ Result<std::string> prepare(const PostgresOptions& options) {
     return text != nullptr && value == text;
   };
   if (!is("server_encoding", "UTF8"))
-    return Error(Code::unavailable, "the PostgreSQL database is not in UTF-8; create it with encoding UTF8");
+    return Error(Code::unavailable,
+                 "the PostgreSQL database is not in UTF-8; create it with encoding UTF8");
   if (is("in_hot_standby", "on"))
     return Error(Code::unavailable, "PostgreSQL is a standby; add target_session_attrs=read-write");
 
-  if (auto locked = session->run(lock_call("pg_advisory_lock", options.schema)); !locked) return std::move(locked).error();
+  if (auto locked = session->run(lock_call("pg_advisory_lock", options.schema)); !locked)
+    return std::move(locked).error();
   auto made = make_all(*session, options);
   (void)session->run(lock_call("pg_advisory_unlock", options.schema));
   if (!made) return std::move(made).error();

@@ -35,8 +35,8 @@ class Session {
 
 /// Makes what is missing: schemas, holdfast_unexpected(), schema_migrations. Checks the server.
 /// The answer is the server's synchronous_commit.
-/// Errors name what to do next: cannot be reached, too old, not UTF-8, no right to make the schema, a
-/// standby, a newer release's database.
+/// Errors name what to do next: cannot be reached, too old, not UTF-8, no right to make the schema,
+/// a standby, a newer release's database.
 Result<std::string> prepare(const PostgresOptions& options);
 
 }  // namespace holdfast::db::postgres

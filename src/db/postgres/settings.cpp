@@ -24,23 +24,31 @@ std::string own_options(const std::string& url) {
 Settings::Settings(const PostgresOptions& options, Role role,
                    const std::string& synchronous_commit) {
   std::string schema = role == Role::scratch ? options.schema + "_scratch" : options.schema;
-  std::string session = own_options(options.url) + " -c search_path=" + schema + ",pg_temp" +
-                        " -c statement_timeout=" + std::to_string(options.statement_timeout.count()) +
-                        " -c jit=off -c default_transaction_isolation=read\\ committed" +
-                        " -c client_connection_check_interval=1000";  // end what nobody waits for
+  std::string session =
+      own_options(options.url) + " -c search_path=" + schema + ",pg_temp" +
+      " -c statement_timeout=" + std::to_string(options.statement_timeout.count()) +
+      " -c jit=off -c default_transaction_isolation=read\\ committed" +
+      " -c client_connection_check_interval=1000";  // end what nobody waits for
   switch (role) {
-    case Role::setup: break;
-    case Role::reader: session += " -c default_transaction_read_only=on"; break;
-    case Role::writer:
-      session += " -c synchronous_commit=" + (synchronous_commit == "off" ? "on" : synchronous_commit);
+    case Role::setup:
       break;
-    case Role::scratch: session += " -c synchronous_commit=off"; break;
+    case Role::reader:
+      session += " -c default_transaction_read_only=on";
+      break;
+    case Role::writer:
+      session +=
+          " -c synchronous_commit=" + (synchronous_commit == "off" ? "on" : synchronous_commit);
+      break;
+    case Role::scratch:
+      session += " -c synchronous_commit=off";
+      break;
   }
   // The operator's connection string (as "dbname") wins over what stands before it.
-  owned_ = {"5",   "10", "30", "3", "10000", options.url, session, "UTF8", "holdfast"};
+  owned_ = {"5", "10", "30", "3", "10000", options.url, session, "UTF8", "holdfast"};
   static constexpr const char* kKeywords[] = {
-      "connect_timeout", "keepalives_interval", "keepalives_idle", "keepalives_count",
-      "tcp_user_timeout", "dbname", "options", "client_encoding", "application_name"};
+      "connect_timeout",  "keepalives_interval", "keepalives_idle",
+      "keepalives_count", "tcp_user_timeout",    "dbname",
+      "options",          "client_encoding",     "application_name"};
   for (std::size_t i = 0; i < owned_.size(); ++i) {
     keywords_.push_back(kKeywords[i]);
     values_.push_back(owned_[i].c_str());
@@ -54,7 +62,8 @@ Result<void> check_schema_name(const std::string& schema) {
   bool good = !schema.empty() && schema.size() <= 50 && std::ranges::all_of(schema, fits) &&
               schema[0] >= 'a';
   if (!good)
-    return Error(Code::invalid, "the schema's name must be of a-z, 0-9 and _, and begin with a letter")
+    return Error(Code::invalid,
+                 "the schema's name must be of a-z, 0-9 and _, and begin with a letter")
         .at("schema");
   return {};
 }

@@ -65,10 +65,14 @@ Mode Shape::mode(const Expect& expect) const {
 Bounds bounds_of(const Expect& expect) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
   switch (expect.kind) {
-    case Expect::Kind::any: return {0, kMost};
-    case Expect::Kind::exactly: return {expect.rows, expect.rows};
-    case Expect::Kind::at_most: return {0, expect.rows};
-    case Expect::Kind::guard: return {1, kMost};
+    case Expect::Kind::any:
+      return {0, kMost};
+    case Expect::Kind::exactly:
+      return {expect.rows, expect.rows};
+    case Expect::Kind::at_most:
+      return {0, expect.rows};
+    case Expect::Kind::guard:
+      return {1, kMost};
   }
   return {};
 }

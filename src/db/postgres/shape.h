@@ -1,8 +1,8 @@
 // What PostgreSQL needs to know about a statement before it can send it.
 //
-// libpq goes on after a wrong row count, and the Sync that closes a pipeline commits. So a statement
-// whose count matters is wrapped: the wrapper counts in the server and raises where the count is
-// wrong, which undoes the pipeline.
+// libpq goes on after a wrong row count, and the Sync that closes a pipeline commits. So a
+// statement whose count matters is wrapped: the wrapper counts in the server and raises where the
+// count is wrong, which undoes the pipeline.
 #pragma once
 
 #include <cstdint>

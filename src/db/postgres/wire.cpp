@@ -38,7 +38,9 @@ std::optional<std::int64_t> integer_of_numeric(std::string_view cell) {
 
   std::int64_t value = 0;  // negative, since that side reaches further
   for (int i = 0; i <= weight || i < digits; ++i) {
-    std::int16_t digit = i < digits ? get<std::int16_t>(cell.substr(8 + 2 * static_cast<std::size_t>(i))) : std::int16_t{0};
+    std::int16_t digit = i < digits
+                             ? get<std::int16_t>(cell.substr(8 + 2 * static_cast<std::size_t>(i)))
+                             : std::int16_t{0};
     if (i > weight && digit != 0) return std::nullopt;
     if (i > weight) continue;
     if (__builtin_mul_overflow(value, std::int64_t{10'000}, &value) ||
@@ -52,10 +54,18 @@ std::optional<std::int64_t> integer_of_numeric(std::string_view cell) {
 /// False for a type that is not ours.
 bool add_cell(Rows& rows, Oid type, std::string_view cell) {
   switch (type) {
-    case kInt8: rows.add_integer(get<std::int64_t>(cell)); return true;
-    case kInt4: rows.add_integer(get<std::int32_t>(cell)); return true;
-    case kInt2: rows.add_integer(get<std::int16_t>(cell)); return true;
-    case kBool: rows.add_integer(cell[0]); return true;
+    case kInt8:
+      rows.add_integer(get<std::int64_t>(cell));
+      return true;
+    case kInt4:
+      rows.add_integer(get<std::int32_t>(cell));
+      return true;
+    case kInt2:
+      rows.add_integer(get<std::int16_t>(cell));
+      return true;
+    case kBool:
+      rows.add_integer(cell[0]);
+      return true;
     case kNumeric: {
       auto value = integer_of_numeric(cell);
       if (value) rows.add_integer(*value);
@@ -64,17 +74,28 @@ bool add_cell(Rows& rows, Oid type, std::string_view cell) {
     case kText:
     case kVarchar:
     case kName:
-    case kChar: rows.add_text(cell); return true;
-    case kBytea: rows.add_bytes(as_bytes(cell)); return true;
-    default: return false;
+    case kChar:
+      rows.add_text(cell);
+      return true;
+    case kBytea:
+      rows.add_bytes(as_bytes(cell));
+      return true;
+    default:
+      return false;
   }
 }
 
 }  // namespace
 
-void put_int16(std::string& out, std::int16_t value) { put(out, value); }
-void put_int32(std::string& out, std::int32_t value) { put(out, value); }
-void put_int64(std::string& out, std::int64_t value) { put(out, value); }
+void put_int16(std::string& out, std::int16_t value) {
+  put(out, value);
+}
+void put_int32(std::string& out, std::int32_t value) {
+  put(out, value);
+}
+void put_int64(std::string& out, std::int64_t value) {
+  put(out, value);
+}
 
 Parameters::Parameters(const Args& args) {
   for (const Value& value : args) {
@@ -107,8 +128,10 @@ void Parameters::add(Oid type, const char* value, std::size_t length, bool binar
 
 void Parameters::add(const List& list) {
   if (list.cells.empty()) return add(0, "{}", 2, false);
-  static constexpr std::pair<Oid, Oid> kTypes[] = {  // by index of Cell
-      {kInt8, kInt8Array}, {kText, kTextArray}, {kBytea, kByteaArray}};
+  static constexpr std::pair<Oid, Oid> kTypes[] = {// by index of Cell
+                                                   {kInt8, kInt8Array},
+                                                   {kText, kTextArray},
+                                                   {kBytea, kByteaArray}};
   auto [element, array] = kTypes[list.cells.front().index()];
 
   std::string& out = made_.emplace_back();

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int kHealthy = -1;
 constexpr std::size_t kGroupRows = 4'096;
-constexpr int kCheckpointPages = 2'048;   // 8 MiB
-constexpr int kImpatientPages = 16'384;   // 64 MiB
+constexpr int kCheckpointPages = 2'048;  // 8 MiB
+constexpr int kImpatientPages = 16'384;  // 64 MiB
 constexpr Millis kReaderPatience{100};
 constexpr std::chrono::seconds kRest{1};
 
@@ -33,15 +33,21 @@ bool stands_alone(const Changes& changes) {
 
 bool holds(const Expect& expect, std::int64_t changed, std::size_t rows) {
   switch (expect.kind) {
-    case Expect::Kind::any: return true;
-    case Expect::Kind::exactly: return changed == expect.rows;
-    case Expect::Kind::at_most: return changed <= expect.rows;
-    case Expect::Kind::guard: return rows > 0;
+    case Expect::Kind::any:
+      return true;
+    case Expect::Kind::exactly:
+      return changed == expect.rows;
+    case Expect::Kind::at_most:
+      return changed <= expect.rows;
+    case Expect::Kind::guard:
+      return rows > 0;
   }
   return false;
 }
 
-Error stopping() { return {Code::unavailable, "the database is closing"}; }
+Error stopping() {
+  return {Code::unavailable, "the database is closing"};
+}
 
 }  // namespace
 
@@ -226,7 +232,8 @@ std::expected<Result<Committed>, Committer::Stop> Committer::apply(const Changes
                                                                    bool savepoint) {
   savepoint |= !stands_alone(changes);
   if (savepoint)
-    if (auto set = connection_->run(kSavepoint, {}); !set) return std::unexpected(Stop{set.error()});
+    if (auto set = connection_->run(kSavepoint, {}); !set)
+      return std::unexpected(Stop{set.error()});
 
   Committed committed;
   for (const Write& write : changes.writes()) {
@@ -276,11 +283,15 @@ std::expected<Committer::Applied, Fault> Committer::failed(const Write& write, F
                                                            bool changed) {
   if (connection_->autocommit()) return std::unexpected(fault);
   switch (fault) {
-    case Fault::constraint: return Applied{write.error, changed};
-    case Fault::refused: return Applied{connection_->refusal(), changed};
+    case Fault::constraint:
+      return Applied{write.error, changed};
+    case Fault::refused:
+      return Applied{connection_->refusal(), changed};
     case Fault::bug:
-    case Fault::corrupt: return Applied{error_of(fault), changed};
-    default: return std::unexpected(fault);
+    case Fault::corrupt:
+      return Applied{error_of(fault), changed};
+    default:
+      return std::unexpected(fault);
   }
 }
 

@@ -15,7 +15,9 @@ constexpr int kDeadlineEvery = 5'000;  // virtual machine steps, some 50 µs
 constexpr int kBusyMs = 5'000;
 constexpr std::string_view kOwn = "db.own";
 
-int look_at_deadline(void* look) { return (*static_cast<std::function<bool()>*>(look))() ? 1 : 0; }
+int look_at_deadline(void* look) {
+  return (*static_cast<std::function<bool()>*>(look))() ? 1 : 0;
+}
 
 int bind_value(sqlite3_stmt* statement, int at, const Value& value) {
   if (auto* integer = std::get_if<std::int64_t>(&value))
@@ -41,8 +43,12 @@ int bind_all(sqlite3_stmt* statement, const Args& args) {
 /// False for a type that no table of ours has.
 bool add_cell(Rows& rows, sqlite3_stmt* statement, int at) {
   switch (sqlite3_column_type(statement, at)) {
-    case SQLITE_NULL: rows.add_null(); return true;
-    case SQLITE_INTEGER: rows.add_integer(sqlite3_column_int64(statement, at)); return true;
+    case SQLITE_NULL:
+      rows.add_null();
+      return true;
+    case SQLITE_INTEGER:
+      rows.add_integer(sqlite3_column_int64(statement, at));
+      return true;
     case SQLITE_TEXT: {
       auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, at));
       rows.add_text({text, static_cast<std::size_t>(sqlite3_column_bytes(statement, at))});
@@ -53,7 +59,8 @@ bool add_cell(Rows& rows, sqlite3_stmt* statement, int at) {
       rows.add_bytes({data, static_cast<std::size_t>(sqlite3_column_bytes(statement, at))});
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -61,16 +68,22 @@ bool add_cell(Rows& rows, sqlite3_stmt* statement, int at) {
 
 Error error_of(Fault fault) {
   switch (fault) {
-    case Fault::deadline: return {Code::unavailable, "the deadline passed"};
-    case Fault::full: return {Code::unavailable, "the disk is full"};
-    case Fault::io: return {Code::unavailable, "the disk cannot be read or written"};
-    case Fault::read_only: return {Code::unavailable, "the database file cannot be written"};
-    case Fault::busy: return {Code::unavailable, "another program holds the database"};
+    case Fault::deadline:
+      return {Code::unavailable, "the deadline passed"};
+    case Fault::full:
+      return {Code::unavailable, "the disk is full"};
+    case Fault::io:
+      return {Code::unavailable, "the disk cannot be read or written"};
+    case Fault::read_only:
+      return {Code::unavailable, "the database file cannot be written"};
+    case Fault::busy:
+      return {Code::unavailable, "another program holds the database"};
     case Fault::corrupt:
       return {Code::corrupt, "the database file is damaged; restore it from a backup"};
     case Fault::constraint:
     case Fault::refused:
-    case Fault::bug: break;
+    case Fault::bug:
+      break;
   }
   return {Code::internal, "a statement does not fit the database's schema"};
 }
@@ -233,7 +246,9 @@ std::expected<void, Fault> Connection::exec(const char* text) {
   return {};
 }
 
-bool Connection::autocommit() const { return sqlite3_get_autocommit(db_) != 0; }
+bool Connection::autocommit() const {
+  return sqlite3_get_autocommit(db_) != 0;
+}
 
 bool Connection::checkpoint(Checkpoint kind, Millis patience) {
   int mode = kind == Checkpoint::passive   ? SQLITE_CHECKPOINT_PASSIVE
@@ -254,19 +269,27 @@ Fault Connection::fault(int code, std::string_view name) {
     case SQLITE_CONSTRAINT:
       if (code == SQLITE_CONSTRAINT_DATATYPE) break;
       return Fault::constraint;
-    case SQLITE_INTERRUPT: return Fault::deadline;
-    case SQLITE_FULL: return Fault::full;
+    case SQLITE_INTERRUPT:
+      return Fault::deadline;
+    case SQLITE_FULL:
+      return Fault::full;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-    case SQLITE_NOMEM: return Fault::io;
+    case SQLITE_NOMEM:
+      return Fault::io;
     case SQLITE_PERM:
-    case SQLITE_READONLY: return Fault::read_only;
+    case SQLITE_READONLY:
+      return Fault::read_only;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return Fault::busy;
+    case SQLITE_LOCKED:
+      return Fault::busy;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return Fault::corrupt;
-    case SQLITE_TOOBIG: return refuse({Code::too_large, "a value is too large for the database"});
-    default: break;
+    case SQLITE_NOTADB:
+      return Fault::corrupt;
+    case SQLITE_TOOBIG:
+      return refuse({Code::too_large, "a value is too large for the database"});
+    default:
+      break;
   }
   bugs_(name, sqlite3_errmsg(db_));
   return Fault::bug;

@@ -62,8 +62,7 @@ class Connection {
   /// A select without arguments, not kept, whose result may be large: `take` gets it in batches of
   /// at most `batch` rows, and ends it with false.
   using Take = std::function<bool(const Rows& rows)>;
-  std::expected<void, Fault> stream(const std::string& text, std::size_t batch,
-                                    const Take& take);
+  std::expected<void, Fault> stream(const std::string& text, std::size_t batch, const Take& take);
   /// A migration's text, as it is written.
   std::expected<void, Fault> script(std::string_view text);
   /// Statements of our own, without arguments: begin, commit, pragmas.

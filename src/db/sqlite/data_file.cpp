@@ -18,7 +18,7 @@ constexpr Sql kReadId{"db.application_id", "pragma application_id"};
 constexpr Sql kCountObjects{"db.count_objects", "select count(*) from sqlite_master"};
 constexpr Sql kSchema{"db.schema",
                       "select type, name, tbl_name, coalesce(sql, '') from sqlite_master "
-                      "where tbl_name <> 'schema_migrations' order by type, name"};
+                      "order by type, name"};
 constexpr Sql kTables{"db.tables",
                       "select m.name, c.name, upper(c.type) from sqlite_master m, "
                       "pragma_table_info(m.name) c where m.type = 'table' "
@@ -26,7 +26,9 @@ constexpr Sql kTables{"db.tables",
 constexpr Sql kIntegrity{"db.integrity", "pragma integrity_check(1)"};
 constexpr Sql kForeignKeys{"db.foreign_keys", "pragma foreign_key_check"};
 
-Error not_ours() { return {Code::corrupt, "the file is not a Holdfast database"}; }
+Error not_ours() {
+  return {Code::corrupt, "the file is not a Holdfast database"};
+}
 Error wrong_schema() {
   return {Code::corrupt, "the tables of the data file are not those that its migrations make"};
 }
@@ -66,6 +68,7 @@ Result<void> check_schema(Connection& connection, std::span<const Migration> kno
 
   auto reference = Connection::open({.file = ":memory:", .writes = true}, clock, bugs);
   if (!reference) return std::move(reference).error();
+  if (auto made = (*reference)->script(kMigrationsTable); !made) return error_of(made.error());
   if (auto made = make_schema(**reference, *applied, known); !made) return made;
   auto expected = read(**reference, kSchema);
   auto found = read(connection, kSchema);
@@ -111,8 +114,7 @@ Result<std::unique_ptr<Connection>> open_new_data(const std::filesystem::path& f
                                                   const Rows& applied,
                                                   std::span<const Migration> known,
                                                   const Clock& clock, const BugSink& bugs) {
-  auto connection =
-      Connection::open({.file = file, .writes = true, .durable = false}, clock, bugs);
+  auto connection = Connection::open({.file = file, .writes = true, .durable = false}, clock, bugs);
   if (!connection) return connection;
   if (auto prepared = prepare_schema(**connection, known); !prepared)
     return std::move(prepared).error();

@@ -17,8 +17,8 @@ namespace holdfast::db::sqlite {
 /// one with migrations that are not known or were edited.
 Result<void> prepare_schema(Connection& connection, std::span<const Migration> known);
 
-/// Makes the schema that `applied` names (rows as of kAppliedMigrations) in an empty file, and opens
-/// it to be filled.
+/// Makes the schema that `applied` names (rows as of kAppliedMigrations) in an empty file, and
+/// opens it to be filled.
 Result<std::unique_ptr<Connection>> open_new_data(const std::filesystem::path& file,
                                                   const Rows& applied,
                                                   std::span<const Migration> known,

@@ -63,15 +63,21 @@ Result<void> split_data(const std::filesystem::path& data, const std::filesystem
     if (!opened) return std::move(opened).error();
     auto& connection = **opened;
     if (auto done = attach(connection, keys); !done) return done;
-    if (auto done = exec(connection, "create table keys.parts (name text primary key, content blob) strict"); !done)
+    if (auto done = exec(connection,
+                         "create table keys.parts (name text primary key, content blob) strict");
+        !done)
       return done;
     auto all = parts;
     all["format"] = to_bytes(kFormat);
     for (const auto& [name, content] : all)
-      if (auto ran = connection.run(kAddPart, {name, content}); !ran) return sqlite::error_of(ran.error());
+      if (auto ran = connection.run(kAddPart, {name, content}); !ran)
+        return sqlite::error_of(ran.error());
     for (auto table : tables) {
       auto name = in_quotes(table, '"');
-      if (auto done = exec(connection, "create table keys." + name + " as select * from main." + name); !done) return done;
+      if (auto done =
+              exec(connection, "create table keys." + name + " as select * from main." + name);
+          !done)
+        return done;
       if (auto done = exec(connection, "delete from main." + name); !done) return done;
     }
     if (auto done = exec(connection, "detach database keys"); !done) return done;
@@ -98,8 +104,10 @@ Result<void> join_data(const std::filesystem::path& data, const std::filesystem:
   if (auto done = attach(connection, keys); !done) return done;
   for (auto table : tables) {
     auto name = in_quotes(table, '"');
-    if (auto done = exec(connection, "insert into main." + name + " select * from keys." + name); !done)
-      return Error(Code::conflict, "the data file holds keys already: it is not one that `holdfast backup` wrote");
+    if (auto done = exec(connection, "insert into main." + name + " select * from keys." + name);
+        !done)
+      return Error(Code::conflict,
+                   "the data file holds keys already: it is not one that `holdfast backup` wrote");
   }
   if (auto done = exec(connection, "detach database keys"); !done) return done;
   return sqlite::finish_data_file(connection);

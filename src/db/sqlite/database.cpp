@@ -17,7 +17,8 @@ namespace {
 
 /// By reference, since both live as long as the database.
 Task<Result<Committed>> commit_on(Committer& committer, Changes changes, MonoTime deadline) {
-  auto start = [&committer, changes = std::move(changes), deadline](Waiter<Committed> waiter) mutable {
+  auto start = [&committer, changes = std::move(changes),
+                deadline](Waiter<Committed> waiter) mutable {
     committer.submit(std::move(changes), deadline, std::move(waiter));
   };
   return wait_for<Committed>(std::move(start));
@@ -129,10 +130,11 @@ Result<void> SqliteDatabase::open() {
 }
 
 Result<Store> SqliteDatabase::open_file(const char* name, bool durable) {
-  Connection::Options options{.file = options_.dir / name,
-                              .writes = true,
-                              .durable = durable,
-                              .cache_bytes = durable ? options_.cache_bytes : options_.cache_bytes / 8};
+  Connection::Options options{
+      .file = options_.dir / name,
+      .writes = true,
+      .durable = durable,
+      .cache_bytes = durable ? options_.cache_bytes : options_.cache_bytes / 8};
   if (auto prepared = prepare_file(options.file); !prepared) return std::move(prepared).error();
   auto writer = Connection::open(options, clock_, options_.bugs);
   if (!writer) return std::move(writer).error();
@@ -157,8 +159,8 @@ Result<Store> SqliteDatabase::open_scratch() {
 Result<void> SqliteDatabase::copy_to(const std::filesystem::path& file) {
   if (auto made = make_new_file(file); !made) return made;
   auto copied = pool_->with([&](Connection& from) -> Result<void> {
-    auto to = Connection::open({.file = file, .writes = true, .durable = false}, clock_,
-                               options_.bugs);
+    auto to =
+        Connection::open({.file = file, .writes = true, .durable = false}, clock_, options_.bugs);
     if (!to) return std::move(to).error();
     if (auto done = copy_pages(from, **to); !done) return done;
     return finish_data_file(**to);

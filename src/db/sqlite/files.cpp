@@ -36,13 +36,19 @@ Error cannot_open() {
   switch (errno) {
     case EACCES:
     case EPERM:
-      return {Code::unavailable, "the data directory is not open to this user; mend its owner or mode"};
-    case EROFS: return {Code::unavailable, "the data directory is on a read-only disk"};
+      return {Code::unavailable,
+              "the data directory is not open to this user; mend its owner or mode"};
+    case EROFS:
+      return {Code::unavailable, "the data directory is on a read-only disk"};
     case ENOSPC:
-    case EDQUOT: return {Code::unavailable, "the disk is full"};
-    case EEXIST: return {Code::conflict, "the file exists already"};
-    case ELOOP: return {Code::invalid, "a file of the data directory is a symbolic link"};
-    default: return {Code::unavailable, "a file of the data directory cannot be opened"};
+    case EDQUOT:
+      return {Code::unavailable, "the disk is full"};
+    case EEXIST:
+      return {Code::conflict, "the file exists already"};
+    case ELOOP:
+      return {Code::invalid, "a file of the data directory is a symbolic link"};
+    default:
+      return {Code::unavailable, "a file of the data directory cannot be opened"};
   }
 }
 
@@ -74,7 +80,7 @@ Result<void> prepare_dir(const std::filesystem::path& dir) {
 Result<void> prepare_file(const std::filesystem::path& path) {
   File file(path, O_RDWR | O_CREAT | O_NOFOLLOW);
   if (!file) return cannot_open();
-  struct stat found {};
+  struct stat found{};
   if (::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode))
     return Error(Code::invalid, "the database is not a regular file");
   if ((found.st_mode & kOthers) != 0)

@@ -15,7 +15,9 @@ struct Cursor : sqlite3_vtab_cursor {
   std::size_t at = 0;
 };
 
-Cursor& cursor_of(sqlite3_vtab_cursor* base) { return *static_cast<Cursor*>(base); }
+Cursor& cursor_of(sqlite3_vtab_cursor* base) {
+  return *static_cast<Cursor*>(base);
+}
 
 int connect(sqlite3* db, void*, int, const char* const*, sqlite3_vtab** out, char**) {
   int code = sqlite3_declare_vtab(db, "create table list(value, pointer hidden)");
@@ -34,7 +36,8 @@ int disconnect(sqlite3_vtab* table) {
 int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
   for (int i = 0; i < info->nConstraint; ++i) {
     const auto& constraint = info->aConstraint[i];
-    if (constraint.iColumn != kPointerColumn || constraint.op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
+    if (constraint.iColumn != kPointerColumn || constraint.op != SQLITE_INDEX_CONSTRAINT_EQ)
+      continue;
     if (!constraint.usable) return SQLITE_CONSTRAINT;
     info->aConstraintUsage[i].argvIndex = 1;
     info->aConstraintUsage[i].omit = 1;
@@ -117,7 +120,8 @@ bool add_list_function(sqlite3* db) {
 }
 
 int bind_list(sqlite3_stmt* statement, int parameter, const List& list) {
-  return sqlite3_bind_pointer(statement, parameter, const_cast<List*>(&list), kPointerType, nullptr);
+  return sqlite3_bind_pointer(statement, parameter, const_cast<List*>(&list), kPointerType,
+                              nullptr);
 }
 
 }  // namespace holdfast::db::sqlite

@@ -21,9 +21,8 @@ class ReaderPool::Lease {
   Slot& slot_;
 };
 
-Result<std::unique_ptr<ReaderPool>> ReaderPool::open(Connection::Options options,
-                                                     std::size_t count, const Clock& clock,
-                                                     const BugSink& bugs) {
+Result<std::unique_ptr<ReaderPool>> ReaderPool::open(Connection::Options options, std::size_t count,
+                                                     const Clock& clock, const BugSink& bugs) {
   std::unique_ptr<ReaderPool> pool(new ReaderPool(std::move(options), clock, bugs));
   for (std::size_t i = 0; i < count; ++i) {
     auto connection = Connection::open(pool->options_, clock, bugs);
@@ -66,11 +65,13 @@ Result<Rows> ReaderPool::read(const Sql& sql, const Args& args, MonoTime deadlin
   auto ran = lease.connection().run(sql, args, deadline);
   if (ran) return std::move(ran->rows);
   switch (ran.error()) {
-    case Fault::refused: return lease.connection().refusal();
+    case Fault::refused:
+      return lease.connection().refusal();
     case Fault::read_only:
       bugs_(sql.name, "a read tried to write");
       return error_of(Fault::bug);
-    default: return error_of(ran.error());
+    default:
+      return error_of(ran.error());
   }
 }
 

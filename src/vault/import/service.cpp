@@ -241,14 +241,17 @@ Task<Result<Sealed>> ImportRun::prepare(const std::vector<CheckedRow>& rows) {
 /// made again from what is stored now.
 Task<Result<void>> ImportRun::write(std::vector<CheckedRow> rows, Sealed sealed) {
   for (int tries = 0; !sealed.event.touches.empty(); ++tries) {
-    auto done = co_await context_.journal.commit(caller_, std::move(sealed.changes), std::move(sealed.event));
+    auto done = co_await context_.journal.commit(caller_, std::move(sealed.changes),
+                                                 std::move(sealed.event));
     if (done) break;
     auto code = done.error().code;
-    if (tries == 3 || (code != Code::stale && code != Code::conflict)) co_return std::move(done).error();
+    if (tries == 3 || (code != Code::stale && code != Code::conflict))
+      co_return std::move(done).error();
     auto renewed = co_await context_.permits.renewed(caller_);
     if (!renewed) co_return std::move(renewed).error();
     if (!context_.permits.may(*renewed, "imports.create"))
-      co_return Error(Code::forbidden, "this key may not import any more: what went in before stays");
+      co_return Error(Code::forbidden,
+                      "this key may not import any more: what went in before stays");
     caller_ = std::move(*renewed);
     auto again = co_await prepare(rows);
     if (!again) co_return std::move(again).error();
@@ -257,8 +260,9 @@ Task<Result<void>> ImportRun::write(std::vector<CheckedRow> rows, Sealed sealed)
   for (auto place : sealed.damaged) {
     report_.refused += 1;
     if (report_.refusals.size() < kListedRefusals)
-      report_.refusals.push_back({static_cast<std::int64_t>(place.line), static_cast<std::int64_t>(place.column), "",
-                                  "the stored record is damaged: run `holdfast journal verify --state`"});
+      report_.refusals.push_back(
+          {static_cast<std::int64_t>(place.line), static_cast<std::int64_t>(place.column), "",
+           "the stored record is damaged: run `holdfast journal verify --state`"});
   }
   report_.customers += sealed.customers;
   report_.created += sealed.created;
@@ -295,7 +299,8 @@ Task<Result<void>> ImportRun::flush(bool all) {
     if (!sealed) co_return std::move(sealed).error();
     if (auto done = co_await landed(); !done) co_return done;
     in_flight_terms_ = std::move(terms);
-    in_flight_.emplace(co_await boost::asio::this_coro::executor, write(std::move(rows), std::move(*sealed)));
+    in_flight_.emplace(co_await boost::asio::this_coro::executor,
+                       write(std::move(rows), std::move(*sealed)));
     batch_ = context_.journal.contended() ? kContendedBatch : kBatch;
   }
   co_return Result<void>();

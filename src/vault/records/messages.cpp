@@ -8,7 +8,8 @@ constexpr Limits kRef{.bytes = 260};
 constexpr Limits kVersion{.min = 1};
 constexpr Limits kValues{.bytes = 65'536, .count = 200};
 constexpr std::string_view kSubjectDoc =
-    "The customer: `sub_...`, or `ext:` and the shop's own id; a new one is made for an id not seen before.";
+    "The customer: `sub_...`, or `ext:` and the shop's own id; a new one is made for an id not "
+    "seen before.";
 constexpr std::string_view kBehalfDoc =
     "Whom the key acts for, such as `staff:17` or `customer:4711`.";
 constexpr std::string_view kPurposeDoc = "A declared purpose, such as `support`.";
@@ -21,7 +22,8 @@ std::span<const Member> NewRecord::described() {
   static constexpr Member kMembers[] = {
       member<&R::subject>("subject", kSubjectDoc, kRef),
       member<&R::slot>("slot", "A name that is unique among the customer's records here.", kName),
-      member<&R::values>("values", "Field names and values.", kValues, Place::body, Sensitivity::personal)};
+      member<&R::values>("values", "Field names and values.", kValues, Place::body,
+                         Sensitivity::personal)};
   return kMembers;
 }
 
@@ -31,10 +33,12 @@ std::span<const Member> CreateRecords::described() {
       member<&R::collection>("collection", "The collection's name.", kName, Place::path),
       member<&R::subject>("subject", kSubjectDoc, kRef),
       member<&R::slot>("slot", "A name that is unique among the customer's records here.", kName),
-      member<&R::values>("values", "Field names and values.", kValues, Place::body, Sensitivity::personal),
+      member<&R::values>("values", "Field names and values.", kValues, Place::body,
+                         Sensitivity::personal),
       member<&R::records>("records", "Several records at once, instead of `subject` and `values`.",
                           {.count = 1000}, Place::body, Sensitivity::personal),
-      member<&R::upsert>("upsert", "Change the record in the slot (`main` unless said) if it exists.")};
+      member<&R::upsert>("upsert",
+                         "Change the record in the slot (`main` unless said) if it exists.")};
   return kMembers;
 }
 
@@ -79,8 +83,10 @@ std::span<const Member> ListRecords::described() {
   using R = ListRecords;
   static constexpr Member kMembers[] = {
       member<&R::collection>("collection", "The collection's name.", kName, Place::path),
-      member<&R::subject>("subject", "Only this customer's, as `sub_...`.", {.bytes = 30}, Place::query),
-      member<&R::limit>("limit", "At most so many; 50 unless said.", {.min = 1, .max = 500}, Place::query),
+      member<&R::subject>("subject", "Only this customer's, as `sub_...`.", {.bytes = 30},
+                          Place::query),
+      member<&R::limit>("limit", "At most so many; 50 unless said.", {.min = 1, .max = 500},
+                        Place::query),
       member<&R::after>("after", "`next` of the page before.", {.bytes = 64}, Place::query)};
   return kMembers;
 }
@@ -99,7 +105,8 @@ std::span<const Member> UpdateRecord::described() {
       member<&R::record>("record", "The record.", {}, Place::path),
       member<&R::values>("values", "Values to set; null takes a field out; others stay.", kValues,
                          Place::body, Sensitivity::personal),
-      member<&R::version>("version", "Only if the record still has this version (or If-Match).", kVersion)};
+      member<&R::version>("version", "Only if the record still has this version (or If-Match).",
+                          kVersion)};
   return kMembers;
 }
 
@@ -121,7 +128,8 @@ std::span<const Member> FieldRefusal::described() {
   using R = FieldRefusal;
   static constexpr Member kMembers[] = {
       member<&R::field>("field", "The field."),
-      member<&R::reason>("reason", "`forbidden`, `unknown_field`, `expired`, `erased` or `corrupt`.")};
+      member<&R::reason>("reason",
+                         "`forbidden`, `unknown_field`, `expired`, `erased` or `corrupt`.")};
   return kMembers;
 }
 
@@ -150,7 +158,8 @@ std::span<const Member> RevealedRecord::described() {
   static constexpr Member kMembers[] = {
       member<&R::record>("record", "The record's id."),
       member<&R::subject>("subject", "The customer's id."),
-      member<&R::values>("values", "The values; those named in `masked` are masks.", kValues, Place::body, Sensitivity::personal),
+      member<&R::values>("values", "The values; those named in `masked` are masks.", kValues,
+                         Place::body, Sensitivity::personal),
       member<&R::masked>("masked", "Fields that are not open to you for this purpose: masks."),
       member<&R::refused>("refused", "Fields that were not shown, and why."),
       member<&R::event>("event", "The journal entry that recorded it.")};
@@ -162,7 +171,8 @@ std::span<const Member> OpenedRecord::described() {
   static constexpr Member kMembers[] = {
       member<&R::record>("record", "The record's id."),
       member<&R::subject>("subject", "The customer's id."),
-      member<&R::values>("values", "The values; those named in `masked` are masks.", kValues, Place::body, Sensitivity::personal),
+      member<&R::values>("values", "The values; those named in `masked` are masks.", kValues,
+                         Place::body, Sensitivity::personal),
       member<&R::masked>("masked", "Fields that are not open to you for this purpose: masks."),
       member<&R::refused>("refused", "Fields that were not shown, and why.")};
   return kMembers;
@@ -171,7 +181,8 @@ std::span<const Member> OpenedRecord::described() {
 std::span<const Member> RevealedRecords::described() {
   using R = RevealedRecords;
   static constexpr Member kMembers[] = {
-      member<&R::records>("records", "In the order of the request.", {}, Place::body, Sensitivity::personal),
+      member<&R::records>("records", "In the order of the request.", {}, Place::body,
+                          Sensitivity::personal),
       member<&R::missing>("missing", "Records that do not exist."),
       member<&R::event>("event", "The journal entry that recorded it.")};
   return kMembers;
@@ -182,7 +193,8 @@ std::span<const Member> VerifyValue::described() {
   static constexpr Member kMembers[] = {
       member<&R::record>("record", "The record.", {}, Place::path),
       member<&R::field>("field", "The field to compare.", kName),
-      member<&R::value>("value", "The value that the customer gave.", {.bytes = 1024}, Place::body, Sensitivity::secret),
+      member<&R::value>("value", "The value that the customer gave.", {.bytes = 1024}, Place::body,
+                        Sensitivity::secret),
       member<&R::purpose>("purpose", kPurposeDoc, kName),
       member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100})};
   return kMembers;
@@ -211,8 +223,11 @@ std::span<const Member> SearchRecords::described() {
 std::span<const Member> FoundRecords::described() {
   using R = FoundRecords;
   static constexpr Member kMembers[] = {
-      member<&R::records>("records", "What matched, masked.", {}, Place::body, Sensitivity::personal),
-      member<&R::more>("more", "True when there are more than `limit`."),
+      member<&R::records>("records", "What matched, masked.", {}, Place::body,
+                          Sensitivity::personal),
+      member<&R::more>("more",
+                       "True when there are more than `limit`, or more candidates than were looked "
+                       "at: name a further value."),
       member<&R::event>("event", "The journal entry that recorded it.")};
   return kMembers;
 }

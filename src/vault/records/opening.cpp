@@ -16,8 +16,11 @@ constexpr std::size_t kSlice = 64;
 constexpr std::size_t kCandidates = 1000;
 constexpr std::string_view kSelfService = "self_service";
 constexpr std::string_view kCustomer = "customer:";
+constexpr std::string_view kUnknownField = "unknown_field";
 
-Error no_record() { return Error(Code::not_found, "no such record").at("record"); }
+Error no_record() {
+  return Error(Code::not_found, "no such record").at("record");
+}
 Error not_open() {
   return {Code::forbidden, "nothing here is open to you for this purpose; this try was recorded"};
 }
@@ -28,17 +31,48 @@ Task<void> give_way() {
   co_await boost::asio::post(here, boost::asio::use_awaitable);
 }
 
+/// Errors: invalid (none, or one of them twice).
+Result<void> check_fields(std::vector<std::string> fields) {
+  if (fields.empty()) return Error(Code::invalid, "name at least one field").at("fields");
+  std::ranges::sort(fields);
+  if (std::ranges::adjacent_find(fields) != fields.end())
+    return Error(Code::invalid, "a field is named twice").at("fields");
+  return {};
+}
+
+/// Whether nothing at all may be shown; what was erased or damaged is listed instead.
+bool nothing_open(const Opened& opened) {
+  auto forbidden = [](const FieldRefusal& refusal) { return refusal.reason == "forbidden"; };
+  return !opened.any && std::ranges::any_of(opened.records, [&](const OpenedRecord& record) {
+    return std::ranges::any_of(record.refused, forbidden);
+  });
+}
+
+/// Equal under the field's rules; exactly equal where these leave nothing to compare.
+bool same_value(const Field& field, const Secret& stored, const Secret& offered) {
+  auto term = index_term(field, stored.expose_text());
+  if (!term.empty()) return term.matches(index_term(field, offered.expose_text()).expose());
+  auto checked = checked_value(field, offered.expose_text());
+  return checked && checked->matches(stored.expose());
+}
+
 std::string_view refusal_of(Code code) {
   if (code == Code::gone) return "erased";
   return code == Code::corrupt ? "corrupt" : "forbidden";
 }
 
-/// Each field that was refused anywhere in the request, once.
+/// Each declared field that was refused anywhere in the request, once; what is no field's name may
+/// be anything, and is only counted.
 void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& event) {
   std::vector<std::string> names;
+  std::int64_t unknown = 0;
   for (const auto& record : records)
     for (const auto& refusal : record.refused)
-      if (std::ranges::find(names, refusal.field) == names.end()) names.push_back(refusal.field);
+      if (refusal.reason == kUnknownField)
+        ++unknown;
+      else if (std::ranges::find(names, refusal.field) == names.end())
+        names.push_back(refusal.field);
+  if (unknown > 0) event.facts.emplace_back("unknown_fields", unknown);
   if (names.empty()) return;
   std::string joined;
   for (const auto& name : names) (joined += joined.empty() ? "" : ",") += name;
@@ -47,14 +81,23 @@ void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& eve
 
 }  // namespace
 
-Result<Caller> Opening::prepare(const Working& work, Caller caller, std::string_view purpose,
-                                const std::optional<std::string>& on_behalf_of) const {
-  if (!work.schema->purposes.contains(purpose))
-    return Error(Code::invalid, "this purpose is not declared: see `holdfast purposes list`").at("purpose");
-  if (!on_behalf_of) return caller;
-  auto acting = context_.permits.acting_for(std::move(caller), *on_behalf_of);
-  if (!acting) return std::move(acting).error().at("on_behalf_of");
-  return acting;
+Task<Result<Caller>> Opening::prepare(const Working& work, Caller caller,
+                                      std::string_view operation, std::string_view purpose,
+                                      const std::optional<std::string>& on_behalf_of) {
+  journal::Event event{.activity = operation};
+  if (!work.schema->purposes.contains(
+          purpose))  // and what was written there stays out of the journal
+    co_return co_await refused(
+        std::move(caller), std::move(event),
+        Error(Code::invalid, "this purpose is not declared: see `holdfast purposes list`")
+            .at("purpose"));
+  if (!on_behalf_of) co_return caller;
+  auto acting = context_.permits.acting_for(caller, *on_behalf_of);
+  if (acting) co_return acting;
+  auto error = std::move(acting).error().at("on_behalf_of");
+  if (error.code != Code::forbidden) co_return error;
+  event.purpose = purpose;
+  co_return co_await refused(std::move(caller), std::move(event), std::move(error));
 }
 
 Task<Error> Opening::refused(Caller caller, journal::Event event, Error error) {
@@ -67,11 +110,13 @@ Task<Error> Opening::refused(Caller caller, journal::Event event, Error error) {
 }
 
 /// Under self_service a customer opens only what is their own.
-Task<Result<std::optional<SubjectId>>> Opening::own_subject(const Working& work, const Caller& caller,
+Task<Result<std::optional<SubjectId>>> Opening::own_subject(const Working& work,
+                                                            const Caller& caller,
                                                             std::string_view purpose) {
   if (purpose != kSelfService) co_return std::nullopt;
   if (!caller.on_behalf_of.starts_with(kCustomer)) co_return std::optional(SubjectId{});
-  auto term = external_term(*work.keys, std::string_view(caller.on_behalf_of).substr(kCustomer.size()));
+  auto term =
+      external_term(*work.keys, std::string_view(caller.on_behalf_of).substr(kCustomer.size()));
   auto found = co_await context_.store.subject_by_term(std::move(term), caller.deadline);
   if (!found) co_return std::move(found).error();
   co_return std::optional(*found ? (*found)->id : SubjectId{});
@@ -86,14 +131,16 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
   if (!collection) return Error(Code::corrupt, "the record's collection is missing");
   auto fields = unpack(record.sealed);
   if (!fields) return std::move(fields).error();
-  OpenedRecord out{.record = record.id, .subject = record.subject, .values = {}, .masked = {}, .refused = {}};
+  OpenedRecord out{
+      .record = record.id, .subject = record.subject, .values = {}, .masked = {}, .refused = {}};
   for (const auto& name : wanted) {
     const auto* field = collection->find(name);
     if (!field) {
-      out.refused.push_back({name, "unknown_field"});
+      out.refused.push_back({name, std::string(kUnknownField)});
       continue;
     }
-    auto view = allowed ? view_of_field(context_, caller, operation, *collection, *field, purpose) : View::none;
+    auto view = allowed ? view_of_field(context_, caller, operation, *collection, *field, purpose)
+                        : View::none;
     if (view == View::none) {
       out.refused.push_back({name, "forbidden"});
       continue;
@@ -104,19 +151,21 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
       out.refused.push_back({name, "expired"});
       continue;
     }
-    auto value = openable.keys->open(*work.keys, field->keep_group,
-                                     {record.subject, record.id, collection->id, field->id, sealed->since},
-                                     sealed->sealed);
+    auto value = openable.keys->open(
+        *work.keys, field->keep_group,
+        {record.subject, record.id, collection->id, field->id, sealed->since}, sealed->sealed);
     if (!value) {
       out.refused.push_back({name, std::string(refusal_of(value.error().code))});
       continue;
     }
     if (view == View::clear) {
       cleared = true;
-      out.values.entries.push_back({{name, std::move(*value), field->type == FieldType::json}, false});
+      out.values.entries.push_back(
+          {{name, std::move(*value), field->type == FieldType::json}, false});
     } else {
       out.masked.push_back(name);
-      out.values.entries.push_back({{name, Secret::copy(masked(*field, value->expose_text())), false}, false});
+      out.values.entries.push_back(
+          {{name, Secret::copy(masked(*field, value->expose_text())), false}, false});
     }
   }
   return out;
@@ -145,7 +194,8 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
     const auto& openable = loaded->records[next++];
     bool cleared = false;
     bool allowed = !*own || **own == openable.record.subject;
-    auto one = open_one(work, caller, operation, openable, item.fields, out.event.purpose, allowed, cleared);
+    auto one = open_one(work, caller, operation, openable, item.fields, out.event.purpose, allowed,
+                        cleared);
     if (!one) co_return std::move(one).error();
     out.any |= !one->values.entries.empty();
     out.event.opened |= cleared;
@@ -167,31 +217,37 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
 Task<Result<RevealedRecord>> Opening::reveal(Caller caller, RevealRecord request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
-  auto acting = prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  auto acting = co_await prepare(*work, std::move(caller), "records.reveal", request.purpose,
+                                 request.on_behalf_of);
   if (!acting) co_return std::move(acting).error();
-  if (request.fields.empty()) co_return Error(Code::invalid, "name at least one field").at("fields");
+  if (auto named = check_fields(request.fields); !named) co_return std::move(named).error();
   std::vector<OpenItem> items;
   items.push_back({request.record, std::move(request.fields)});
   auto opened = co_await open(*work, *acting, "records.reveal", std::move(items), request.purpose);
   if (!opened) co_return std::move(opened).error();
   if (opened->records.empty()) co_return no_record();
   auto& one = opened->records.front();
-  auto forbidden = [](const FieldRefusal& refusal) { return refusal.reason == "forbidden"; };
-  if (!opened->any && std::ranges::any_of(one.refused, forbidden))
+  if (nothing_open(*opened))
     co_return co_await refused(std::move(*acting), std::move(opened->event), not_open());
   auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
   if (!done) co_return std::move(done).error();
-  co_return RevealedRecord{one.record, one.subject, std::move(one.values), std::move(one.masked),
-                           std::move(one.refused), done->receipt.event};
+  co_return RevealedRecord{one.record,
+                           one.subject,
+                           std::move(one.values),
+                           std::move(one.masked),
+                           std::move(one.refused),
+                           done->receipt.event};
 }
 
 Task<Result<RevealedRecords>> Opening::reveal_batch(Caller caller, RevealRecords request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
-  auto acting = prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  auto acting = co_await prepare(*work, std::move(caller), "records.reveal_batch", request.purpose,
+                                 request.on_behalf_of);
   if (!acting) co_return std::move(acting).error();
-  if (request.fields.empty()) co_return Error(Code::invalid, "name at least one field").at("fields");
-  if (request.records.empty()) co_return Error(Code::invalid, "name at least one record").at("records");
+  if (auto named = check_fields(request.fields); !named) co_return std::move(named).error();
+  if (request.records.empty())
+    co_return Error(Code::invalid, "name at least one record").at("records");
   std::vector<OpenItem> items;
   items.reserve(request.records.size());
   for (auto id : request.records) items.push_back({id, request.fields});
@@ -199,19 +255,22 @@ Task<Result<RevealedRecords>> Opening::reveal_batch(Caller caller, RevealRecords
   std::ranges::sort(sorted);
   if (std::ranges::adjacent_find(sorted) != sorted.end())
     co_return Error(Code::invalid, "a record is named twice").at("records");
-  auto opened = co_await open(*work, *acting, "records.reveal_batch", std::move(items), request.purpose);
+  auto opened =
+      co_await open(*work, *acting, "records.reveal_batch", std::move(items), request.purpose);
   if (!opened) co_return std::move(opened).error();
-  if (!opened->any && !opened->records.empty())
+  if (nothing_open(*opened))
     co_return co_await refused(std::move(*acting), std::move(opened->event), not_open());
   auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
   if (!done) co_return std::move(done).error();
-  co_return RevealedRecords{std::move(opened->records), std::move(opened->missing), done->receipt.event};
+  co_return RevealedRecords{std::move(opened->records), std::move(opened->missing),
+                            done->receipt.event};
 }
 
 Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
-  auto acting = prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  auto acting = co_await prepare(*work, std::move(caller), "records.verify", request.purpose,
+                                 request.on_behalf_of);
   if (!acting) co_return std::move(acting).error();
   auto own = co_await own_subject(*work, *acting, request.purpose);
   if (!own) co_return std::move(own).error();
@@ -222,20 +281,28 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
   const auto* collection = work->schema->find(record.collection);
   if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
   const auto* field = collection->find(request.field);
-  if (!field) co_return Error(Code::invalid, "the collection does not declare this field").at("field");
+  if (!field)
+    co_return Error(Code::invalid, "the collection does not declare this field").at("field");
 
-  journal::Event event{.activity = "records.verify", .purpose = request.purpose,
-                       .collection = collection->name, .fields = {field->name},
+  journal::Event event{.activity = "records.verify",
+                       .purpose = request.purpose,
+                       .collection = collection->name,
+                       .fields = {field->name},
                        .touches = {{record.subject, "records", to_bytes(record.id.bytes()), {}}}};
   bool allowed = !*own || **own == record.subject;
-  if (!allowed || view_of_field(context_, *acting, "records.verify", *collection, *field, request.purpose) < View::verify)
+  if (!allowed || view_of_field(context_, *acting, "records.verify", *collection, *field,
+                                request.purpose) < View::verify)
     co_return co_await refused(std::move(*acting), std::move(event), not_open());
   auto day = to_ms(work->now) / 86'400'000;
   auto counted = co_await context_.journal.reader().read(
-      kReadWrong, {to_bytes(record.subject.bytes()), std::int64_t{collection->id}, std::int64_t{field->id}, day},
+      kReadWrong,
+      {to_bytes(record.subject.bytes()), std::int64_t{collection->id}, std::int64_t{field->id},
+       day},
       acting->deadline);
   if (!counted) co_return std::move(counted).error();
-  Error spent(Code::exhausted, "five wrong values were offered for this field today: it can be compared again tomorrow (UTC)");
+  Error spent(Code::exhausted,
+              "five wrong values were offered for this field today: it can be compared again "
+              "tomorrow (UTC)");
   if (!counted->empty() && (*counted)[0].integer(0) >= 5)
     co_return co_await refused(std::move(*acting), std::move(event), spent);
 
@@ -245,19 +312,22 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
   bool matches = false;
   if (sealed != fields->end() && !expired(*field, record, work->now)) {
     auto value = keys->open(*work->keys, field->keep_group,
-                            {record.subject, record.id, collection->id, field->id, sealed->since}, sealed->sealed);
+                            {record.subject, record.id, collection->id, field->id, sealed->since},
+                            sealed->sealed);
     if (!value && value.error().code != Code::gone) co_return std::move(value).error();
-    if (value)
-      matches = index_term(*field, value->expose_text())
-                    .matches(index_term(*field, request.value.expose_text()).expose());
+    if (value) matches = same_value(*field, *value, request.value);
   }
   db::Changes changes;
   if (!matches)
-    changes.write(kCountWrong, {to_bytes(record.subject.bytes()), std::int64_t{collection->id},
-                                std::int64_t{field->id}, day},
+    changes.write(kCountWrong,
+                  {to_bytes(record.subject.bytes()), std::int64_t{collection->id},
+                   std::int64_t{field->id}, day},
                   db::Expect::exactly(1), spent);
   event.facts = {{"matches", std::int64_t{matches}}};
+  auto kept = event;
   auto done = co_await context_.journal.commit(*acting, std::move(changes), std::move(event));
+  if (!done && done.error().code == Code::exhausted)  // others were faster
+    co_return co_await refused(std::move(*acting), std::move(kept), spent);
   if (!done) co_return std::move(done).error();
   co_return Verified{matches, done->receipt.event};
 }
@@ -267,35 +337,43 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
   if (!work) co_return std::move(work).error();
   const auto* collection = work->schema->find(request.collection);
   if (!collection) co_return Error(Code::not_found, "no such collection").at("collection");
-  auto acting = prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  auto acting = co_await prepare(*work, std::move(caller), "records.search", request.purpose,
+                                 request.on_behalf_of);
   if (!acting) co_return std::move(acting).error();
-  if (request.q.entries.empty()) co_return Error(Code::invalid, "name at least one value to find").at("q");
+  if (request.q.entries.empty())
+    co_return Error(Code::invalid, "name at least one value to find").at("q");
   auto own = co_await own_subject(*work, *acting, request.purpose);
   if (!own) co_return std::move(own).error();
 
-  journal::Event event{.activity = "records.search", .purpose = request.purpose, .collection = collection->name};
+  journal::Event event{
+      .activity = "records.search", .purpose = request.purpose, .collection = collection->name};
   std::vector<std::pair<const Field*, Secret>> terms;
   for (const auto& entry : request.q.entries) {
     const auto* field = collection->find(entry.name);
     auto where = FieldPath("q") / entry.name;
-    if (!field) co_return Error(Code::invalid, "the collection does not declare this field").at(where);
+    if (!field)
+      co_return Error(Code::invalid, "the collection does not declare this field").at(where);
     if (field->index != IndexKind::exact && field->index != IndexKind::unique)
       co_return Error(Code::invalid, "this field has no index to find it by").at(where);
     event.fields.push_back(field->name);
-    if (view_of_field(context_, *acting, "records.search", *collection, *field, request.purpose) < View::verify)
+    if (view_of_field(context_, *acting, "records.search", *collection, *field, request.purpose) <
+        View::verify)
       co_return co_await refused(std::move(*acting), std::move(event), not_open());
     auto term = index_term(*field, entry.value.expose_text());
-    if (term.empty()) co_return Error(Code::invalid, "nothing is left of this value to search for").at(where);
+    if (term.empty())
+      co_return Error(Code::invalid, "nothing is left of this value to search for").at(where);
     terms.emplace_back(field, std::move(term));
   }
 
   auto limit = static_cast<std::size_t>(request.limit.value_or(20));
-  auto term = blind_term(*work->keys, collection->id, *terms.front().first, terms.front().second.expose());
+  auto term =
+      blind_term(*work->keys, collection->id, *terms.front().first, terms.front().second.expose());
   FoundRecords out;
   RecordId after{};
   for (std::size_t looked = 0; !out.more && looked < kCandidates;) {
-    auto ids = co_await context_.store.with_term(collection->id, terms.front().first->id, term, after,
-                                                 static_cast<std::int64_t>(kSlice), acting->deadline);
+    auto ids =
+        co_await context_.store.with_term(collection->id, terms.front().first->id, term, after,
+                                          static_cast<std::int64_t>(kSlice), acting->deadline);
     if (!ids) co_return std::move(ids).error();
     if (ids->empty()) break;
     looked += ids->size();
@@ -315,9 +393,9 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
           all = false;
           break;
         }
-        auto value = openable.keys->open(*work->keys, field->keep_group,
-                                         {record.subject, record.id, collection->id, field->id, sealed->since},
-                                         sealed->sealed);
+        auto value = openable.keys->open(
+            *work->keys, field->keep_group,
+            {record.subject, record.id, collection->id, field->id, sealed->since}, sealed->sealed);
         all = value && index_term(*field, value->expose_text()).matches(wanted.expose());
         if (!all) break;
       }
@@ -332,6 +410,7 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
       event.touches.push_back({record.subject, "records", to_bytes(record.id.bytes()), {}});
     }
     if (last) break;
+    out.more |= looked >= kCandidates;
     co_await give_way();
   }
   event.facts = {{"matched", static_cast<std::int64_t>(out.records.size())}};

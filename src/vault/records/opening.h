@@ -44,18 +44,21 @@ class Opening {
   /// For other rooms (tokens): opens, but does not record. Commit `event` before showing anything.
   Task<Result<Opened>> open(const Working& work, const Caller& caller, std::string_view operation,
                             std::vector<OpenItem> items, std::string purpose);
-  /// The caller with its person set, after the purpose was found to be declared.
-  Result<Caller> prepare(const Working& work, Caller caller, std::string_view purpose,
-                         const std::optional<std::string>& on_behalf_of) const;
+  /// The caller with its person set, after the purpose was found to be declared. A refusal is
+  /// recorded; `operation` is a literal.
+  Task<Result<Caller>> prepare(const Working& work, Caller caller, std::string_view operation,
+                               std::string_view purpose,
+                               const std::optional<std::string>& on_behalf_of);
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
 
  private:
   Task<Result<std::optional<SubjectId>>> own_subject(const Working& work, const Caller& caller,
                                                      std::string_view purpose);
-  Result<OpenedRecord> open_one(const Working& work, const Caller& caller, std::string_view operation,
-                                const Openable& openable, const std::vector<std::string>& wanted,
-                                std::string_view purpose, bool allowed, bool& cleared);
+  Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
+                                std::string_view operation, const Openable& openable,
+                                const std::vector<std::string>& wanted, std::string_view purpose,
+                                bool allowed, bool& cleared);
 
   Context context_;
 };

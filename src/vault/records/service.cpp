@@ -1,6 +1,5 @@
 #include "vault/records/service.h"
 
-#include <charconv>
 #include <set>
 
 #include "vault/draft.h"
@@ -13,8 +12,12 @@ namespace {
 constexpr std::int64_t kPage = 50;
 constexpr std::string_view kMainSlot = "main";
 
-Error no_collection() { return Error(Code::not_found, "no such collection").at("collection"); }
-Error no_record() { return Error(Code::not_found, "no such record").at("record"); }
+Error no_collection() {
+  return Error(Code::not_found, "no such collection").at("collection");
+}
+Error no_record() {
+  return Error(Code::not_found, "no such record").at("record");
+}
 
 /// One record that is to be made, as asked for.
 struct Wanted {
@@ -27,8 +30,8 @@ Result<std::vector<Wanted>> wanted(const Collection& collection, CreateRecords& 
   if (request.records.empty() == request.values.entries.empty())
     return Error(Code::invalid, "give either `values` or `records`").at("values");
   std::vector<Wanted> out;
-  auto add = [&](std::optional<std::string>& subject, std::optional<std::string>& slot, Values& values,
-                 const FieldPath& where) -> Result<void> {
+  auto add = [&](std::optional<std::string>& subject, std::optional<std::string>& slot,
+                 Values& values, const FieldPath& where) -> Result<void> {
     Wanted one;
     if (subject) {
       auto ref = parse_subject_ref(*subject);
@@ -36,8 +39,11 @@ Result<std::vector<Wanted>> wanted(const Collection& collection, CreateRecords& 
       one.subject = std::move(*ref);
     }
     if (slot && !is_name(*slot))
-      return Error(Code::invalid, "a slot is a name of lower-case letters, digits and _").at(where / "slot");
-    one.slot = slot ? std::move(slot) : request.upsert ? std::optional(std::string(kMainSlot)) : std::nullopt;
+      return Error(Code::invalid, "a slot is a name of lower-case letters, digits and _")
+          .at(where / "slot");
+    one.slot = slot             ? std::move(slot)
+               : request.upsert ? std::optional(std::string(kMainSlot))
+                                : std::nullopt;
     if (request.upsert && !subject)
       return Error(Code::invalid, "upsert needs the customer that it is for").at(where / "subject");
     auto checked = check_values(collection, values, where / "values");
@@ -114,26 +120,20 @@ class Customers {
 
 }  // namespace
 
-Result<std::optional<std::int64_t>> expected_version(std::string_view if_match,
-                                                     std::optional<std::int64_t> version) {
-  if (if_match.empty() || if_match == "*") return version;
-  std::int64_t read = 0;
-  auto [end, bad] = std::from_chars(if_match.data(), if_match.data() + if_match.size(), read);
-  if (bad != std::errc() || end != if_match.data() + if_match.size())
-    return Error(Code::invalid, "If-Match takes the ETag that a read gave").at("If-Match");
-  if (version && *version != read)
-    return Error(Code::invalid, "`version` and If-Match disagree").at("version");
-  return std::optional(read);
-}
-
 Result<MaskedRecord> mask_record(const Context& context, const Working& work, const Caller& caller,
                                  std::string_view operation, const Openable& openable) {
   const auto& record = openable.record;
   const auto* collection = work.schema->find(record.collection);
   if (!collection) return Error(Code::corrupt, "the record's collection is missing");
-  MaskedRecord out{.record = record.id, .subject = record.subject, .collection = collection->name,
-                   .slot = record.slot, .version = record.version, .created = record.created,
-                   .updated = record.updated, .values = {}, .hidden = {}};
+  MaskedRecord out{.record = record.id,
+                   .subject = record.subject,
+                   .collection = collection->name,
+                   .slot = record.slot,
+                   .version = record.version,
+                   .created = record.created,
+                   .updated = record.updated,
+                   .values = {},
+                   .hidden = {}};
   auto fields = unpack(record.sealed);
   if (!fields) return std::move(fields).error();
   for (const auto& one : *fields) {
@@ -143,12 +143,13 @@ Result<MaskedRecord> mask_record(const Context& context, const Working& work, co
       out.hidden.push_back(field->name);
       continue;
     }
-    auto value = openable.keys->open(*work.keys, field->keep_group,
-                                     {record.subject, record.id, collection->id, field->id, one.since},
-                                     one.sealed);
+    auto value = openable.keys->open(
+        *work.keys, field->keep_group,
+        {record.subject, record.id, collection->id, field->id, one.since}, one.sealed);
     if (!value && value.error().code == Code::gone) continue;
     if (!value) return std::move(value).error().at(FieldPath("values") / field->name);
-    out.values.entries.push_back({{field->name, Secret::copy(masked(*field, value->expose_text())), false}, false});
+    out.values.entries.push_back(
+        {{field->name, Secret::copy(masked(*field, value->expose_text())), false}, false});
   }
   return out;
 }
@@ -178,10 +179,12 @@ Task<Result<CreatedRecords>> Records::create(Caller caller, CreateRecords reques
     if (!keys) co_return std::move(keys).error();
     auto subject = (*keys)->subject();
     if (one.slot && !slots.emplace(subject, *one.slot).second)
-      co_return Error(Code::invalid, "two records of this request share a customer and slot").at("slot");
+      co_return Error(Code::invalid, "two records of this request share a customer and slot")
+          .at("slot");
     std::optional<Record> existing;
     if (request.upsert) {
-      auto found = co_await context_.store.record_in_slot(subject, collection->id, *one.slot, caller.deadline);
+      auto found = co_await context_.store.record_in_slot(subject, collection->id, *one.slot,
+                                                          caller.deadline);
       if (!found) co_return std::move(found).error();
       existing = std::move(*found);
     }
@@ -195,7 +198,8 @@ Task<Result<CreatedRecords>> Records::create(Caller caller, CreateRecords reques
       out.records.push_back({made->id, subject, 1, true});
     }
   }
-  journal::Event event{.activity = "records.create", .collection = collection->name,
+  journal::Event event{.activity = "records.create",
+                       .collection = collection->name,
                        .touches = std::move(draft.touches())};
   auto changes = std::move(draft).changes();
   repeat.remember(changes, to_json(out));
@@ -212,7 +216,8 @@ Task<Result<MaskedRecord>> Records::get(Caller caller, RecordRequest request) {
   if (loaded->records.empty()) co_return no_record();
   auto out = mask_record(context_, *work, caller, "records.get", loaded->records.front());
   if (!out) co_return std::move(out).error();
-  journal::Event event{.activity = "records.get", .collection = out->collection,
+  journal::Event event{.activity = "records.get",
+                       .collection = out->collection,
                        .touches = {{out->subject, "records", to_bytes(out->record.bytes()), {}}}};
   auto done = co_await context_.journal.commit(caller, {}, std::move(event));
   if (!done) co_return std::move(done).error();
@@ -277,21 +282,26 @@ Task<Result<MaskedRecord>> Records::update(Caller caller, UpdateRecord request) 
   const auto* collection = work->schema->find(openable.record.collection);
   if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
   if (*expected && **expected != openable.record.version)
-    co_return Error(Code::conflict, "the record has another version by now: read it and repeat").at("version");
+    co_return Error(Code::conflict, "the record has another version by now: read it and repeat")
+        .at("version");
   if (request.values.entries.empty())
     co_return Error(Code::invalid, "name at least one value").at("values");
   auto values = check_values(*collection, request.values, FieldPath("values"));
   if (!values) co_return std::move(values).error();
 
   Draft draft(*work->keys, work->now);
+  draft.expect_living(openable.record.subject);  // what a duty holds of an erased one does not grow
   auto changed = draft.change_record(*openable.keys, *collection, openable.record, *values);
   if (!changed) co_return std::move(changed).error();
-  journal::Event event{.activity = "records.update", .collection = collection->name,
+  journal::Event event{.activity = "records.update",
+                       .collection = collection->name,
                        .touches = std::move(draft.touches())};
   if (!*changed)
-    event.touches = {{openable.record.subject, "records", to_bytes(openable.record.id.bytes()), {}}};
+    event.touches = {
+        {openable.record.subject, "records", to_bytes(openable.record.id.bytes()), {}}};
   for (const auto& entry : request.values.entries) event.fields.push_back(entry.name);
-  auto done = co_await context_.journal.commit(caller, std::move(draft).changes(), std::move(event));
+  auto done =
+      co_await context_.journal.commit(caller, std::move(draft).changes(), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return mask_record(context_, *work, caller, "records.update", openable);
 }
@@ -306,7 +316,8 @@ Task<Result<DeletedRows>> Records::remove(Caller caller, DeleteRecord request) {
   if (loaded->records.empty()) co_return no_record();
   auto& openable = loaded->records.front();
   if (*expected && **expected != openable.record.version)
-    co_return Error(Code::conflict, "the record has another version by now: read it and repeat").at("version");
+    co_return Error(Code::conflict, "the record has another version by now: read it and repeat")
+        .at("version");
   const auto* collection = work->schema->find(openable.record.collection);
   if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
   Draft draft(*work->keys, work->now);
@@ -314,9 +325,11 @@ Task<Result<DeletedRows>> Records::remove(Caller caller, DeleteRecord request) {
   if (!tokens) co_return std::move(tokens).error();
   auto dropped = draft.drop_record(*openable.keys, *collection, openable.record, *tokens);
   if (!dropped) co_return std::move(dropped).error();
-  journal::Event event{.activity = "records.delete", .collection = collection->name,
+  journal::Event event{.activity = "records.delete",
+                       .collection = collection->name,
                        .touches = std::move(draft.touches())};
-  auto done = co_await context_.journal.commit(caller, std::move(draft).changes(), std::move(event));
+  auto done =
+      co_await context_.journal.commit(caller, std::move(draft).changes(), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return DeletedRows{1, done->receipt.event};
 }

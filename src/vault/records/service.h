@@ -35,8 +35,4 @@ class Records {
 Result<MaskedRecord> mask_record(const Context& context, const Working& work, const Caller& caller,
                                  std::string_view operation, const Openable& openable);
 
-/// `If-Match: "3"` or a version member; nullopt when neither was given.
-Result<std::optional<std::int64_t>> expected_version(std::string_view if_match,
-                                                     std::optional<std::int64_t> version);
-
 }  // namespace holdfast::vault

@@ -5,13 +5,14 @@
 
 namespace holdfast::vault {
 
-inline constexpr db::Sql kCountWrong{
-    "vault.count_wrong",
-    "insert into vault_wrong_values (subject, collection, field, day, wrong) values ($1, $2, $3, $4, 1) "
-    "on conflict (subject, collection, field, day) do update set wrong = vault_wrong_values.wrong + 1 "
-    "where vault_wrong_values.wrong < 5"};
-inline constexpr db::Sql kReadWrong{
-    "vault.read_wrong",
-    "select wrong from vault_wrong_values where subject = $1 and collection = $2 and field = $3 and day = $4"};
+inline constexpr db::Sql kCountWrong{"vault.count_wrong",
+                                     "insert into vault_wrong_values (subject, collection, field, "
+                                     "day, wrong) values ($1, $2, $3, $4, 1) "
+                                     "on conflict (subject, collection, field, day) do update set "
+                                     "wrong = vault_wrong_values.wrong + 1 "
+                                     "where vault_wrong_values.wrong < 5"};
+inline constexpr db::Sql kReadWrong{"vault.read_wrong",
+                                    "select wrong from vault_wrong_values where subject = $1 and "
+                                    "collection = $2 and field = $3 and day = $4"};
 
 }  // namespace holdfast::vault

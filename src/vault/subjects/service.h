@@ -93,9 +93,9 @@ class Subjects {
   Task<Result<std::int64_t>> replay(std::vector<journal::AfterlogEntry> entries);
 
  private:
-  Task<Result<ErasedSubject>> destroy(Caller caller, Subject subject, std::vector<std::string> groups,
-                                      std::vector<HeldGroup> held, std::string_view activity,
-                                      std::string note);
+  Task<Result<ErasedSubject>> destroy(Caller caller, Subject subject,
+                                      std::vector<std::string> groups, std::vector<HeldGroup> held,
+                                      std::string_view activity, std::string note);
 
   Context context_;
   Accesses& index_;

@@ -11,11 +11,12 @@
 namespace holdfast::vault {
 namespace {
 
-inline constexpr db::Sql kAddToken{
-    "vault.add_token",
-    "insert into vault_tokens (id, subject, record, field, created_ms, mac) values ($1, $2, $3, $4, $5, $6)"};
+inline constexpr db::Sql kAddToken{"vault.add_token",
+                                   "insert into vault_tokens (id, subject, record, field, "
+                                   "created_ms, mac) values ($1, $2, $3, $4, $5, $6)"};
 inline constexpr db::Sql kFindTokens{
-    "vault.find_tokens", "select id, subject, record, field, mac from vault_tokens where id {{in $1}}"};
+    "vault.find_tokens",
+    "select id, subject, record, field, mac from vault_tokens where id {{in $1}}"};
 
 constexpr std::size_t kMost = 1000;
 
@@ -53,21 +54,15 @@ Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::Ke
     if (!id || !subject || !record) co_return Error(Code::corrupt, "a token's row is damaged");
     Found found{*id, *subject, *record, static_cast<std::uint16_t>(row.integer(3))};
     if (!equal_constant_time(token_mac(keys, found), row.bytes(4)))
-      co_return Error(Code::corrupt, "a token's row was not written by Holdfast: run `holdfast journal verify --state`");
+      co_return Error(
+          Code::corrupt,
+          "a token's row was not written by Holdfast: run `holdfast journal verify --state`");
     out.emplace(*id, found);
   }
   co_return out;
 }
 
 }  // namespace
-
-crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac) {
-  Bytes input;
-  put_part(input, std::string_view("tokens"));
-  put_part(input, token.bytes());
-  put_part(input, mac);
-  return keys.digest.mac(input);
-}
 
 std::span<const db::Sql* const> token_statements() {
   static constexpr const db::Sql* kAll[] = {&kAddToken, &kFindTokens};
@@ -89,7 +84,8 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
   if (request.items.empty()) {
     if (!request.subject) co_return Error(Code::invalid, "name the customer").at("subject");
     if (!request.collection) co_return Error(Code::invalid, "name the collection").at("collection");
-    request.items.push_back({std::move(*request.subject), std::move(*request.collection), std::move(request.values)});
+    request.items.push_back(
+        {std::move(*request.subject), std::move(*request.collection), std::move(request.values)});
   }
   Draft draft(*work->keys, work->now);
   std::vector<db::Args> rows;
@@ -101,7 +97,8 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
     auto& item = request.items[i];
     auto where = FieldPath("items")[i];
     const auto* collection = work->schema->find(item.collection);
-    if (!collection) co_return Error(Code::not_found, "no such collection").at(where / "collection");
+    if (!collection)
+      co_return Error(Code::not_found, "no such collection").at(where / "collection");
     auto values = check_values(*collection, item.values, where / "values");
     if (!values) co_return std::move(values).error();
     auto ref = parse_subject_ref(item.subject);
@@ -115,8 +112,10 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
       auto subject = id ? co_await context_.store.subject(*id, caller.deadline)
                         : co_await context_.store.subject_by_term(term, caller.deadline);
       if (!subject) co_return std::move(subject).error();
-      if (!*subject && ref->id) co_return Error(Code::not_found, "no such customer").at(where / "subject");
-      if (*subject && (*subject)->erased) co_return Error(Code::gone, "this customer was erased").at(where / "subject");
+      if (!*subject && ref->id)
+        co_return Error(Code::not_found, "no such customer").at(where / "subject");
+      if (*subject && (*subject)->erased)
+        co_return Error(Code::gone, "this customer was erased").at(where / "subject");
       if (*subject) {
         id = (*subject)->id;
         draft.expect_living(*id);
@@ -135,7 +134,9 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
     CreatedToken made{.subject = *id, .record = {}, .tokens = {}};
     std::vector<std::pair<const Field*, std::string>> masks;
     for (const auto& value : *values) {
-      if (value.remove) co_return Error(Code::invalid, "a token needs a value").at(where / "values" / value.field->name);
+      if (value.remove)
+        co_return Error(Code::invalid, "a token needs a value")
+            .at(where / "values" / value.field->name);
       masks.emplace_back(value.field, masked(*value.field, value.value.expose_text()));
     }
     auto record = draft.add_record(held.at(*id), *collection, {}, *values);
@@ -145,9 +146,11 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
     for (auto& [field, mask] : masks) {
       Found token{TokenId::make(work->now), *id, record->id, field->id};
       auto mac = token_mac(*work->keys, token);
-      touches.push_back({*id, "tokens", to_bytes(token.id.bytes()), token_digest(*work->keys, token.id, mac)});
-      rows.push_back({to_bytes(token.id.bytes()), to_bytes(id->bytes()), to_bytes(record->id.bytes()),
-                      std::int64_t{field->id}, to_ms(work->now), std::move(mac)});
+      touches.push_back(
+          {*id, "tokens", to_bytes(token.id.bytes()), token_digest(*work->keys, token.id, mac)});
+      rows.push_back({to_bytes(token.id.bytes()), to_bytes(id->bytes()),
+                      to_bytes(record->id.bytes()), std::int64_t{field->id}, to_ms(work->now),
+                      std::move(mac)});
       made.tokens.emplace_back(field->name, TokenView{token.id, std::move(mask)});
       kept.tokens.emplace_back(field->name, TokenView{token.id, {}});
     }
@@ -169,10 +172,13 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
 Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
-  auto acting = opening_.prepare(*work, std::move(caller), request.purpose, request.on_behalf_of);
+  auto acting = co_await opening_.prepare(*work, std::move(caller), "tokens.reveal",
+                                          request.purpose, request.on_behalf_of);
   if (!acting) co_return std::move(acting).error();
-  if (request.tokens.empty()) co_return Error(Code::invalid, "name at least one token").at("tokens");
-  auto found = co_await find(context_.journal.reader(), *work->keys, request.tokens, acting->deadline);
+  if (request.tokens.empty())
+    co_return Error(Code::invalid, "name at least one token").at("tokens");
+  auto found =
+      co_await find(context_.journal.reader(), *work->keys, request.tokens, acting->deadline);
   if (!found) co_return std::move(found).error();
 
   std::vector<RecordId> ids;
@@ -198,27 +204,32 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
       continue;
     }
     if (!wanted.emplace(std::pair(one->second.record, field->name), id).second) continue;
-    auto& item = items.try_emplace(one->second.record, OpenItem{one->second.record, {}}).first->second;
+    auto& item =
+        items.try_emplace(one->second.record, OpenItem{one->second.record, {}}).first->second;
     item.fields.push_back(field->name);
   }
   std::vector<OpenItem> list;
   for (auto& [id, item] : items) list.push_back(std::move(item));
-  auto opened = co_await opening_.open(*work, *acting, "tokens.reveal", std::move(list), request.purpose);
+  auto opened =
+      co_await opening_.open(*work, *acting, "tokens.reveal", std::move(list), request.purpose);
   if (!opened) co_return std::move(opened).error();
   for (auto& record : opened->records) {
     for (auto& value : record.values.entries) {
       auto id = wanted.at({record.record, value.name});
-      if (std::ranges::find(record.masked, value.name) != record.masked.end()) out.masked.push_back(id);
+      if (std::ranges::find(record.masked, value.name) != record.masked.end())
+        out.masked.push_back(id);
       value.name = id.text();
       out.values.entries.push_back(std::move(value));
     }
     for (const auto& refusal : record.refused)
       out.refused.push_back({wanted.at({record.record, refusal.field}), refusal.reason});
   }
-  if (!opened->any && !out.refused.empty())
+  auto forbidden = [](const TokenRefusal& refusal) { return refusal.reason == "forbidden"; };
+  if (!opened->any && std::ranges::any_of(out.refused, forbidden))
     co_return co_await opening_.refused(
         std::move(*acting), std::move(opened->event),
-        Error(Code::forbidden, "none of these tokens is open to you for this purpose; this try was recorded"));
+        Error(Code::forbidden,
+              "none of these tokens is open to you for this purpose; this try was recorded"));
   auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
@@ -228,7 +239,8 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
 Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
-  auto found = co_await find(context_.journal.reader(), *work->keys, request.tokens, caller.deadline);
+  auto found =
+      co_await find(context_.journal.reader(), *work->keys, request.tokens, caller.deadline);
   if (!found) co_return std::move(found).error();
   journal::Event event{.activity = "tokens.delete"};
   db::List ids;
@@ -248,10 +260,13 @@ Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
 std::vector<http::Route> token_routes(Tokens* tokens) {
   std::vector<http::Route> out;
   out.push_back(http::route<&Tokens::create>(
-      tokens, "tokens.create", "POST", "/v1/tokens", "Seal values of a customer and get a token for each",
-      {.limits = {.body = 32u << 20}, .status = 201,
-       .examples = {{"An email",
-                     R"({"subject":"ext:4711","collection":"customers","values":{"email":"ann@example.org"}})"}}}));
+      tokens, "tokens.create", "POST", "/v1/tokens",
+      "Seal values of a customer and get a token for each",
+      {.limits = {.body = 32u << 20},
+       .status = 201,
+       .examples = {
+           {"An email",
+            R"({"subject":"ext:4711","collection":"customers","values":{"email":"ann@example.org"}})"}}}));
   out.push_back(http::route<&Tokens::reveal>(tokens, "tokens.reveal", "POST", "/v1/tokens/reveal",
                                              "Open up to 1,000 tokens for a stated purpose"));
   out.push_back(http::route<&Tokens::remove>(tokens, "tokens.delete", "POST", "/v1/tokens/delete",
@@ -264,8 +279,10 @@ std::vector<http::Route> token_routes(Tokens* tokens) {
 std::span<const Member> NewTokens::described() {
   using T = NewTokens;
   static constexpr Member kMembers[] = {
-      member<&T::subject>("subject", "The customer: `sub_...` or `ext:` and the shop's own id.", {.bytes = 260}),
-      member<&T::collection>("collection", "The collection that declares the fields.", {.bytes = 63}),
+      member<&T::subject>("subject", "The customer: `sub_...` or `ext:` and the shop's own id.",
+                          {.bytes = 260}),
+      member<&T::collection>("collection", "The collection that declares the fields.",
+                             {.bytes = 63}),
       member<&T::values>("values", "Field names and values.", {.bytes = 65'536, .count = 200},
                          holdfast::Place::body, Sensitivity::personal)};
   return kMembers;
@@ -274,8 +291,10 @@ std::span<const Member> NewTokens::described() {
 std::span<const Member> CreateTokens::described() {
   using T = CreateTokens;
   static constexpr Member kMembers[] = {
-      member<&T::subject>("subject", "The customer: `sub_...` or `ext:` and the shop's own id.", {.bytes = 260}),
-      member<&T::collection>("collection", "The collection that declares the fields.", {.bytes = 63}),
+      member<&T::subject>("subject", "The customer: `sub_...` or `ext:` and the shop's own id.",
+                          {.bytes = 260}),
+      member<&T::collection>("collection", "The collection that declares the fields.",
+                             {.bytes = 63}),
       member<&T::values>("values", "Field names and values.", {.bytes = 65'536, .count = 200},
                          holdfast::Place::body, Sensitivity::personal),
       member<&T::items>("items", "Several customers at once, instead of `subject` and `values`.",
@@ -294,9 +313,10 @@ std::span<const Member> TokenView::described() {
 
 std::span<const Member> CreatedToken::described() {
   using T = CreatedToken;
-  static constexpr Member kMembers[] = {member<&T::subject>("subject", "The customer's id."),
-                                        member<&T::record>("record", "The record that holds the values."),
-                                        member<&T::tokens>("tokens", "By field.", {.count = 200})};
+  static constexpr Member kMembers[] = {
+      member<&T::subject>("subject", "The customer's id."),
+      member<&T::record>("record", "The record that holds the values."),
+      member<&T::tokens>("tokens", "By field.", {.count = 200})};
   return kMembers;
 }
 
@@ -311,7 +331,8 @@ std::span<const Member> RevealTokens::described() {
   static constexpr Member kMembers[] = {
       member<&T::tokens>("tokens", "The tokens to open.", {.count = kMost}),
       member<&T::purpose>("purpose", "A declared purpose, such as `support`.", {.bytes = 63}),
-      member<&T::on_behalf_of>("on_behalf_of", "Whom the key acts for, such as `staff:17`.", {.bytes = 100})};
+      member<&T::on_behalf_of>("on_behalf_of", "Whom the key acts for, such as `staff:17`.",
+                               {.bytes = 100})};
   return kMembers;
 }
 
@@ -326,8 +347,8 @@ std::span<const Member> TokenRefusal::described() {
 std::span<const Member> RevealedTokens::described() {
   using T = RevealedTokens;
   static constexpr Member kMembers[] = {
-      member<&T::values>("values", "By token; those named in `masked` are masks.", {.bytes = 65'536},
-                         holdfast::Place::body, Sensitivity::personal),
+      member<&T::values>("values", "By token; those named in `masked` are masks.",
+                         {.bytes = 65'536}, holdfast::Place::body, Sensitivity::personal),
       member<&T::masked>("masked", "Tokens that are not open to you for this purpose: masks."),
       member<&T::refused>("refused", "Tokens that were not shown, and why."),
       member<&T::event>("event", "The journal entry that recorded it.")};

@@ -81,7 +81,5 @@ class Tokens {
 /// nullptr only to be described.
 std::vector<http::Route> token_routes(Tokens* tokens);
 std::span<const db::Sql* const> token_statements();
-/// The digest that events leave behind for a row of vault_tokens.
-crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac);
 
 }  // namespace holdfast::vault

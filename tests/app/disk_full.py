@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""A disk that runs full: clear 503s, nothing acknowledged lost, and work again once there is space."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from support import Skip, Store, create, declare, eventually, main, test
+
+
+class SmallDisk:
+    """A tmpfs of its own; only root can make one, and not in every container."""
+
+    def __init__(self, mib):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-disk-"))
+        if os.geteuid() != 0:
+            self.path.rmdir()
+            raise Skip("only root can mount a small disk")
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0700", "tmpfs", self.path], capture_output=True)
+        if done.returncode != 0:
+            self.path.rmdir()
+            raise Skip("a tmpfs cannot be mounted here: " + done.stderr.decode().strip())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", self.path], check=False)
+        self.path.rmdir()
+
+
+@test
+def a_full_disk_loses_nothing_that_was_acknowledged():
+    with SmallDisk(24) as disk, Store(parent=disk.path) as store, store.serve() as server:
+        client = server.client()
+        declare(client)
+        kept = {}
+        first = create(client, "ext:first", email="first@example.org")
+        ballast = disk.path / "ballast"
+        free = os.statvfs(disk.path)
+        ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - (2 << 20)))
+
+        full = None
+        for number in range(3000):
+            email = f"c{number}@example.org"
+            answer = client.post("/v1/collections/people/records",
+                                 {"subject": f"ext:{number}", "values": {"email": email, "note": "x" * 3000}})
+            if answer.status == 201:
+                kept[answer.json["records"][0]["record"]] = email
+                continue
+            full = answer
+            break
+        assert full is not None, "the disk never ran full"
+        assert full.status == 503 and full.code == "unavailable", full
+        assert len(kept) > 10
+        shown = client.reveal(first["record"], ["email"])
+        assert shown.status in (200, 503), shown
+        assert shown.status == 503 or shown.json["event"], "what is shown is recorded"
+        for _ in range(20):
+            again = client.post("/v1/collections/people/records", {"subject": "ext:late", "values": {"email": "late@example.org", "note": "x" * 3000}})
+            assert again.status in (201, 503), again
+            if again.status == 201:
+                kept[again.json["records"][0]["record"]] = "late@example.org"
+        assert server.process.poll() is None, server.log()[-2000:]
+
+        ballast.unlink()
+        eventually(lambda: client.get("/readyz").status == 200, "the server is ready again")
+        eventually(lambda: client.post("/v1/collections/people/records", {"subject": "ext:after", "values": {"email": "after@example.org"}}).status == 201,
+                   "it writes again")
+        records = list(kept)
+        for at in range(0, len(records), 500):
+            part = records[at:at + 500]
+            answer = client.good("POST", "/v1/records/reveal", {"records": part, "fields": ["email"], "purpose": "support"})
+            shown = {one["record"]: one["values"]["email"] for one in answer["records"]}
+            assert shown == {record: kept[record] for record in part}
+        assert server.stop() == 0, server.log()[-2000:]
+        checked = store.check_state()
+        assert checked.code == 0, checked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

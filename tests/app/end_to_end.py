@@ -1,0 +1,586 @@
+#!/usr/bin/env python3
+"""One shop's customers through the built program, from `init` to a proof of erasure; and what an
+operator meets on a bad day: wrong folders, wrong keys, damaged files, an older database."""
+import collections
+import csv
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import ssl
+import stat
+import statistics
+import subprocess
+import sys
+import time
+
+from support import (BIN, ROOT, SANITIZED, Skip, Store, create, declare, eventually, main, test)
+
+DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
+
+
+# ── the good day
+
+@test
+def a_new_store_is_private(store):
+    for path in [store.dir, *store.base.glob("shop.*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
+        for file in path.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    assert len(list((store.base / "shop.recovery").iterdir())) == 3
+    assert store.owner_key.startswith("hf_live_")
+    again = store.run("init", "--dir", store.dir)
+    assert again.code == CONFLICT and "already" in again.err, again
+
+
+@test
+def a_shops_export_goes_in_and_comes_back_only_for_a_purpose(store, server):
+    rows = 300
+    export = store.base / "shopify.csv"
+    with open(export, "wb") as out:
+        subprocess.run([ROOT / "tools" / "make_sample_shop", "--preset", "shopify", "--rows", str(rows)],
+                       stdout=out, stderr=subprocess.DEVNULL, check=True)
+    refused_file = store.base / "refused.csv"
+    imported = store.run("imports", "create", "--preset", "shopify", export, "--report", refused_file,
+                         server=server)
+    assert imported.code == DONE, imported
+    report = imported.rows[0]
+    with open(refused_file, newline="") as file:
+        refused = list(csv.DictReader(file))
+    assert report["state"] == "done" and report["rows"] == rows, report
+    assert report["refused"] == len(refused) == 4, refused
+    assert {row["reason"] for row in refused} == {
+        "not an email address", "more columns than the header has", "not valid UTF-8",
+        "fewer columns than the header has"}, refused
+    again = store.run("imports", "create", "--preset", "shopify", export, server=server).rows[0]
+    assert again["customers"] == again["created"] == 0, again
+
+    with open(export, encoding="utf-8", errors="replace", newline="") as file:
+        wanted = next(row for row in list(csv.DictReader(file))[50:] if "@" in row["Email"] and row["First Name"])
+    query = json.dumps({"email": wanted["Email"].upper()}).encode()
+    found = store.run("records", "search", "customers", "--q", "-", "--purpose", "support",
+                      server=server, stdin=query)
+    assert found.code == DONE, found
+    record = found.rows[0]["records"][0]
+    assert wanted["Email"] not in found.out and "@" in record["values"]["email"], found
+    revealed = store.run("records", "reveal", record["record"], "--fields", "email,first_name",
+                         "--purpose", "support", server=server)
+    assert revealed.code == DONE, revealed
+    assert revealed.rows[0]["values"] == {"email": wanted["Email"], "first_name": wanted["First Name"]}
+    seen = store.run("subjects", "accesses", record["subject"], server=server).rows[0]["accesses"]
+    assert [one["event"] for one in seen] == [revealed.rows[0]["event"]], seen
+    assert seen[0]["purpose"] == "support" and seen[0]["fields"] == ["email", "first_name"], seen
+
+
+@test
+def an_erased_customer_leaves_a_proof(store, server):
+    client = server.client()
+    declare(client)
+    made = create(client, "ext:erase-me", email="erase.me@example.org")
+    erased = store.run("subjects", "erase", "ext:erase-me", "--reason", "-", server=server, stdin=b"asked, ticket 88")
+    assert erased.code == DONE, erased
+    assert erased.rows[0]["erased"] == ["account"] and erased.rows[0]["values"] == 1, erased
+
+    proof = store.run("journal", "proof", erased.rows[0]["event"], "--subject", made["subject"], server=server)
+    file = store.base / "proof.json"
+    file.write_text(proof.out)
+    verified = store.run("proof", "verify", file)
+    assert verified.code == DONE and "subjects.erase, success" in verified.out, verified
+    assert made["subject"] in verified.out, verified
+    key = re.search(r"Log key: (\S+)", verified.out).group(1)
+    assert store.run("proof", "verify", file, "--verifier", key).code == DONE
+    assert store.run("proof", "verify", file, "--verifier", key[:-2] + "AA").code == FAILED
+    for wrong in (proof.out.replace("records", "recordz", 1), proof.out[:-40], "{}", ""):
+        file.write_text(wrong)
+        assert store.run("proof", "verify", file).code == FAILED, wrong[:80]
+    for gone in ("ext:erase-me", made["record"]):
+        path = f"/v1/subjects/{gone}" if gone.startswith("ext") else f"/v1/records/{gone}"
+        assert client.get(path).status == 404, gone
+    assert client.get(f"/v1/subjects/{made['subject']}").json["erased"]
+
+
+# ── who gets in
+
+def key_with(client, name, **more):
+    return client.good("POST", "/v1/api-keys", {"name": name, **more})
+
+
+@test
+def refusals_say_what_was_wrong_in_a_code(store, server):
+    client = server.client()
+    declare(client)
+    made = create(client, "ext:refusals", email="refusals@example.org", name="Ann Lee")
+    record = f"/v1/records/{made['record']}"
+    reveal = {"fields": ["email"], "purpose": "support"}
+    auditor = key_with(client, "auditor", roles=["auditor"])["api_key"]
+    admin = key_with(client, "admin", roles=["admin"])["api_key"]
+    support = key_with(client, "support", roles=["support"])["api_key"]
+    shop = key_with(client, "shop", roles=["service"], acts_for=["customer", "staff"])["api_key"]
+    alone = key_with(client, "alone", roles=["service"])["api_key"]
+    elsewhere = key_with(client, "elsewhere", roles=["owner"], networks=["192.0.2.0/24"])["api_key"]
+    short = key_with(client, "short", roles=["owner"], expires_in="1 s")["api_key"]
+    revoked = key_with(client, "revoked", roles=["owner"])
+    client.good("POST", f"/v1/api-keys/{revoked['info']['key']}/revoke")
+    eventually(lambda: client.get(record, key=short).status == 401, "the key expires")
+    unknown = store.owner_key[:-4] + ("aaaa" if store.owner_key[-4:] != "aaaa" else "bbbb")
+
+    cases = [
+        ("no key", dict(key="", headers={"Authorization": ""}), reveal, 401, "unauthenticated"),
+        ("not a key", dict(key="hf_live_0"), reveal, 401, "unauthenticated"),
+        ("unknown", dict(key=unknown), reveal, 401, "unauthenticated"),
+        ("expired", dict(key=short), reveal, 401, "unauthenticated"),
+        ("revoked", dict(key=revoked["api_key"]), reveal, 401, "unauthenticated"),
+        ("from elsewhere", dict(key=elsewhere), reveal, 401, "unauthenticated"),
+        ("a role without the right", dict(key=auditor), reveal, 403, "forbidden"),
+        ("a role that sees masks", dict(key=admin), reveal, 403, "forbidden"),
+        ("a purpose that nobody declared", {}, {**reveal, "purpose": "curiosity"}, 400, "invalid"),
+        ("a person that the key may not name", dict(key=alone), {**reveal, "on_behalf_of": "staff:17"}, 403, "forbidden"),
+        ("a person of no kind", dict(key=shop), {**reveal, "on_behalf_of": "17"}, 400, "invalid"),
+        ("someone else's own data", dict(key=shop),
+         {**reveal, "purpose": "self_service", "on_behalf_of": "customer:other"}, 403, "forbidden"),
+    ]
+    for what, options, body, status, code in cases:
+        answer = client.post(record + "/reveal", body, **options)
+        assert (answer.status, answer.code) == (status, code), f"{what}: {answer}"
+        assert answer.json["request_id"].startswith("req_"), answer
+        assert "refusals@example.org" not in answer.body.decode(), what
+
+    masks = client.post(record + "/reveal", {**reveal, "purpose": "marketing"}, key=support).json
+    assert masks["masked"] == ["email"] and "refusals@" not in masks["values"]["email"], masks
+    backend = client.post(record + "/reveal", reveal, key=shop).json
+    assert backend["masked"] == ["email"], "without a person behind the call the backend gets masks"
+    person = client.post(record + "/reveal", {**reveal, "on_behalf_of": "staff:17"}, key=shop).json
+    assert person["values"]["email"] == "refusals@example.org", person
+    own = client.post(record + "/reveal", {**reveal, "purpose": "self_service", "on_behalf_of": "customer:refusals"}, key=shop).json
+    assert own["values"]["email"] == "refusals@example.org", own
+
+    refused = client.get("/v1/journal?outcome=refused&limit=100").json["entries"]
+    count = collections.Counter(entry["operation"] for entry in refused)
+    assert count["records.reveal"] >= 5, count
+
+
+@test
+def exit_codes_tell_a_script_what_happened(store, server):
+    client = server.client()
+    declare(client)
+    made = create(client, "ext:exit-codes", email="exit@example.org")
+    nobody = made["record"][:-2] + ("22" if made["record"][-2:] != "22" else "33")
+    auditor = key_with(client, "auditor of exits", roles=["auditor"])["api_key"]
+    run = lambda *words, **more: store.run(*words, server=server, **more)
+    reveal = ["records", "reveal", made["record"], "--fields", "email", "--purpose", "support"]
+
+    assert run(*reveal).code == DONE
+    assert run("records", "reveal").code == USAGE
+    assert run("records", "burn", made["record"]).code == USAGE
+    assert run(*reveal, key="hf_live_nothing").code == REFUSED
+    assert run(*reveal, key=auditor).code == REFUSED
+    assert run("records", "get", nobody).code == NOT_FOUND
+    assert run(*reveal[:-1], "curiosity").code == FAILED
+    assert run("records", "update", made["record"], "--values", "-", "--if-match", "7", stdin=b'{"note":"x"}').code == CONFLICT
+    personal = run("records", "search", "people", "--q", '{"email":"exit@example.org"}', "--purpose", "support")
+    assert personal.code == FAILED and "must not be on the command line" in personal.err, personal
+    away = store.run(*reveal, env={"HOLDFAST_URL": "https://127.0.0.1:1", "HOLDFAST_API_KEY": store.owner_key,
+                                   "HOLDFAST_CA_FILE": str(store.dir / "ca.pem")})
+    assert away.code == UNAVAILABLE, away
+    no_key = store.run(*reveal, env={"HOLDFAST_URL": server.url(), "HOLDFAST_CA_FILE": str(store.dir / "ca.pem")})
+    assert no_key.code == REFUSED, no_key
+    no_trust = store.run(*reveal, env={"HOLDFAST_URL": server.url(), "HOLDFAST_API_KEY": store.owner_key})
+    assert no_trust.code not in (DONE, USAGE) and "exit@" not in no_trust.out, no_trust
+    assert store.run("version").out.startswith("holdfast ")
+    assert store.run("--help").code == DONE
+    assert json.loads(store.run("openapi").out)["openapi"].startswith("3.1")
+    for shell in ("bash", "zsh"):
+        assert "complete -F" in store.run("completion", shell).out
+
+
+@test
+def unknown_and_wrong_keys_cannot_be_told_apart(store):
+    with Store() as own, own.serve() as server:
+        client = server.client()
+        known = key_with(client, "known", roles=["auditor"])["api_key"]
+        other = key_with(client, "other", roles=["auditor"])["api_key"]
+        keys = {
+            "the name of a known key": known[:20] + other[20:],
+            "an unknown key": other[:12] + known[12:20] + other[20:],
+            "not a key": "hf_live_" + "x" * (len(known) - 8),
+        }
+        bodies, headers, times = {}, {}, collections.defaultdict(list)
+        for _ in range(5):
+            for what, key in keys.items():
+                started = time.perf_counter()
+                answer = client.get("/v1/api-keys", key=key)
+                times[what].append(time.perf_counter() - started)
+                assert answer.status == 401, (what, answer)
+                problem = answer.json
+                problem.pop("request_id")
+                bodies[what] = json.dumps(problem, sort_keys=True)
+                headers[what] = tuple(sorted(name for name, _ in answer.headers.items()))
+        assert len(set(bodies.values())) == 1, bodies
+        assert len(set(headers.values())) == 1, headers
+        medians = {what: statistics.median(value) for what, value in times.items()}
+        assert max(medians.values()) < 3 * min(medians.values()) + 0.01, medians
+        tries = [client.get("/v1/api-keys", key=keys["not a key"]).status for _ in range(40)]
+        assert 429 in tries, "guessing is slowed down"
+        assert client.get("/v1/api-keys").status == 200, "and a good key from the same address still works"
+
+
+# ── settings
+
+@test
+def config_show_says_where_each_value_came_from(store):
+    shown = store.run("config", "show", "--dir", store.dir, "--set", "log.level=debug",
+                      env={"HOLDFAST_SERVER_CORES": "1", "HOLDFAST_DATABASE_URL": "host=db password=hunter2"})
+    assert shown.code == DONE, shown
+    lines = {line.split(" = ")[0]: line for line in shown.out.splitlines()}
+    assert "debug  # flag" in lines["log.level"], lines["log.level"]
+    assert "1  # environment" in lines["server.cores"], lines["server.cores"]
+    assert "# default" in lines["server.listen"], lines["server.listen"]
+    assert "hunter2" not in shown.out + shown.err
+    refusals = [(["--set", "log.colour=red"], {}), (["--set", "log.level"], {})]
+    for words, env in refusals:
+        refused = store.run("config", "show", "--dir", store.dir, *words, env=env)
+        assert refused.code == FAILED and "set" in refused.err, refused
+
+
+@test
+def a_wrong_setting_is_named(store):
+    file = store.dir / "holdfast.toml"
+    before = file.read_text()
+    cases = [("[server]\ncolour = \"red\"\n", "server.colour"), ("[server]\ncores = true\n", "server.cores"),
+             ("listen = 1\n", "listen"), ("[server\n", "TOML"), ("[server]\ncores = \"many\"\n", "server.cores"),
+             ("[server]\nlisten = [\"127.0.0.1:99999\"]\n", "server.listen"), ("[log]\nlevel = \"loud\"\n", "log.level")]
+    try:
+        for text, named in cases:
+            file.write_text(text)
+            refused = store.run("serve", "--dir", store.dir)
+            assert refused.code not in (DONE, USAGE) and named in refused.err, (text, refused)
+    finally:
+        file.write_text(before)
+
+
+# ── starting and stopping
+
+@test
+def serve_names_a_folder_that_holds_no_store(store):
+    missing = store.run("serve", "--dir", store.base / "nothing")
+    assert missing.code == NOT_FOUND and "holdfast init" in missing.err, missing
+    checked = store.run("journal", "check", "--dir", store.base / "nothing")
+    assert checked.code == NOT_FOUND and "--dir" in checked.err, checked
+    assert not (store.base / "nothing").exists(), "a mistyped folder is not made"
+
+
+@test
+def a_second_server_on_a_store_is_refused(store, server):
+    second = store.run("serve", "--dir", store.dir, "--listen", "127.0.0.1:0")
+    assert second.code == CONFLICT and "another Holdfast" in second.err, second
+    check = store.run("journal", "check", "--dir", store.dir)
+    assert check.code == CONFLICT, check
+    assert server.client().get("/healthz").status == 200
+
+
+@test
+def a_port_in_use_is_named(store):
+    with Store() as other, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = other.run("serve", "--dir", other.dir, "--listen", f"127.0.0.1:{port}")
+        assert refused.code not in (DONE, USAGE) and "listen" in refused.err, refused
+
+
+@test
+def sigterm_finishes_what_is_in_flight(store):
+    with Store() as own, own.serve() as server:
+        client = server.client()
+        declare(client)
+        made = create(client, "ext:1", email="ann@example.org")
+        context = ssl.create_default_context(cafile=str(own.dir / "ca.pem"))
+        idle = context.wrap_socket(socket.create_connection(("127.0.0.1", server.port)), server_hostname="127.0.0.1")
+        slow = context.wrap_socket(socket.create_connection(("127.0.0.1", server.port)), server_hostname="127.0.0.1")
+        body = json.dumps({"fields": ["email"], "purpose": "support"}).encode()
+        head = (f"POST /v1/records/{made['record']}/reveal HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {own.owner_key}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+        slow.sendall(head + body[:-5])
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        slow.sendall(body[-5:])
+        slow.settimeout(20)
+        answer = b""
+        while chunk := slow.recv(65536):
+            answer += chunk
+        assert answer.startswith(b"HTTP/1.1 200") and b"ann@example.org" in answer, answer[:200]
+        assert server.wait(30) == 0
+        idle.close()
+        slow.close()
+        assert own.check_state().code == DONE
+
+
+@test
+def sighup_takes_a_new_certificate_and_keeps_the_old_one_when_it_is_broken(store):
+    with Store() as own, Store() as other:
+        certificate_file, key_file = own.base / "own.pem", own.base / "own.key"
+
+        def put(source):
+            shutil.copyfile(source.dir / "server.key", key_file)
+            shutil.copyfile(source.dir / "server.pem", certificate_file)
+
+        put(own)
+        with own.serve("--set", f"server.certificate={certificate_file}", "--set", f"server.certificate_key={key_file}") as server:
+            served = lambda: ssl.get_server_certificate(("127.0.0.1", server.port))
+            first = served()
+            open_before = server.client()
+            assert open_before.get("/healthz").status == 200
+
+            put(other)
+            server.process.send_signal(signal.SIGHUP)
+            second = eventually(lambda: served() != first and served(), "the new certificate is served")
+            assert second.strip() in (other.dir / "server.pem").read_text()
+            assert open_before.get("/healthz").status == 200, "connections go on"
+
+            for broken in ("not a certificate", (own.dir / "server.pem").read_text()):
+                certificate_file.write_text(broken)
+                before = server.log().count("certificate_not_reloaded")
+                server.process.send_signal(signal.SIGHUP)
+                eventually(lambda: server.log().count("certificate_not_reloaded") > before, "the log says so")
+                assert served() == second
+            assert server.stop() == 0
+        certificate_file.write_text("not a certificate")
+        refused = own.run("serve", "--dir", own.dir, "--listen", "127.0.0.1:0", "--set", f"server.certificate={certificate_file}",
+                          "--set", f"server.certificate_key={key_file}")
+        assert refused.code not in (DONE, USAGE) and "PEM" in refused.err, refused
+
+
+# ── bad days
+
+def refused_at_start(store, *words, code=None):
+    done = store.run("serve", "--dir", store.dir, "--listen", "127.0.0.1:0", timeout=60)
+    assert done.code not in (DONE, USAGE) and done.code > 0, done
+    assert code is None or done.code == code, done
+    for word in words:
+        assert word in done.err, (word, done)
+    return done
+
+
+@test
+def a_missing_damaged_or_foreign_key_is_refused(store):
+    with Store() as own, Store() as other:
+        key_file = own.base / "shop.keys" / "root.key"
+        key = key_file.read_bytes()
+        key_file.unlink()
+        refused_at_start(own, "recovery shares", code=NOT_FOUND)
+        key_file.write_bytes(key)
+        key_file.chmod(0o644)
+        refused_at_start(own, "chmod 600")
+        key_file.chmod(0o600)
+        for at in range(0, len(key), 41):
+            damaged = bytearray(key)
+            damaged[at] ^= 4
+            key_file.write_bytes(damaged)
+            refused_at_start(own)
+        shutil.copyfile(other.base / "shop.keys" / "root.key", key_file)
+        refused_at_start(own, "another store")
+        key_file.write_bytes(key)
+
+        keyring_file = own.dir / "keyring"
+        keyring = keyring_file.read_bytes()
+        for at in range(0, len(keyring), 61):
+            damaged = bytearray(keyring)
+            damaged[at] ^= 1
+            keyring_file.write_bytes(damaged)
+            refused_at_start(own)
+        keyring_file.write_bytes(keyring[:100])
+        refused_at_start(own)
+        shutil.copyfile(other.dir / "keyring", keyring_file)
+        refused_at_start(own, "another store")
+        keyring_file.write_bytes(keyring)
+        with own.serve() as server:
+            assert server.client().get("/readyz").status == 200
+
+
+@test
+def shares_bring_the_root_key_back_and_a_wrong_one_is_named(store):
+    with Store() as own, Store() as other:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            made = create(client, "ext:1", email="ann@example.org")
+            assert server.stop() == 0
+        shares = sorted((own.base / "shop.recovery").iterdir())
+        foreign = sorted((other.base / "shop.recovery").iterdir())
+        (own.base / "shop.keys" / "root.key").unlink()
+        mistyped = own.base / "mistyped.txt"
+        text = shares[1].read_text()
+        words = [match for match in re.finditer(r"\b[a-z0-9]{4,}\b", text)]
+        last = words[-1]
+        letter = text[last.start()]
+        mistyped.write_text(text[:last.start()] + ("q" if letter != "q" else "z") + text[last.start() + 1:])
+        recover = lambda *files: own.run("keys", "recover", *files, "--dir", own.dir)
+
+        one = recover(shares[0])
+        assert one.code not in (DONE, USAGE), one
+        wrong = recover(shares[0], mistyped)
+        assert wrong.code not in (DONE, USAGE) and "mistyped.txt" in wrong.err, wrong
+        mixed = recover(shares[0], foreign[1])
+        assert mixed.code not in (DONE, USAGE), mixed
+        others = recover(*foreign[:2])
+        assert others.code not in (DONE, USAGE) and "another store" in others.err, others
+        twice = recover(shares[0], shares[0])
+        assert twice.code not in (DONE, USAGE), twice
+        assert not (own.base / "shop.keys" / "root.key").exists()
+        assert own.run("keys", "rehearse", shares[1], shares[2], "--dir", own.dir).code == DONE
+        assert not (own.base / "shop.keys" / "root.key").exists(), "a rehearsal changes nothing"
+        assert recover(shares[0], shares[2]).code == DONE
+        with own.serve() as server:
+            revealed = server.client().reveal(made["record"], ["email"]).json
+            assert revealed["values"]["email"] == "ann@example.org"
+
+
+@test
+def yesterdays_database_is_refused_until_the_owner_accepts_it(store):
+    with Store() as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            kept = create(client, "ext:kept", email="kept@example.org")
+            erased = create(client, "ext:erased", email="erased@example.org")
+            assert server.stop() == 0
+        yesterday = own.base / "yesterday"
+        yesterday.mkdir()
+        for file in own.dir.glob("holdfast.db*"):
+            shutil.copy2(file, yesterday)
+        with own.serve() as server:
+            client = server.client()
+            lost = create(client, "ext:lost", email="lost@example.org")
+            client.good("POST", "/v1/subjects/ext:erased/erase", {})
+            assert server.stop() == 0
+        for file in own.dir.glob("holdfast.db*"):
+            file.unlink()
+        for file in yesterday.iterdir():
+            shutil.copy2(file, own.dir)
+
+        refused_at_start(own, "accept-rollback", code=CONFLICT)
+        unsure = own.run("journal", "accept-rollback", "--dir", own.dir)
+        assert unsure.code == USAGE and "--yes" in unsure.err, unsure
+        refused_at_start(own, "accept-rollback", code=CONFLICT)
+        accepted = own.run("journal", "accept-rollback", "--yes", "--dir", own.dir)
+        assert accepted.code == DONE, accepted
+        with own.serve() as server:
+            client = server.client()
+            assert client.reveal(kept["record"], ["email"]).json["values"]["email"] == "kept@example.org"
+            assert client.get(f"/v1/records/{lost['record']}").status == 404
+            again = client.reveal(erased["record"], ["email"])
+            assert again.status == 404, f"erased stays erased: {again}"
+            assert server.stop() == 0
+        assert own.check_state().code == DONE
+
+
+@test
+def a_flipped_byte_in_the_database_never_shows_a_wrong_value(store):
+    rng = random.Random(20)
+    with Store() as own:
+        values = {}
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            for i in range(40):
+                email = f"customer{i}@example.org"
+                values[create(client, f"ext:{i}", email=email, name=f"Name {i}")["record"]] = email
+            assert server.stop() == 0
+        whole = {file.name: file.read_bytes() for file in own.dir.glob("holdfast.db*")}
+        damaged_runs = 0
+        for trial in range(6):
+            for name, content in whole.items():
+                (own.dir / name).write_bytes(content)
+            damaged = bytearray(whole["holdfast.db"])
+            for _ in range(4):
+                damaged[rng.randrange(100, len(damaged))] ^= 1 << rng.randrange(8)
+            (own.dir / "holdfast.db").write_bytes(damaged)
+            for name in ("scratch.db", "scratch.db-wal", "scratch.db-shm"):
+                (own.dir / name).unlink(missing_ok=True)
+            try:
+                server = own.serve()
+            except AssertionError as why:
+                assert "ended with -" not in str(why), f"trial {trial}: {why}"
+                damaged_runs += 1
+                continue
+            with server:
+                client = server.client()
+                for record, email in values.items():
+                    answer = client.reveal(record, ["email"])
+                    assert answer.status in (200, 404, 500, 503, 401, 410), (trial, answer)
+                    if answer.status == 200:
+                        assert answer.json["values"].get("email", email) == email, (trial, answer)
+                code = server.stop()
+                assert code >= 0, f"trial {trial}: killed by signal {-code}\n{server.log()[-2000:]}"
+            check = own.check_state()
+            assert check.code >= 0, check
+            damaged_runs += check.code != DONE
+        assert damaged_runs > 0, "four flipped bits went unnoticed in every trial"
+
+
+def as_nobody(store):
+    """A command in front of the program that takes root away, and the store given to that user."""
+    if os.geteuid() != 0:
+        return []
+    subprocess.run(["chown", "-R", "65534:65534", store.base], check=True)
+    store.base.chmod(0o755)
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+
+
+def reachable_by_others(path):
+    return all(stat.S_IMODE(parent.stat().st_mode) & 0o001 for parent in pathlib.Path(path).resolve().parents)
+
+
+@test
+def a_folder_that_cannot_be_written_is_refused_with_a_reason(store):
+    if os.geteuid() == 0 and not reachable_by_others(BIN):
+        raise Skip("another user cannot reach the program here")
+    with Store() as own:
+        wrapper = as_nobody(own)
+        for path in [*own.dir.iterdir()]:
+            path.chmod(0o400)
+        own.dir.chmod(0o500)
+        done = subprocess.run([*wrapper, BIN, "serve", "--dir", str(own.dir), "--listen", "127.0.0.1:0"],
+                              capture_output=True, timeout=60, env=own.env(), cwd="/")
+        own.dir.chmod(0o700)
+        said = done.stderr.decode()
+        assert done.returncode > 0 and done.returncode != USAGE, (done.returncode, said)
+        assert "holdfast:" in said and len(said.splitlines()) <= 3, said
+
+
+@test
+def memory_that_cannot_be_locked_is_refused_with_the_limit(store):
+    if os.geteuid() == 0 and not reachable_by_others(BIN):
+        raise Skip("another user cannot reach the program here")
+    if SANITIZED:
+        raise Skip("a sanitizer's mlock does nothing")
+    with Store() as own:
+        wrapper = as_nobody(own)
+        done = subprocess.run(["prlimit", "--memlock=0:0", *wrapper, BIN, "serve", "--dir", str(own.dir)],
+                              capture_output=True, timeout=60, env=own.env(), cwd="/")
+        assert done.returncode == UNAVAILABLE and b"ulimit -l" in done.stderr, done
+
+
+@test
+def a_server_leaves_no_core_and_small_memory(store, server):
+    limits = pathlib.Path(f"/proc/{server.pid}/limits").read_text()
+    assert re.search(r"Max core file size\s+0\s+", limits), limits
+    if not SANITIZED:
+        assert server.memory("VmRSS") < 100 << 20, server.memory("VmRSS")
+
+
+if __name__ == "__main__":
+    with Store() as shop, shop.serve() as served:
+        failed = main(store=shop, server=served)
+        assert served.process.poll() is None, f"the server died: {served.log()[-3000:]}"
+        assert served.stop() == 0
+        checked = shop.check_state()
+        print(f"{'PASS' if checked.code == 0 else 'FAIL'} the journal agrees with every row in the end")
+        if checked.code:
+            print(checked)
+    sys.exit(failed or checked.code)
