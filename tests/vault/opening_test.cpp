@@ -170,7 +170,7 @@ TEST_P(VaultOpening, lists_what_it_did_not_show) {
   EXPECT_EQ(refusal(revealed.refused, "phone"), "forbidden");
   EXPECT_EQ(refusal(revealed.refused, "shoe_size"), "unknown_field");
   for (const auto& [name, value] : last().facts)
-    EXPECT_TRUE(name != "refused_fields" || std::get<std::string>(value) == "phone")
+    EXPECT_TRUE(name != "refused_fields" || !std::get<std::string>(value).contains("shoe_size"))
         << "what is no field's name could be a value";
   EXPECT_EQ(shown(revealed.values, "birthday"), "-");
 }
