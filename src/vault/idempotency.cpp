@@ -39,6 +39,7 @@ Task<Result<std::optional<std::string>>> Repeat::earlier(db::Reader& reader,
 
 void Repeat::remember(db::Changes& changes, std::string answer) const {
   if (!used_) return;
+  changes.write(kDropAnswers, {to_ms(now_)});
   changes.write(
       kAddAnswer,
       {principal_, term_, fingerprint_, std::move(answer), to_ms(now_ + kKeep), to_ms(now_)},

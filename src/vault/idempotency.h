@@ -19,7 +19,7 @@ class Repeat {
 
   /// The answer given before, if any. Errors: conflict (same key, other request).
   Task<Result<std::optional<std::string>>> earlier(db::Reader& reader, MonoTime deadline) const;
-  /// Remembers the answer with the changes that it tells of.
+  /// Remembers the answer with the changes that it tells of, and forgets those past their time.
   void remember(db::Changes& changes, std::string answer) const;
 
  private:

@@ -106,6 +106,10 @@ inline constexpr db::Sql kFindTerm{
     "vault.find_term",
     "select record from vault_index where collection = $1 and field = $2 and term = $3 "
     "and record > $4 order by record limit $5"};
+inline constexpr db::Sql kFindTerms{
+    "vault.find_terms",
+    "select term, record from vault_index where collection = $1 and field = $2 "
+    "and term {{in $3}}"};
 inline constexpr db::Sql kGuardUnique{
     "vault.guard_unique",
     "select 1 where not exists (select 1 from vault_index where collection = $1 and field = $2 "

@@ -216,6 +216,22 @@ Task<Result<std::vector<RecordId>>> Store::with_term(std::uint32_t collection, s
   co_return out;
 }
 
+Task<Result<std::map<Bytes, RecordId>>> Store::with_unique_terms(std::uint32_t collection,
+                                                                 std::uint16_t field,
+                                                                 std::vector<Bytes> terms,
+                                                                 MonoTime deadline) {
+  db::List list;
+  for (auto& term : terms) list.cells.emplace_back(std::move(term));
+  auto rows = co_await reader_.read(
+      kFindTerms, {std::int64_t{collection}, std::int64_t{field}, std::move(list)}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  std::map<Bytes, RecordId> out;
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    if (auto id = RecordId::from((*rows)[i].bytes(1)))
+      out.emplace(to_bytes((*rows)[i].bytes(0)), *id);
+  co_return out;
+}
+
 Task<Result<std::vector<TokenOf>>> Store::tokens_of(RecordId record, MonoTime deadline) {
   auto rows = co_await reader_.read(kTokensOf, {to_bytes(record.bytes())}, deadline);
   if (!rows) co_return std::move(rows).error();
@@ -269,7 +285,8 @@ std::span<const db::Sql* const> statements() {
       &kFindRecord,      &kFindRecords,   &kFindSlot,      &kFindOf,         &kFindOfMany,
       &kPageRecords,     &kAddRecord,     &kPutRecord,     &kDropRecord,     &kAddTerm,
       &kDropTerm,        &kFindTerm,      &kGuardUnique,   &kFindAnswer,     &kAddAnswer,
-      &kDropAnswers,     &kOpenRecord};
+      &kDropAnswers,     &kOpenRecord,    &kNoRecord,      &kTokensOf,       &kDropTokens,
+      &kFindTerms};
   return kAll;
 }
 

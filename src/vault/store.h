@@ -80,6 +80,11 @@ class Store {
   Task<Result<std::vector<RecordId>>> with_term(std::uint32_t collection, std::uint16_t field,
                                                 Bytes term, RecordId after, std::int64_t limit,
                                                 MonoTime deadline);
+  /// Whose values of a unique field these are (at most 20,000 terms).
+  Task<Result<std::map<Bytes, RecordId>>> with_unique_terms(std::uint32_t collection,
+                                                            std::uint16_t field,
+                                                            std::vector<Bytes> terms,
+                                                            MonoTime deadline);
   Task<Result<std::vector<TokenOf>>> tokens_of(RecordId record, MonoTime deadline);
 
  private:

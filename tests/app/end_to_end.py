@@ -2,6 +2,7 @@
 """One shop's customers through the built program, from `init` to a proof of erasure; and what an
 operator meets on a bad day: wrong folders, wrong keys, damaged files, an older database."""
 import collections
+import contextlib
 import csv
 import json
 import os
@@ -11,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import stat
 import statistics
@@ -477,6 +479,50 @@ def yesterdays_database_is_refused_until_the_owner_accepts_it(store):
             assert again.status == 404, f"erased stays erased: {again}"
             assert server.stop() == 0
         assert own.check_state().code == DONE
+
+
+@test
+def rights_written_straight_into_the_database_give_nothing(store):
+    with Store() as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            made = create(client, "ext:1", email="ann@example.org")
+            weak = key_with(client, "weak", roles=["auditor"])
+            revoked = key_with(client, "revoked", roles=["owner"])
+            assert server.stop() == 0
+        database = own.dir / "holdfast.db"
+        with contextlib.closing(sqlite3.connect(database)) as raw:
+            before = raw.execute("select kind, id, version, content, mac_key, mac from access_authority").fetchall()
+        with own.serve() as server:
+            server.client().good("POST", f"/v1/api-keys/{revoked['info']['key']}/revoke")
+            assert server.stop() == 0
+        assert own.check_state().code == DONE
+
+        def write(*statements):
+            with contextlib.closing(sqlite3.connect(database)) as raw:
+                for statement in statements:
+                    raw.execute(*statement)
+                raw.commit()
+
+        def reveals(key):
+            with own.serve() as server:
+                status = server.client(key=key).reveal(made["record"], ["email"]).status
+                server.stop()
+            return status
+
+        widen = ("update access_authority set content = replace(content, 'auditor', 'owner') where id = ?", [weak["info"]["key"]])
+        write(widen)
+        assert reveals(weak["api_key"]) == 401, "a key whose roles were changed by hand is no key"
+        checked = own.check_state()
+        assert checked.code == FAILED and weak["info"]["key"] in checked.out, checked
+
+        older = [("delete from access_authority",)] + [
+            ("insert into access_authority (kind, id, version, content, mac_key, mac) values (?, ?, ?, ?, ?, ?)", row) for row in before]
+        write(*older)
+        checked = own.check_state()
+        assert reveals(revoked["api_key"]) == 401, "a revoked key stays revoked when older rows are put back"
+        assert checked.code == FAILED, checked
 
 
 @test

@@ -74,6 +74,21 @@ std::string RawSql::text(const std::string& sql) {
   return out;
 }
 
+void RawSql::prepare(const std::string& sql) {
+  if (connection_->lite) {
+    sqlite3_stmt* statement = nullptr;
+    bool good =
+        sqlite3_prepare_v2(connection_->lite, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK;
+    sqlite3_finalize(statement);
+    if (!good) throw std::runtime_error(sqlite3_errmsg(connection_->lite));
+    return;
+  }
+  auto* result = PQprepare(connection_->pq, "", sql.c_str(), 0, nullptr);
+  bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+  PQclear(result);
+  if (!good) throw std::runtime_error(PQerrorMessage(connection_->pq));
+}
+
 std::string RawSql::literal(BytesView bytes) const {
   return connection_->lite ? "x'" + hex(bytes) + "'" : "'\\x" + hex(bytes) + "'::bytea";
 }

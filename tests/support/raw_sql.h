@@ -21,6 +21,8 @@ class RawSql {
   Bytes bytes(const std::string& sql);
   std::string text(const std::string& sql);
   std::int64_t number(const std::string& sql) { return std::stoll(text(sql)); }
+  /// Whether a statement fits the schema: a failure is thrown. Parameters as the database has them.
+  void prepare(const std::string& sql);
   /// Bytes as they are written in SQL.
   std::string literal(BytesView bytes) const;
 

@@ -184,6 +184,44 @@ TEST_P(VaultImports, and_other_writers_get_along) {
   EXPECT_EQ(must(bench_.find({{"email", "c3@example.com"}})).records.size(), 1u);
 }
 
+TEST_P(VaultImports, and_an_erasure_get_along) {
+  must(import(table(1000)));
+  Body body(table(1000, "example.com"));
+  body.between = [&]() -> Task<void> {
+    bench_.journal().before_commit = [&]() -> Task<void> {
+      must(co_await bench_.subjects().erase({}, {"ext:3", {}, {}}));
+    };
+    co_return;
+  };
+
+  auto report = import(body);
+
+  ASSERT_TRUE(report) << report.error().text;
+  EXPECT_EQ(report->updated, 999);
+  EXPECT_EQ(report->customers, 1) << "who is in the file comes back as someone new";
+}
+
+TEST_P(VaultImports, refuse_a_row_whose_unique_value_is_anothers) {
+  auto mapping = std::string(
+      R"({"collection":"customers","external_id":"id","fields":{"member":"member","first_name":"name"}})");
+  bench_.create("ext:0", {{"member", "M-0"}});
+  Body first("id,member,name\n1,M-1,Ann\n2,M-2,Bob\n3,m-1,Cas\n4,M-0,Dee\n5,M-5,Eve\n");
+  Body again("id,member,name\n1,M-1,Ann\n2,M-9,Bob\n6,M-5,Fay\n");
+
+  auto report = must(import(first, mapping));
+  auto second = must(import(again, mapping));
+
+  EXPECT_EQ(report.created, 3);
+  ASSERT_EQ(report.refusals.size(), 2u);
+  EXPECT_EQ(report.refusals[0].line, 4);
+  EXPECT_EQ(report.refusals[0].field, "member");
+  EXPECT_EQ(report.refusals[1].line, 5);
+  EXPECT_EQ(second.unchanged, 1);
+  EXPECT_EQ(second.updated, 1);
+  EXPECT_EQ(second.refused, 1);
+  EXPECT_EQ(must(bench_.find({{"member", "m-9"}})).records.size(), 1u);
+}
+
 TEST_P(VaultImports, refuse_what_they_cannot_start) {
   auto code = [&](std::string mapping, std::string text) {
     Body body(std::move(text));

@@ -301,6 +301,30 @@ TEST_P(VaultOpening, takes_five_wrong_values_when_they_come_at_once) {
   EXPECT_EQ(refusals, 15) << "each is recorded";
 }
 
+TEST_P(VaultOpening, gives_no_answer_to_a_right_value_behind_five_wrong_ones) {
+  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  bench_.journal().before_commit = [&]() -> Task<void> {
+    for (int i = 0; i < 5; ++i)
+      must(co_await bench_.opening().verify(
+          {}, {made.record, "email", Secret::copy("x@example.org"), "support", {}}));
+  };
+
+  auto right = bench_.verify(made.record, "email", "ann@example.org");
+
+  EXPECT_EQ(code_of(right), Code::exhausted) << "guesses offered at once are guesses too";
+}
+
+TEST_P(VaultOpening, forgets_the_wrong_values_of_yesterday) {
+  auto ann = bench_.create("ext:1", {{"email", "ann@example.org"}});
+  auto bob = bench_.create("ext:2", {{"email", "bob@example.org"}});
+  ASSERT_FALSE(must(bench_.verify(ann.record, "email", "x@example.org")).matches);
+
+  bench_.clock().advance(std::chrono::hours(24));
+  ASSERT_FALSE(must(bench_.verify(bob.record, "email", "x@example.org")).matches);
+
+  EXPECT_EQ(bench_.raw().number("select count(*) from vault_wrong_values"), 1);
+}
+
 TEST_P(VaultOpening, compares_only_for_those_who_may) {
   auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
   bench_.permits().rules = {{"key_a", "email", View::masked}};

@@ -247,6 +247,19 @@ TEST_P(VaultRecords, may_be_made_anew_under_a_key_of_yesterday) {
   EXPECT_EQ(rows("vault_idempotency"), 1);
 }
 
+TEST_P(VaultRecords, answers_kept_for_repeats_go_after_a_day) {
+  auto first = one({{"first_name", "Ann"}});
+  first.idempotency_key = "order-17";
+  auto later = one({{"first_name", "Bob"}});
+  later.idempotency_key = "order-18";
+  must(create(std::move(first)));
+
+  bench_.clock().advance(std::chrono::hours(24));
+  must(create(std::move(later)));
+
+  EXPECT_EQ(rows("vault_idempotency"), 1);
+}
+
 TEST_P(VaultRecords, answers_kept_for_repeats_hold_no_values) {
   auto request = one({{"first_name", "Wilhelmina"}});
   request.idempotency_key = "order-17";

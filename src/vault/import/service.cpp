@@ -22,7 +22,7 @@ struct CheckedRecord {
   const Collection* collection;
   std::string slot;
   std::vector<CheckedValue> values;
-  bool checked = false;
+  std::vector<std::pair<const Field*, Bytes>> unique;  // terms of values that must be unique
 };
 
 struct CheckedRow {
@@ -37,14 +37,38 @@ struct Known {
   std::map<Bytes, SubjectId> subjects;
   std::map<SubjectId, SubjectKeys> keys;
   std::map<std::tuple<SubjectId, std::uint32_t, std::string>, Record> records;
+  /// Whose a unique value is: by collection, field and term.
+  std::map<std::tuple<std::uint32_t, std::uint16_t, Bytes>, RecordId> taken;
 };
 
 struct Sealed {
   db::Changes changes;
   journal::Event event;
   std::int64_t customers = 0, created = 0, updated = 0, unchanged = 0;
-  std::vector<Place> damaged;  // rows whose stored records do not open
+  std::vector<RefusedRow> refused;
 };
+
+RefusedRow refusal(Place place, std::string_view reason, std::string field = {}) {
+  return {static_cast<std::int64_t>(place.line), static_cast<std::int64_t>(place.column),
+          std::move(field), std::string(reason)};
+}
+
+/// The field of the row whose value must be unique and is another record's; nullptr without.
+const Field* taken_field(const CheckedRow& row, const Known& known) {
+  auto subject = known.subjects.find(row.term);
+  for (const auto& record : row.records) {
+    auto own = subject == known.subjects.end()
+                   ? known.records.end()
+                   : known.records.find({subject->second, record.collection->id, record.slot});
+    for (const auto& [field, term] : record.unique) {
+      auto found = known.taken.find({record.collection->id, field->id, term});
+      if (found != known.taken.end() &&
+          (own == known.records.end() || own->second.id != found->second))
+        return field;
+    }
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -97,9 +121,7 @@ class ImportRun {
 void ImportRun::refuse(Place place, std::string_view reason, const FieldPath& field) {
   staged_.refused += 1;
   if (staged_.refusals.size() < kListedRefusals)
-    staged_.refusals.push_back({static_cast<std::int64_t>(place.line),
-                                static_cast<std::int64_t>(place.column), field.text(),
-                                std::string(reason)});
+    staged_.refusals.push_back(refusal(place, reason, field.text()));
 }
 
 void ImportRun::unstage() {
@@ -122,7 +144,7 @@ void ImportRun::check_row(ImportRow& row) {
         .collection = collection,
         .slot = record.key.empty() ? std::string(kMainSlot) : std::move(record.key),
         .values = {},
-        .checked = true};
+        .unique = {}};
     for (std::size_t i = 0; i < record.values.size(); ++i) {
       auto& [name, text] = record.values[i];
       auto place = i < record.places.size() ? record.places[i] : row.place;
@@ -132,6 +154,10 @@ void ImportRun::check_row(ImportRow& row) {
       auto value = checked_value(*field, text);
       wipe(text);
       if (!value) return refuse(place, value.error().text, FieldPath(name));
+      if (field->index == IndexKind::unique)
+        if (auto normal = index_term(*field, value->expose_text()); !normal.empty())
+          checked.unique.emplace_back(
+              field, blind_term(*work_.keys, collection->id, *field, normal.expose()));
       checked.values.push_back({field, std::move(*value), false});
     }
     out.records.push_back(std::move(checked));
@@ -186,6 +212,18 @@ Task<Result<Known>> ImportRun::known(const std::vector<CheckedRow>& rows) {
     auto place = std::tuple(record.subject, record.collection, *record.slot);
     out.records.emplace(std::move(place), std::move(record));
   }
+  std::map<std::pair<std::uint32_t, std::uint16_t>, std::vector<Bytes>> unique;
+  for (const auto& row : rows)
+    for (const auto& record : row.records)
+      for (const auto& [field, term] : record.unique)
+        unique[{record.collection->id, field->id}].push_back(term);
+  for (auto& [place, wanted] : unique) {
+    auto taken = co_await context_.store.with_unique_terms(place.first, place.second,
+                                                           std::move(wanted), caller_.deadline);
+    if (!taken) co_return std::move(taken).error();
+    for (auto& [term, record] : *taken)
+      out.taken.emplace(std::tuple(place.first, place.second, term), record);
+  }
   co_return out;
 }
 
@@ -194,6 +232,11 @@ Result<Sealed> ImportRun::seal(const std::vector<CheckedRow>& rows, Known& known
   Draft draft(*work_.keys, work_.now);
   Sealed out;
   for (const auto& row : rows) {
+    if (const auto* field = taken_field(row, known)) {
+      out.refused.push_back(
+          refusal(row.place, "another record has this value, which must be unique", field->name));
+      continue;
+    }
     SubjectKeys* keys = nullptr;
     if (auto found = known.subjects.find(row.term); found != known.subjects.end()) {
       keys = &known.keys.at(found->second);
@@ -206,20 +249,27 @@ Result<Sealed> ImportRun::seal(const std::vector<CheckedRow>& rows, Known& known
       out.customers += 1;
     }
     for (const auto& record : row.records) {
+      auto take = [&](RecordId id) {
+        for (const auto& [field, term] : record.unique)
+          known.taken.insert_or_assign({record.collection->id, field->id, term}, id);
+      };
       auto existing = known.records.find({keys->subject(), record.collection->id, record.slot});
       if (existing == known.records.end()) {
         auto made = draft.add_record(*keys, *record.collection, std::move(record.slot),
                                      std::move(record.values));
         if (!made) return std::move(made).error();
+        take(made->id);
         out.created += 1;
         continue;
       }
       auto changed = draft.change_record(*keys, *record.collection, existing->second,
                                          std::move(record.values));
       if (!changed) {
-        out.damaged.push_back(row.place);
+        out.refused.push_back(refusal(
+            row.place, "the stored record is damaged: run `holdfast journal verify --state`"));
         continue;
       }
+      take(existing->second.id);
       (*changed ? out.updated : out.unchanged) += 1;
     }
   }
@@ -237,15 +287,15 @@ Task<Result<Sealed>> ImportRun::prepare(const std::vector<CheckedRow>& rows) {
   co_return co_await imports_.pool_.run([&] { return seal(rows, *stored); });
 }
 
-/// When somebody else wrote one of these customers meanwhile, or the policy changed, the batch is
-/// made again from what is stored now.
+/// When somebody else wrote or erased one of these customers meanwhile, or the policy changed, the
+/// batch is made again from what is stored now.
 Task<Result<void>> ImportRun::write(std::vector<CheckedRow> rows, Sealed sealed) {
   for (int tries = 0; !sealed.event.touches.empty(); ++tries) {
     auto done = co_await context_.journal.commit(caller_, std::move(sealed.changes),
                                                  std::move(sealed.event));
     if (done) break;
     auto code = done.error().code;
-    if (tries == 3 || (code != Code::stale && code != Code::conflict))
+    if (tries == 3 || (code != Code::stale && code != Code::conflict && code != Code::gone))
       co_return std::move(done).error();
     auto renewed = co_await context_.permits.renewed(caller_);
     if (!renewed) co_return std::move(renewed).error();
@@ -257,12 +307,9 @@ Task<Result<void>> ImportRun::write(std::vector<CheckedRow> rows, Sealed sealed)
     if (!again) co_return std::move(again).error();
     sealed = std::move(*again);
   }
-  for (auto place : sealed.damaged) {
+  for (auto& one : sealed.refused) {
     report_.refused += 1;
-    if (report_.refusals.size() < kListedRefusals)
-      report_.refusals.push_back(
-          {static_cast<std::int64_t>(place.line), static_cast<std::int64_t>(place.column), "",
-           "the stored record is damaged: run `holdfast journal verify --state`"});
+    if (report_.refusals.size() < kListedRefusals) report_.refusals.push_back(std::move(one));
   }
   report_.customers += sealed.customers;
   report_.created += sealed.created;

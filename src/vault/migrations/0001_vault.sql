@@ -97,3 +97,5 @@ create table vault_wrong_values (
   wrong {{int}} not null,
   primary key (subject, collection, field, day)
 ) {{strict}};
+
+create index vault_wrong_values_day on vault_wrong_values (day);

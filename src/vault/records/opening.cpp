@@ -318,11 +318,11 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
     if (value) matches = same_value(*field, *value, request.value);
   }
   db::Changes changes;
-  if (!matches)
-    changes.write(kCountWrong,
-                  {to_bytes(record.subject.bytes()), std::int64_t{collection->id},
-                   std::int64_t{field->id}, day},
-                  db::Expect::exactly(1), spent);
+  changes.write(kDropWrong, {day});
+  changes.write(kCountWrong,
+                {to_bytes(record.subject.bytes()), std::int64_t{collection->id},
+                 std::int64_t{field->id}, day, std::int64_t{!matches}},
+                db::Expect::exactly(1), spent);
   event.facts = {{"matches", std::int64_t{matches}}};
   auto kept = event;
   auto done = co_await context_.journal.commit(*acting, std::move(changes), std::move(event));
@@ -418,6 +418,11 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
   co_return out;
+}
+
+std::span<const db::Sql* const> record_statements() {
+  static constexpr const db::Sql* kAll[] = {&kCountWrong, &kDropWrong, &kReadWrong};
+  return kAll;
 }
 
 }  // namespace holdfast::vault

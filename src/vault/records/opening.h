@@ -63,4 +63,6 @@ class Opening {
   Context context_;
 };
 
+std::span<const db::Sql* const> record_statements();
+
 }  // namespace holdfast::vault

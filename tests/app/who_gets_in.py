@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Every route for every built-in role: whoever lacks the permission is refused with 403 before the
+request is even parsed, and everyone else is not. The rule is worked out here once more, from the
+roles that the server shows, so that two programs must agree."""
+import http.client
+import sys
+
+from support import Store, main, test
+
+OPEN_TO_ALL = {"server.health", "server.ready", "server.openapi"}
+
+
+def permits(permissions, operation):
+    return any(one in ("*", operation) or (one.endswith(".*") and operation.startswith(one[:-1])) for one in permissions)
+
+
+def operations(client):
+    document = client.get("/openapi.json").json
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            target = path
+            for member in ("{collection}", "{purpose}", "{record}", "{subject}", "{import}", "{key}", "{role}", "{entry}"):
+                target = target.replace(member, "x")
+            yield route["operationId"], method.upper(), target
+
+
+def status_of(client, method, target, key):
+    """The status alone: some bodies never end."""
+    connection = http.client.HTTPSConnection("127.0.0.1", client.port, context=client.context, timeout=60)
+    headers = {"Connection": "close", "Content-Type": "text/csv" if "imports" in target else "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    try:
+        connection.request(method, target, body=None if method in ("GET", "DELETE") else b"{}", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@test
+def each_role_may_use_its_own_operations_and_no_others(server):
+    client = server.client()
+    roles = {role["role"]: role["permissions"] for role in client.get("/v1/roles").json["roles"]}
+    assert len(roles) >= 11, roles
+    keys = {name: client.good("POST", "/v1/api-keys", {"name": f"matrix {name}", "roles": [name]})["api_key"] for name in roles}
+    table = [one for one in operations(client) if not one[0].startswith("server.")]
+    assert len(table) >= 45, len(table)
+    wrong, refused = [], 0
+    for operation, method, target in table:
+        for name, permissions in roles.items():
+            status = status_of(client, method, target, keys[name])
+            allowed = permits(permissions, operation)
+            refused += not allowed
+            if (status == 403) == allowed or status in (401, 500):
+                wrong.append((name, operation, status, "allowed" if allowed else "not allowed"))
+    assert not wrong, wrong
+    entries = client.get("/v1/journal?outcome=refused&limit=500").json["entries"]
+    assert len(entries) >= min(refused, 400), (len(entries), refused)
+
+
+@test
+def nobody_without_a_key_gets_anything(server):
+    client = server.client()
+    answers = {}
+    for operation, method, target in operations(client):
+        answers[operation] = status_of(client, method, target, None)
+    for operation, status in answers.items():
+        assert status == (200 if operation in OPEN_TO_ALL or operation == "server.metrics" else 401), (operation, status)
+
+
+@test
+def scopes_narrow_a_key_and_never_widen_it(server):
+    client = server.client()
+    make = lambda name, roles, scopes: client.good("POST", "/v1/api-keys", {"name": name, "roles": roles, "scopes": scopes})["api_key"]
+    narrowed = make("narrowed", ["owner"], ["records.*", "subjects.get"])
+    widened = make("widened", ["auditor"], ["journal.list"])
+    for operation, method, target in operations(client):
+        if operation.startswith("server."):
+            continue
+        status = status_of(client, method, target, narrowed)
+        assert (status != 403) == permits(["records.*", "subjects.get"], operation), (operation, status)
+        status = status_of(client, method, target, widened)
+        assert (status != 403) == (operation == "journal.list"), (operation, status)
+    answer = client.post("/v1/api-keys", {"name": "more", "roles": ["auditor"], "scopes": ["records.*"]})
+    assert answer.status in (400, 201), answer
+    if answer.status == 201:
+        assert status_of(client, "GET", "/v1/records/x", answer.json["api_key"]) == 403
+
+
+if __name__ == "__main__":
+    with Store() as shop, shop.serve() as served:
+        failed = main(server=served)
+        status = served.stop()
+    sys.exit(failed or status)
