@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/thread_pool.hpp>
 #include <future>
 #include <memory>
 #include <vector>
@@ -29,6 +30,9 @@ struct OpenOptions {
 
 /// Reads the key file and opens the keyring with it. Errors name the file's part and the way on.
 Result<crypto::Keyring> unlock(const Config& config);
+
+/// How keys are rotated, out of the settings. Errors: invalid.
+Result<vault::RotationSettings> rotation_settings(const Config& config);
 
 /// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
@@ -73,6 +77,8 @@ class Instance {
   };
 
   Result<void> open_all(OpenOptions options);
+  /// Makes a generation of the keyring durable in its file.
+  Result<void> save_keyring(const crypto::Keyring& ring);
   Task<Result<void>> replay();
 
   Config config_;
@@ -87,6 +93,7 @@ class Instance {
   Notices notices_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
+  boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;
 };

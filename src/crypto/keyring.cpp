@@ -10,9 +10,10 @@
 namespace holdfast::crypto {
 namespace {
 
-constexpr std::array kUses = {
-    KeyUse::epoch,   KeyUse::index, KeyUse::external, KeyUse::authority, KeyUse::digest,
-    KeyUse::journal, KeyUse::side,  KeyUse::afterlog, KeyUse::cursor,    KeyUse::idempotency};
+constexpr std::array kUses = {KeyUse::epoch,       KeyUse::index,    KeyUse::external,
+                              KeyUse::authority,   KeyUse::digest,   KeyUse::journal,
+                              KeyUse::side,        KeyUse::afterlog, KeyUse::cursor,
+                              KeyUse::idempotency, KeyUse::pseudonym};
 
 // On disk (README.md): head in the clear, then a sealed value over the entries, then a checksum.
 constexpr std::string_view kMagic = "HFKEYRNG";
@@ -110,6 +111,13 @@ Keyring Keyring::without(KeyUse use, std::uint32_t id) const {
   auto out = clone();
   ++out.generation_;
   out.keys_.erase({use, id});
+  return out;
+}
+
+std::vector<std::uint32_t> Keyring::ids(KeyUse use) const {
+  std::vector<std::uint32_t> out;
+  for (auto at = keys_.lower_bound({use, 0}); at != keys_.end() && at->first.first == use; ++at)
+    out.insert(out.begin(), at->first.second);
   return out;
 }
 

@@ -27,6 +27,7 @@ enum class KeyUse : std::uint8_t {
   afterlog = 8,      // MACs the afterlog
   cursor = 9,        // seals paging cursors
   idempotency = 10,  // fingerprints of requests
+  pseudonym = 12,    // names of people in the journal: stays, since entries bear them for ever
 };
 
 struct KeyInfo {
@@ -61,6 +62,11 @@ class Keyring {
   /// The next generation without that key, which it must hold and which must not be active
   /// (std::invalid_argument).
   Keyring without(KeyUse use, std::uint32_t id) const;
+
+  /// The same keys again, for a second KeySet over them.
+  Keyring copy() const { return clone(); }
+  /// Ids held of that use, highest (active) first.
+  std::vector<std::uint32_t> ids(KeyUse use) const;
 
   /// True when this keyring holds every key that `other` holds, with the same bytes.
   bool holds_all_of(const Keyring& other) const;

@@ -24,6 +24,9 @@ struct Room : StateSource {
     }
     co_return Result<void>();
   }
+  Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet>, Report report) override {
+    co_return co_await rows(std::move(report));
+  }
 };
 
 class StateBench : public OnBoth {

@@ -1,0 +1,121 @@
+#include "vault/keys/rotation_journal.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "journal/rekey.h"
+
+namespace holdfast::vault {
+
+// ── the side table
+
+bool SideRows::takes_part(KeyKind kind, Pass pass) const {
+  return kind == KeyKind::side && pass == Pass::move;
+}
+
+Task<Result<MovedRows>> SideRows::move(MoveJob job, Pass, Bytes after, std::int64_t limit) {
+  auto sides = co_await journal::move_sides(log_.reader(), job.keys->ring, std::move(after), limit);
+  if (!sides) co_return std::move(sides).error();
+  MovedRows out{.changes = std::move(sides->changes),
+                .after = std::move(sides->after),
+                .looked = sides->looked,
+                .moved = sides->moved,
+                .last = sides->last};
+  for (const auto& commitment : sides->refused) out.refused.push_back("sides " + hex(commitment));
+  co_return out;
+}
+
+Task<Result<std::int64_t>> SideRows::left(MoveJob job, Pass) {
+  auto counts = co_await journal::count_sides(log_.reader());
+  if (!counts) co_return std::move(counts).error();
+  std::int64_t out = 0;
+  for (const auto& [key, rows] : *counts)
+    if (key != job.to) out += rows;
+  co_return out;
+}
+
+// ── the log's own keys
+
+bool LogKeys::takes_part(KeyKind kind, Pass pass) const {
+  return pass == Pass::move && (kind == KeyKind::journal || kind == KeyKind::afterlog);
+}
+
+Task<Result<MovedRows>> LogKeys::move(MoveJob job, Pass, Bytes, std::int64_t) {
+  auto done = job.kind == KeyKind::journal ? co_await log_.roll_signer(Caller{})
+                                           : co_await log_.rekey_afterlog();
+  if (!done) co_return std::move(done).error();
+  co_return MovedRows{.looked = 1, .moved = *done, .last = true};
+}
+
+/// Both are all of one key or the other, which doing it again tells.
+Task<Result<std::int64_t>> LogKeys::left(MoveJob job, Pass) {
+  auto again = job.kind == KeyKind::journal ? co_await log_.roll_signer(Caller{})
+                                            : co_await log_.rekey_afterlog();
+  if (!again) co_return std::move(again).error();
+  co_return 0;
+}
+
+// ── digests
+
+bool RestatedRows::takes_part(KeyKind kind, Pass pass) const {
+  return kind == KeyKind::digest && pass == Pass::move;
+}
+
+Task<Result<void>> RestatedRows::gather(MoveJob job) {
+  gathered_.clear();
+  as_of_.reset();
+  // Everything that was committed under the old key has its number below this.
+  if (auto done = co_await log_.sequence(); !done) co_return std::move(done).error();
+  const auto as_of = log_.size();
+  const auto before = job.keys->with_digest(job.from);
+  if (!before) co_return Error(Code::corrupt, "the old digest key is not in the keyring");
+  std::unordered_map<std::string, std::size_t> places;
+  auto name_of = [](std::string_view kind, BytesView row) {
+    return std::string(kind) + '\0' + std::string(as_text(row));
+  };
+  auto take_new = [&](std::string_view kind, BytesView row, const crypto::Digest& now) {
+    if (!places.emplace(name_of(kind, row), gathered_.size()).second) return;
+    gathered_.push_back({.kind = *kinds_.emplace(kind).first, .row = to_bytes(row), .left = now});
+  };
+  auto take_old = [&](std::string_view kind, BytesView row, const crypto::Digest& then) {
+    if (auto at = places.find(name_of(kind, row)); at != places.end())
+      gathered_[at->second].was = then;
+  };
+  for (auto* source : sources_) {
+    if (auto told = co_await source->rows_under(job.keys, take_new); !told) co_return told;
+    if (auto told = co_await source->rows_under(before, take_old); !told) co_return told;
+  }
+  // A row that went between the two readings was touched since.
+  std::erase_if(gathered_, [](const journal::Touch& touch) { return !touch.was; });
+  as_of_ = as_of;
+  co_return Result<void>();
+}
+
+/// The cursor counts rows of what was gathered: after a restart it is gathered anew, from the
+/// beginning, which tells some rows twice and does no harm.
+Task<Result<MovedRows>> RestatedRows::move(MoveJob job, Pass, Bytes after, std::int64_t limit) {
+  ByteReader reader(after);
+  auto from = reader.u64().value_or(0);
+  if (!as_of_ || from == 0) {
+    if (auto done = co_await gather(std::move(job)); !done) co_return std::move(done).error();
+    from = 0;
+  }
+  MovedRows out{.as_of = as_of_};
+  const auto end =
+      std::min<std::uint64_t>(gathered_.size(), from + static_cast<std::uint64_t>(limit));
+  for (auto i = from; i < end; ++i) out.touches.push_back(gathered_[i]);
+  out.looked = out.moved = static_cast<std::int64_t>(end - from);
+  put_u64(out.after, end);
+  out.last = end == gathered_.size();
+  if (out.last) {
+    gathered_.clear();
+    as_of_.reset();
+  }
+  co_return out;
+}
+
+Task<Result<std::int64_t>> RestatedRows::left(MoveJob, Pass) {
+  co_return 0;
+}
+
+}  // namespace holdfast::vault
