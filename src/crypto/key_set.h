@@ -30,6 +30,12 @@ struct MacKey {
   Hmac mac;
 };
 
+/// The key that finds tokens, by its id in the keyring.
+struct TokenKey {
+  std::uint32_t id;
+  Hmac hmac;
+};
+
 /// Immutable. Threads: safe.
 struct KeySet {
   /// Ids in `plan` must be held (std::out_of_range).
@@ -42,7 +48,10 @@ struct KeySet {
         digest(ring.active(KeyUse::digest).expose()),
         pseudonym(ring.active(KeyUse::pseudonym).expose()),
         index_also(also(plan, KeyUse::index)),
-        external_also(also(plan, KeyUse::external)) {}
+        external_also(also(plan, KeyUse::external)) {
+    for (auto id : ring.ids(KeyUse::token))
+      tokens.push_back({id, Hmac(held(KeyUse::token, id).expose())});
+  }
 
   Keyring ring;
   std::uint32_t index_id, external_id;
@@ -52,6 +61,8 @@ struct KeySet {
   Hmac pseudonym;  // people in the journal
   /// While a rotation is under way: what is written is written under these too.
   std::optional<MacKey> index_also, external_also;
+  /// Newest first: new tokens use the first, and those made under an older one are still found.
+  std::vector<TokenKey> tokens;
 
   /// The same keys with an older digest key in its place: to tell how rows looked to events that
   /// were written under it. Errors: nullptr when the ring does not hold it.
