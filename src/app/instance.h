@@ -15,6 +15,7 @@
 #include "base/pool.h"
 #include "db/database.h"
 #include "journal/access_index.h"
+#include "journal/journal_time.h"
 #include "journal/log.h"
 
 namespace spdlog {
@@ -57,6 +58,7 @@ class Instance {
   Rooms& rooms() { return *rooms_; }
   journal::Log& log() { return *log_; }
   journal::AccessIndex& index() { return *index_; }
+  journal::JournalTime& time() { return *time_; }
   db::Database& database() { return *database_; }
   const Config& config() const { return config_; }
   const SystemClock& clock() const { return clock_; }
@@ -79,6 +81,7 @@ class Instance {
   Result<void> open_all(OpenOptions options);
   /// Makes a generation of the keyring durable in its file.
   Result<void> save_keyring(const crypto::Keyring& ring);
+  Result<void> open_time();
   Task<Result<void>> replay();
 
   Config config_;
@@ -90,6 +93,7 @@ class Instance {
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;
   std::unique_ptr<journal::AccessIndex> index_;
+  std::unique_ptr<journal::JournalTime> time_;
   Notices notices_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;

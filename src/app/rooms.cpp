@@ -65,6 +65,20 @@ Task<Result<vault::MovedRows>> Rooms::AccessRows::move(vault::MoveJob, vault::Pa
   co_return out;
 }
 
+/// Written down again it is under the active key.
+Task<Result<vault::MovedRows>> Rooms::TimeRow::move(vault::MoveJob, vault::Pass, Bytes,
+                                                    std::int64_t) {
+  auto done = co_await time_.save();
+  if (!done) co_return std::move(done).error();
+  co_return vault::MovedRows{.looked = 1, .moved = 1, .last = true};
+}
+
+Task<Result<std::int64_t>> Rooms::TimeRow::left(vault::MoveJob, vault::Pass) {
+  auto done = co_await time_.save();
+  if (!done) co_return std::move(done).error();
+  co_return 0;
+}
+
 Task<Result<std::int64_t>> Rooms::AccessRows::left(vault::MoveJob, vault::Pass) {
   return admin_.under_older_keys();
 }
@@ -112,6 +126,7 @@ Rooms::Rooms(Deps deps)
       vault_state(context),
       access_state_(admin),
       access_rows_(admin),
+      time_row_(deps.time),
       renewed_keys_(context),
       sealed_values_(context),
       wrapped_keys_(context),
@@ -122,15 +137,15 @@ Rooms::Rooms(Deps deps)
       side_rows_(deps.log),
       log_keys_(deps.log),
       restated_rows_(deps.log, {&vault_state, &access_state_}),
-      rotations(
-          {context,
-           deps.keys,
-           std::move(deps.save_keyring),
-           std::move(deps.journal_time),
-           // Customers' values before the keys that wrap theirs.
-           {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
-            &declared_rows_, &access_rows_, &token_rows_, &side_rows_, &log_keys_, &restated_rows_},
-           deps.rotation}),
+      rotations({context,
+                 deps.keys,
+                 std::move(deps.save_keyring),
+                 [time = &deps.time] { return time->now(); },
+                 // Customers' values before the keys that wrap theirs.
+                 {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
+                  &declared_rows_, &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_,
+                  &restated_rows_},
+                 deps.rotation}),
       ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
 

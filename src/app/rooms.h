@@ -13,6 +13,7 @@
 #include "crypto/key_set.h"
 #include "http/route.h"
 #include "journal/access_index.h"
+#include "journal/journal_time.h"
 #include "journal/log.h"
 #include "ledger/api.h"
 #include "vault/context.h"
@@ -39,9 +40,9 @@ class Rooms {
     const Clock& clock;
     access::Notices& notices;
     Pool& pool;
+    journal::JournalTime& time;
     /// See vault/keys/rotation.h.
     std::function<Result<void>(const crypto::Keyring&)> save_keyring;
-    std::function<Result<Time>()> journal_time;
     vault::RotationSettings rotation;
   };
 
@@ -119,6 +120,22 @@ class Rooms {
     access::Admin& admin_;
   };
 
+  /// Journal time's one row.
+  class TimeRow final : public vault::KeyedRows {
+   public:
+    explicit TimeRow(journal::JournalTime& time) : time_(time) {}
+    std::string_view name() const override { return "journal_time"; }
+    bool takes_part(vault::KeyKind kind, vault::Pass pass) const override {
+      return kind == vault::KeyKind::authority && pass == vault::Pass::move;
+    }
+    Task<Result<vault::MovedRows>> move(vault::MoveJob job, vault::Pass pass, Bytes after,
+                                        std::int64_t limit) override;
+    Task<Result<std::int64_t>> left(vault::MoveJob job, vault::Pass pass) override;
+
+   private:
+    journal::JournalTime& time_;
+  };
+
   vault::Store store_;
 
  public:
@@ -146,6 +163,7 @@ class Rooms {
  private:
   AccessState access_state_;
   AccessRows access_rows_;
+  TimeRow time_row_;
   vault::RenewedKeys renewed_keys_;
   vault::SealedValues sealed_values_;
   vault::WrappedKeys wrapped_keys_;
