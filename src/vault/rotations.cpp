@@ -176,7 +176,7 @@ std::optional<crypto::KeyUse> use_of(KeyKind kind) {
     case KeyKind::idempotency:
       return KeyUse::idempotency;
     case KeyKind::token:
-      return KeyUse{11};
+      return KeyUse::token;
   }
   return std::nullopt;
 }

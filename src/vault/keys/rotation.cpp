@@ -215,24 +215,26 @@ Task<Result<RotationStatus>> Rotations::rotation_status(MonoTime deadline) {
   co_return out;
 }
 
-Task<Result<ErasureEnd>> Rotations::erasure_end(Time erased, MonoTime deadline) {
+Task<Result<KeyDestruction>> Rotations::destruction(KeyKind kind, Time then, MonoTime deadline) {
   const auto keys = deps_.held.get();
   if (!keys) co_return locked();
-  auto rows = co_await rotations_of(deps_.context.journal.reader(), KeyKind::epoch, deadline);
+  auto rows = co_await rotations_of(deps_.context.journal.reader(), kind, deadline);
   if (!rows) co_return std::move(rows).error();
-  // The first roll that began after it: until then keys files were made under the epoch before.
+  // The first rotation that began after it: until then keys files were made under the key before.
   for (const auto& row : *rows) {
-    if (row.started < erased) continue;
-    if (row.finished) co_return ErasureEnd{row.from, row.finished, true};
-    if (row.due) co_return ErasureEnd{row.from, row.due, false};
-    co_return ErasureEnd{row.from, row.started + (row.at_once ? Millis(0) : deps_.settings.window),
-                         false};
+    if (row.started < then) continue;
+    if (row.finished) co_return KeyDestruction{row.from, row.finished, EventId::parse(row.proof)};
+    if (row.due) co_return KeyDestruction{row.from, row.due};
+    co_return KeyDestruction{row.from,
+                             row.started + (row.at_once ? Millis(0) : deps_.settings.window)};
   }
-  ErasureEnd out{.epoch = keys->ring.active_id(crypto::KeyUse::epoch)};
-  if (!deps_.settings.epoch) co_return out;
+  KeyDestruction out{};
+  if (auto use = use_of(kind); use && !keys->ring.ids(*use).empty())
+    out.id = keys->ring.active_id(*use);
+  if (kind != KeyKind::epoch || !deps_.settings.epoch) co_return out;
   for (const auto& key : keys->ring.list())
     if (key.use == crypto::KeyUse::epoch && key.active)
-      out.at = std::max(key.created + *deps_.settings.epoch, erased) + deps_.settings.window;
+      out.at = std::max(key.created + *deps_.settings.epoch, then) + deps_.settings.window;
   co_return out;
 }
 

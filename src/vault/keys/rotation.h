@@ -26,11 +26,11 @@ struct RotationSettings {
   std::int64_t batch = 0;
 };
 
-/// When the keys that wrapped an erased customer's are gone from every backup.
-struct ErasureEnd {
-  std::uint32_t epoch = 0;  // the epoch key that is destroyed then
-  std::optional<Time> at;   // nothing: no roll is planned
-  bool done = false;        // it is destroyed
+/// When a key that was in use at some time is gone, on the disk and from every backup.
+struct KeyDestruction {
+  std::uint32_t id = 0;            // of the key
+  std::optional<Time> at;          // nothing: not scheduled
+  std::optional<EventId> event{};  // says that it is done
 };
 
 class Rotations {
@@ -64,8 +64,10 @@ class Rotations {
   Task<Result<RotationList>> progress(Caller caller, ProgressRequest request);
   /// The part of keys.status that is about keys and rotations. Not recorded: the caller does.
   Task<Result<RotationStatus>> rotation_status(MonoTime deadline);
-  /// Of what was erased at that time. Errors: locked, unavailable.
-  Task<Result<ErasureEnd>> erasure_end(Time erased, MonoTime deadline);
+  /// Of the key of that kind under which things were at that time: for what was erased then, the
+  /// epoch's says when nothing opens it any more, the index's when old terms of it say nothing.
+  /// Errors: locked, unavailable.
+  Task<Result<KeyDestruction>> destruction(KeyKind kind, Time then, MonoTime deadline);
 
   /// One step of the work: at most one batch, one commit. Not for two callers at once.
   /// Errors: those of the commit; the step is then done again.

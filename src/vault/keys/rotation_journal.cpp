@@ -6,6 +6,16 @@
 #include "journal/rekey.h"
 
 namespace holdfast::vault {
+namespace {
+
+Bytes cursor_of(const journal::Touch& touch) {
+  Bytes out;
+  put_part(out, touch.kind);
+  put_part(out, touch.row);
+  return out;
+}
+
+}  // namespace
 
 // ── the side table
 
@@ -87,26 +97,23 @@ Task<Result<void>> RestatedRows::gather(MoveJob job) {
   }
   // A row that went between the two readings was touched since.
   std::erase_if(gathered_, [](const journal::Touch& touch) { return !touch.was; });
+  std::ranges::sort(gathered_, {}, cursor_of);
   as_of_ = as_of;
   co_return Result<void>();
 }
 
-/// The cursor counts rows of what was gathered: after a restart it is gathered anew, from the
-/// beginning, which tells some rows twice and does no harm.
+/// The cursor is the kind and key of the last row told. After a restart rows are gathered anew, and
+/// those up to it are left out: whatever touched them since did so under the new key.
 Task<Result<MovedRows>> RestatedRows::move(MoveJob job, Pass, Bytes after, std::int64_t limit) {
-  ByteReader reader(after);
-  auto from = reader.u64().value_or(0);
-  if (!as_of_ || from == 0) {
+  if (!as_of_ || after.empty())
     if (auto done = co_await gather(std::move(job)); !done) co_return std::move(done).error();
-    from = 0;
-  }
-  MovedRows out{.as_of = as_of_};
-  const auto end =
-      std::min<std::uint64_t>(gathered_.size(), from + static_cast<std::uint64_t>(limit));
-  for (auto i = from; i < end; ++i) out.touches.push_back(gathered_[i]);
-  out.looked = out.moved = static_cast<std::int64_t>(end - from);
-  put_u64(out.after, end);
-  out.last = end == gathered_.size();
+  auto at = std::ranges::upper_bound(gathered_, after, {}, cursor_of);
+  MovedRows out{.after = std::move(after), .as_of = as_of_};
+  for (; at != gathered_.end() && out.looked < limit; ++at, ++out.looked)
+    out.touches.push_back(*at);
+  out.moved = out.looked;
+  if (!out.touches.empty()) out.after = cursor_of(out.touches.back());
+  out.last = at == gathered_.end();
   if (out.last) {
     gathered_.clear();
     as_of_.reset();

@@ -60,10 +60,12 @@ std::string_view use_name(crypto::KeyUse use) {
       return "cursor";
     case KeyUse::idempotency:
       return "idempotency";
+    case KeyUse::token:
+      return "token";
     case KeyUse::pseudonym:
       return "pseudonym";
   }
-  return use == *use_of(KeyKind::token) ? "token" : "unknown";
+  return "unknown";
 }
 
 RotationView view_of(const Rotation& r) {

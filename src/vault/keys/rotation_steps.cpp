@@ -81,8 +81,8 @@ Task<Result<Rotations::Pace>> Rotations::step() {
   for (auto& row : *open)
     if (row.phase == Phase::stopped && row.refused == 0 && row.rounds == 0) {
       row.resume();
-      const auto next = row.phase;
-      co_return co_await advance(std::move(row), next, "keys.rotating");
+      const auto phase = row.phase;
+      co_return co_await advance(std::move(row), phase, "keys.rotating");
     }
   co_return co_await roll_when_due();
 }

@@ -1,6 +1,8 @@
 // Further keys for customers, and their values sealed again under them.
 #include <algorithm>
+#include <future>
 #include <set>
+#include <thread>
 
 #include "crypto/aead.h"
 #include "vault/keys/rotation_rows.h"
@@ -10,6 +12,7 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::int64_t kCountPage = 5'000;
+constexpr std::size_t kSharedOut = 1'000;
 constexpr std::string_view kAccount = "account";
 
 /// Keeps erasing out until this commit (it locks the row), and sees what it did before.
@@ -117,6 +120,7 @@ Task<Result<MovedRows>> RenewedKeys::renew_all(MoveJob job, Bytes after, std::in
   auto page = co_await walk::keys(context_.journal.reader(), std::move(after), limit, true);
   if (!page) co_return std::move(page).error();
   MovedRows out{.after = std::move(page->after), .looked = size_of(page->rows), .last = page->last};
+  if (!page->rows.empty()) out.after = walk::behind_group(page->rows.back());
   std::map<SubjectId, SubjectKeys> keys;
   for (const auto& row : page->rows)
     keys.try_emplace(row.subject, row.subject)
@@ -222,6 +226,38 @@ Result<bool> reseal_record(const MoveJob& job, SubjectKeys& keys, Record& record
   return changed;
 }
 
+struct Resealed {
+  Record record;
+  crypto::Digest was{};
+  Result<bool> changed;
+};
+
+/// Records of a page, in their order. A large page, which only comes while nobody else works, is
+/// shared out among the cores by customers, whose keys are of one thread at a time.
+std::vector<Resealed> reseal_all(const MoveJob& job, std::map<SubjectId, SubjectKeys>& keys,
+                                 const db::Rows& rows) {
+  std::vector<Resealed> out(rows.size());
+  std::map<SubjectId, std::size_t> share;
+  for (const auto& [subject, held] : keys) share.emplace(subject, share.size());
+  const std::size_t workers =
+      rows.size() < kSharedOut ? 1 : std::clamp(std::thread::hardware_concurrency(), 1u, 4u);
+  auto work = [&](std::size_t worker) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      auto subject = SubjectId::from(rows[i].bytes(1)).value_or(SubjectId{});
+      if (share.at(subject) % workers != worker) continue;
+      out[i].record = record_from(rows[i]);
+      out[i].was = record_digest(*job.keys, out[i].record);
+      out[i].changed = reseal_record(job, keys.at(subject), out[i].record);
+    }
+  };
+  std::vector<std::future<void>> others;
+  for (std::size_t worker = 1; worker < workers; ++worker)
+    others.push_back(std::async(std::launch::async, work, worker));
+  work(0);
+  for (auto& one : others) one.get();
+  return out;
+}
+
 /// Values of a record that are not under the newest key; a damaged row counts as one.
 std::int64_t under_older(const MoveJob& job, const std::map<SubjectId, SubjectKeys>& keys,
                          const Record& record) {
@@ -253,10 +289,7 @@ Task<Result<MovedRows>> SealedValues::reseal(MoveJob job, Page page) {
   if (!subjects) co_return std::move(subjects).error();
 
   std::vector<db::Args> puts, externals;
-  for (std::size_t i = 0; i < records->size(); ++i) {
-    auto record = record_from((*records)[i]);
-    auto was = record_digest(*job.keys, record);
-    auto changed = reseal_record(job, page.keys.at(record.subject), record);
+  for (auto& [record, was, changed] : reseal_all(job, page.keys, *records)) {
     if (!changed) out.refused.push_back("records " + record.id.text());
     if (!changed || !*changed) continue;
     auto before = record.version++;

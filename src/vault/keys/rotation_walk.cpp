@@ -81,6 +81,12 @@ Task<Result<KeyPage>> keys(db::Reader& reader, Bytes after, std::int64_t limit, 
   }
 }
 
+Bytes behind_group(const KeyRow& row) {
+  auto last = row;
+  last.id = ~std::uint32_t{0};
+  return key_cursor(last);
+}
+
 Task<Result<SubjectPage>> subjects(db::Reader& reader, Bytes after, std::int64_t limit) {
   auto rows = co_await reader.read(kSubjectsFrom, {after, limit});
   if (!rows) co_return std::move(rows).error();
