@@ -41,12 +41,15 @@ void must(Result<void> result) {
   if (!result) fail(result.error().text);
 }
 
+/// `most`: the value may be at most what it is measured against, else at least.
 void row(const std::string& name, double value, const char* unit, const char* against,
-         double against_value) {
+         double against_value, bool most = false) {
+  bool met = most ? value <= against_value : value >= against_value;
   std::printf(
       "{\"name\":\"%s\",\"value\":%.3f,\"unit\":\"%s\",\"against\":\"%s\",\"against_value\":%.3f,"
-      "\"ratio\":%.3f}\n",
-      name.c_str(), value, unit, against, against_value, value / against_value);
+      "\"ratio\":%.3f,\"bar\":1,\"met\":%s}\n",
+      name.c_str(), value, unit, against, against_value, value / against_value,
+      met ? "true" : "false");
   std::fflush(stdout);
 }
 
@@ -89,6 +92,7 @@ struct Shop {
                    keys,
                    [](const crypto::Keyring&) { return Result<void>(); },
                    [this] { return Result<Time>(clock.now()); },
+                   [](Time) { return Result<std::int64_t>(0); },
                    {&renewed, &values, &wrapped},
                    {.epoch = {}}}) {
     CollectionSpec spec{.collection = "customers", .doc = {}, .fields = {}, .if_match = {}};
@@ -191,7 +195,7 @@ void measure(Shop& shop, KeyKind kind, const std::string& name) {
   shop.rotations.again();
   row(name + ", whole, beside reveals", static_cast<double>(shop.records.size()) / seconds,
       "records/s", "bar", kBar);
-  row("reveal p99 while " + name, busy, "us", "twice its idle p99", kSlower * idle);
+  row("reveal p99 while " + name, busy, "us", "twice its idle p99", kSlower * idle, true);
 }
 
 }  // namespace

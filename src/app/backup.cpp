@@ -41,20 +41,6 @@ Result<void> make_folder(const fs::path& dir) {
   return {};
 }
 
-/// Keys files whose names say that they are older than the window.
-std::int64_t destroy_old_keys(const fs::path& dir, Time before) {
-  auto oldest = std::string(kKeysName) + stamp(before) + std::string(kEnding);
-  std::int64_t count = 0;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(dir, ignored)) {
-    auto name = entry.path().filename().string();
-    if (name.starts_with(kKeysName) && name.ends_with(kEnding) && name < oldest &&
-        fs::remove(entry.path(), ignored))
-      ++count;
-  }
-  return count;
-}
-
 using Files = BackupFiles;
 
 fs::path unfinished(fs::path file) {
@@ -169,6 +155,25 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
 
 }  // namespace
 
+Result<std::int64_t> destroy_keys_files(const fs::path& dir, Time before) {
+  auto oldest = std::string(kKeysName) + stamp(before) + std::string(kEnding);
+  std::int64_t count = 0;
+  std::error_code failed;
+  if (!fs::exists(dir, failed)) return 0;
+  for (const auto& entry : fs::directory_iterator(dir, failed)) {
+    auto name = entry.path().filename().string();
+    if (!name.starts_with(kKeysName) || !name.ends_with(kEnding) || name >= oldest) continue;
+    if (!fs::remove(entry.path(), failed))
+      return Error(Code::unavailable,
+                   "a keys file that is past backup.keep_keys cannot be removed: see the rights of "
+                   "the folder backup.keys");
+    ++count;
+  }
+  if (failed)
+    return Error(Code::unavailable, "the folder backup.keys cannot be read: see its rights");
+  return count;
+}
+
 Task<Result<BackupMade>> Backups::create(Caller caller, BackupRequest) {
   if (running_.exchange(true))
     co_return Error(Code::exhausted, "a backup is being made already: wait for it");
@@ -189,12 +194,17 @@ Task<Result<BackupMade>> Backups::make(Caller caller) {
     clean(*files);
     co_return std::move(done).error();
   }
-  BackupMade out{
-      .data = files->data.string(),
-      .keys = files->keys.string(),
-      .journal_size = *done,
-      .keys_files_destroyed = destroy_old_keys(instance_.config().path("backup.keys"), now - *keep),
-      .event = {}};
+  BackupMade out{.data = files->data.string(),
+                 .keys = files->keys.string(),
+                 .journal_size = *done,
+                 .keys_files_destroyed = 0,
+                 .event = {}};
+  // By journal time: a clock that was set forward destroys nothing.
+  if (auto time = instance_.time().now()) {
+    auto destroyed = destroy_keys_files(instance_.config().path("backup.keys"), *time - *keep);
+    if (!destroyed) co_return std::move(destroyed).error();
+    out.keys_files_destroyed = *destroyed;
+  }
   journal::Event event{.activity = "backups.create",
                        .facts = {{"data", files->data.filename().string()},
                                  {"destroyed", out.keys_files_destroyed},

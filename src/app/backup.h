@@ -31,6 +31,10 @@ struct BackupFiles {
   std::filesystem::path data, keys;
 };
 
+/// Removes the keys files of a folder whose names say that they were made before that time, and
+/// gives how many there were. Errors: unavailable. Blocking.
+Result<std::int64_t> destroy_keys_files(const std::filesystem::path& dir, Time before);
+
 /// Threads: any io_context thread; the work runs on the pool.
 class Backups {
  public:

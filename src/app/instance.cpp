@@ -115,9 +115,11 @@ Result<void> Instance::open_all(OpenOptions options) {
   if (auto done = open_time(); !done) return done;
   auto rotation = rotation_settings(config_);
   if (!rotation) return std::move(rotation).error();
-  rooms_ = std::make_unique<Rooms>(
-      Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_, *time_,
-                  [this](const crypto::Keyring& ring) { return save_keyring(ring); }, *rotation});
+  rooms_ = std::make_unique<Rooms>(Rooms::Deps{
+      *log_, *index_, keys_, clock_, notices_, pool_, *time_,
+      [this](const crypto::Keyring& ring) { return save_keyring(ring); },
+      [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
+      *rotation});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
   return cores_.wait(replay());

@@ -141,6 +141,7 @@ Rooms::Rooms(Deps deps)
                  deps.keys,
                  std::move(deps.save_keyring),
                  [time = &deps.time] { return time->now(); },
+                 std::move(deps.forget_backups),
                  // Customers' values before the keys that wrap theirs.
                  {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
                   &declared_rows_, &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_,

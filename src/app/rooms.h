@@ -43,6 +43,7 @@ class Rooms {
     journal::JournalTime& time;
     /// See vault/keys/rotation.h.
     std::function<Result<void>(const crypto::Keyring&)> save_keyring;
+    std::function<Result<std::int64_t>(Time before)> forget_backups;
     vault::RotationSettings rotation;
   };
 

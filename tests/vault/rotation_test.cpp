@@ -304,6 +304,22 @@ TEST_P(VaultRotation, keeps_the_old_key_while_the_disk_does_not_take_the_keyring
   EXPECT_EQ(last().phase, RotationPhase::done);
 }
 
+TEST_P(VaultRotation, destroys_backups_past_their_window_before_the_key_that_opens_them) {
+  bench_.backups_stay = true;
+  rotate(KeyKind::epoch);
+  steps();
+  bench_.journal_time = *last().destroyed_from;
+  steps(1);
+
+  EXPECT_EQ(code_of(bench_.run(bench_.rotations().step())), Code::unavailable);
+  EXPECT_NE(bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1), nullptr);
+
+  bench_.backups_stay = false;
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::done);
+  EXPECT_EQ(bench_.forgotten_before, *last().moved_at) << "those made while the old key was in use";
+}
+
 TEST_P(VaultRotation, of_the_epoch_gives_groups_that_lost_values_another_key) {
   auto count = [&] {
     return bench_.raw().number("select count(*) from vault_subject_keys where subject = " +

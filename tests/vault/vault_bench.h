@@ -324,6 +324,8 @@ class VaultBench {
   std::optional<Time> journal_time;  // unset: the clock
   Result<void> keyring_disk;
   std::vector<std::uint64_t> generations;  // saved
+  bool backups_stay = false;               // keys files of backups cannot be removed
+  std::optional<Time> forgotten_before;    // the last time that some were
   RotationSettings rotation_settings{.epoch = {}, .batch = 3};
   Context& context() { return rooms_->context; }
 
@@ -363,6 +365,12 @@ class VaultBench {
                  return bench.keyring_disk;
                },
                [&bench] { return Result<Time>(bench.journal_time.value_or(bench.clock_.now())); },
+               [&bench](Time before) -> Result<std::int64_t> {
+                 if (bench.backups_stay)
+                   return Error(Code::unavailable, "a keys file cannot be removed");
+                 bench.forgotten_before = before;
+                 return 1;
+               },
                {&renewed_keys, &sealed_values, &wrapped_keys, &index_terms, &external_terms,
                 &declared_rows, &token_rows, &side_rows, &log_keys, &restated_rows},
                bench.rotation_settings}) {}

@@ -42,6 +42,9 @@ class Rotations {
     std::function<Result<void>(const crypto::Keyring&)> save;
     /// Journal time (journal/journal_time.h): destruction follows it and no clock.
     std::function<Result<Time>()> time;
+    /// Destroys what backups of the keys were made before that time. Blocking; gives how many.
+    /// Errors: unavailable (one cannot be removed: the old key then stays, too).
+    std::function<Result<std::int64_t>(Time before)> forget_backups;
     /// In the order in which they are moved.
     std::vector<KeyedRows*> rows;
     RotationSettings settings;

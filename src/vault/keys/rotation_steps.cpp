@@ -318,6 +318,10 @@ Task<Result<Rotations::Pace>> Rotations::announce(Rotation row) {
 Task<Result<Rotations::Pace>> Rotations::destroy(Rotation row) {
   if (row.source < static_cast<std::int64_t>(sources(row.kind, Pass::drop).size()))
     co_return co_await pass(std::move(row), Pass::drop, Phase::destroying);
+  auto now = deps_.time();
+  if (!now) co_return Pace::soon;
+  auto forgotten = deps_.forget_backups(*now - deps_.settings.window);
+  if (!forgotten) co_return std::move(forgotten).error();
   if (auto use = use_of(row.kind)) {
     const auto keys = deps_.held.get();
     if (!keys) co_return locked();
@@ -329,9 +333,8 @@ Task<Result<Rotations::Pace>> Rotations::destroy(Rotation row) {
         co_return std::move(done).error();
     }
   }
-  auto now = deps_.time();
-  if (!now) co_return Pace::soon;
   auto event = event_of("keys.destroyed", row);
+  event.facts.emplace_back("backups_destroyed", *forgotten);
   event.facts.emplace_back("generation", row.generation);
   auto said = co_await deps_.context.journal.commit(Caller{}, {}, std::move(event));
   if (!said) co_return std::move(said).error();
