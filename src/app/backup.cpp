@@ -99,7 +99,8 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
   if (!parts) return std::move(parts).error();
   auto keyring = parts->find("keyring");
   if (keyring == parts->end()) return Error(Code::invalid, "the keys file holds no keyring");
-  if (!fs::exists(config.path("keys.keyring")))
+  const bool brought = !fs::exists(config.path("keys.keyring"));
+  if (brought)
     if (auto wrote =
             journal::write_file_atomically(config.path("keys.keyring"), as_text(keyring->second));
         !wrote)
@@ -119,8 +120,10 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
   if (!state) return std::move(state).error().at("data");
   auto epochs = read_epochs(options.keys, clock);
   if (!epochs) return std::move(epochs).error().at("keys");
-  if (auto fit = fits(*state, *window, *epochs, *ring); !fit)
+  if (auto fit = fits(*state, *window, *epochs, *ring); !fit) {
+    if (brought) fs::remove(config.path("keys.keyring"), failed);  // so that another can be tried
     return std::move(fit).error().at("keys");
+  }
 
   if (!options.afterlog.empty() && !fs::exists(config.dir() / "afterlog")) {
     auto text = journal::read_small_file(options.afterlog, 256u << 20);
