@@ -13,6 +13,7 @@ namespace holdfast::app {
 namespace {
 
 constexpr std::size_t kPoolQueue = 64;
+constexpr Millis kShortestKept{86'400'000};
 
 std::string said(std::string_view what,
                  std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
@@ -33,6 +34,25 @@ Result<crypto::Keyring> unlock(const Config& config) {
   auto key = crypto::read_key_file(config.path("keys.file"));
   if (!key) return std::move(key).error();
   return crypto::read_keyring(config.path("keys.keyring"), key->root, key->store_id);
+}
+
+Result<vault::RotationSettings> rotation_settings(const Config& config) {
+  vault::RotationSettings out;
+  auto window = config.duration("backup.keep_keys", kShortestKept);
+  if (!window) return std::move(window).error();
+  out.window = *window;
+  out.epoch.reset();
+  if (config.text("keys.epoch") == "never") return out;
+  auto epoch = config.duration("keys.epoch", kShortestKept);
+  if (!epoch) return std::move(epoch).error();
+  out.epoch = *epoch;
+  return out;
+}
+
+Result<void> Instance::save_keyring(const crypto::Keyring& ring) {
+  auto key = crypto::read_key_file(config_.path("keys.file"));
+  if (!key) return std::move(key).error();
+  return crypto::write_keyring(config_.path("keys.keyring"), ring, key->root);
 }
 
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
@@ -70,6 +90,10 @@ Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
 Result<void> Instance::open_all(OpenOptions options) {
   auto ring = unlock(config_);
   if (!ring) return std::move(ring).error();
+  if (!ring->missing().empty()) {  // of an earlier version
+    ring = ring->with_missing(clock_.now());
+    if (auto saved = save_keyring(*ring); !saved) return saved;
+  }
   keys_.set(std::make_shared<const crypto::KeySet>(std::move(*ring)));
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
@@ -88,9 +112,33 @@ Result<void> Instance::open_all(OpenOptions options) {
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
-  rooms_ = std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_});
+  if (auto done = open_time(); !done) return done;
+  auto rotation = rotation_settings(config_);
+  if (!rotation) return std::move(rotation).error();
+  rooms_ = std::make_unique<Rooms>(Rooms::Deps{
+      *log_, *index_, keys_, clock_, notices_, pool_, *time_,
+      [this](const crypto::Keyring& ring) { return save_keyring(ring); },
+      [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
+      *rotation});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
+  if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
   return cores_.wait(replay());
+}
+
+Result<void> Instance::open_time() {
+  time_ = std::make_unique<journal::JournalTime>(
+      journal::JournalTime::Deps{
+          *log_, keys_, clock_,
+          [database = database_.get()](MonoTime deadline) { return database->time(deadline); }},
+      journal::JournalTime::Options{.continued = log_->continued()});
+  if (auto done = cores_.wait(time_->open()); !done) return done;
+  auto status = time_->status();
+  if (status.refused)
+    logger_->warn(said("irreversible_work_stands_still", {{"why", status.refused->text}}));
+  else if (status.behind > status.allowance)
+    logger_->warn(said("journal_time_behind", {{"ms", std::to_string(status.behind.count())},
+                                               {"next", "holdfast retention confirm-time"}}));
+  return {};
 }
 
 /// What the afterlog says must stay undone is undone again before anything is served.
@@ -147,18 +195,38 @@ void Instance::start() {
   background_.push_back(boost::asio::co_spawn(
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
+  auto tell_rotation = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("rotation_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("rotation_goes_on", {}));
+  };
+  background_.push_back(boost::asio::co_spawn(rotating_, rooms_->rotations.run(tell_rotation),
+                                              boost::asio::use_future));
+  auto tell_time = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("journal_time_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("journal_time_recovered", {}));
+  };
+  background_.push_back(boost::asio::co_spawn(
+      core, journal::keep_time({*time_, stopping_, tell_time}), boost::asio::use_future));
 }
 
 void Instance::stop() {
   if (!database_) return;
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
+  if (rooms_) rooms_->rotations.stop();
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)
     if (auto done = cores_.wait(log_->settle()); !done)
       logger_->error(said("last_checkpoint_failed", {{"why", done.error().text}}));
   rooms_.reset();
+  time_.reset();
   index_.reset();
   log_.reset();
   database_->close();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/thread_pool.hpp>
 #include <future>
 #include <memory>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/pool.h"
 #include "db/database.h"
 #include "journal/access_index.h"
+#include "journal/journal_time.h"
 #include "journal/log.h"
 
 namespace spdlog {
@@ -29,6 +31,9 @@ struct OpenOptions {
 
 /// Reads the key file and opens the keyring with it. Errors name the file's part and the way on.
 Result<crypto::Keyring> unlock(const Config& config);
+
+/// How keys are rotated, out of the settings. Errors: invalid.
+Result<vault::RotationSettings> rotation_settings(const Config& config);
 
 /// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
@@ -53,6 +58,7 @@ class Instance {
   Rooms& rooms() { return *rooms_; }
   journal::Log& log() { return *log_; }
   journal::AccessIndex& index() { return *index_; }
+  journal::JournalTime& time() { return *time_; }
   db::Database& database() { return *database_; }
   const Config& config() const { return config_; }
   const SystemClock& clock() const { return clock_; }
@@ -73,6 +79,9 @@ class Instance {
   };
 
   Result<void> open_all(OpenOptions options);
+  /// Makes a generation of the keyring durable in its file.
+  Result<void> save_keyring(const crypto::Keyring& ring);
+  Result<void> open_time();
   Task<Result<void>> replay();
 
   Config config_;
@@ -84,9 +93,11 @@ class Instance {
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;
   std::unique_ptr<journal::AccessIndex> index_;
+  std::unique_ptr<journal::JournalTime> time_;
   Notices notices_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
+  boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;
 };

@@ -50,6 +50,39 @@ Task<Result<void>> Rooms::AccessState::rows(Report report) {
   co_return Result<void>();
 }
 
+Task<Result<void>> Rooms::AccessState::rows_under(std::shared_ptr<const crypto::KeySet> keys,
+                                                  Report report) {
+  return admin_.tell_state(std::move(keys), std::move(report));
+}
+
+Task<Result<vault::MovedRows>> Rooms::AccessRows::move(vault::MoveJob, vault::Pass, Bytes,
+                                                       std::int64_t) {
+  auto done = co_await admin_.remake();
+  if (!done) co_return std::move(done).error();
+  vault::MovedRows out{.looked = done->rows, .moved = done->remade, .last = true};
+  for (const auto& finding : done->findings)
+    if (finding.what != "missing") out.refused.push_back(finding.kind + ' ' + finding.id);
+  co_return out;
+}
+
+/// Written down again it is under the active key.
+Task<Result<vault::MovedRows>> Rooms::TimeRow::move(vault::MoveJob, vault::Pass, Bytes,
+                                                    std::int64_t) {
+  auto done = co_await time_.save();
+  if (!done) co_return std::move(done).error();
+  co_return vault::MovedRows{.looked = 1, .moved = 1, .last = true};
+}
+
+Task<Result<std::int64_t>> Rooms::TimeRow::left(vault::MoveJob, vault::Pass) {
+  auto done = co_await time_.save();
+  if (!done) co_return std::move(done).error();
+  co_return 0;
+}
+
+Task<Result<std::int64_t>> Rooms::AccessRows::left(vault::MoveJob, vault::Pass) {
+  return admin_.under_older_keys();
+}
+
 bool Rooms::Permits::may(const Caller& caller, std::string_view operation) const {
   return caller.rights && caller.rights->may(operation);
 }
@@ -92,6 +125,28 @@ Rooms::Rooms(Deps deps)
       imports(context, declarations, deps.pool),
       vault_state(context),
       access_state_(admin),
+      access_rows_(admin),
+      time_row_(deps.time),
+      renewed_keys_(context),
+      sealed_values_(context),
+      wrapped_keys_(context),
+      index_terms_(context),
+      external_terms_(context),
+      declared_rows_(context),
+      token_rows_(context),
+      side_rows_(deps.log),
+      log_keys_(deps.log),
+      restated_rows_(deps.log, {&vault_state, &access_state_}),
+      rotations({context,
+                 deps.keys,
+                 std::move(deps.save_keyring),
+                 [time = &deps.time] { return time->now(); },
+                 std::move(deps.forget_backups),
+                 // Customers' values before the keys that wrap theirs.
+                 {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
+                  &declared_rows_, &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_,
+                  &restated_rows_},
+                 deps.rotation}),
       ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
 
@@ -105,6 +160,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));
+  add(vault::rotation_routes(rooms ? &rooms->rotations : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));
   add(ledger::Api::rows(rooms ? &rooms->ledger_api_ : nullptr));
   return out;

@@ -1,6 +1,7 @@
 // The rooms of the server, connected to each other: the one place where capabilities meet.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -12,14 +13,19 @@
 #include "crypto/key_set.h"
 #include "http/route.h"
 #include "journal/access_index.h"
+#include "journal/journal_time.h"
 #include "journal/log.h"
 #include "ledger/api.h"
 #include "vault/context.h"
 #include "vault/declarations.h"
 #include "vault/import/service.h"
+#include "vault/keys/rotation.h"
+#include "vault/keys/rotation_journal.h"
+#include "vault/keys/rotation_rows.h"
 #include "vault/records/api.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
+#include "vault/tokens/rows.h"
 #include "vault/tokens/service.h"
 
 namespace holdfast::app {
@@ -30,10 +36,15 @@ class Rooms {
   struct Deps {
     journal::Log& log;
     journal::AccessIndex& index;
-    const crypto::HeldKeys& keys;
+    crypto::HeldKeys& keys;
     const Clock& clock;
     access::Notices& notices;
     Pool& pool;
+    journal::JournalTime& time;
+    /// See vault/keys/rotation.h.
+    std::function<Result<void>(const crypto::Keyring&)> save_keyring;
+    std::function<Result<std::int64_t>(Time before)> forget_backups;
+    vault::RotationSettings rotation;
   };
 
   explicit Rooms(Deps deps);
@@ -87,9 +98,43 @@ class Rooms {
    public:
     explicit AccessState(access::Admin& admin) : admin_(admin) {}
     Task<Result<void>> rows(Report report) override;
+    Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet> keys,
+                                  Report report) override;
 
    private:
     access::Admin& admin_;
+  };
+
+  /// Access control's rows, moved to another key.
+  class AccessRows final : public vault::KeyedRows {
+   public:
+    explicit AccessRows(access::Admin& admin) : admin_(admin) {}
+    std::string_view name() const override { return "access"; }
+    bool takes_part(vault::KeyKind kind, vault::Pass pass) const override {
+      return kind == vault::KeyKind::authority && pass == vault::Pass::move;
+    }
+    Task<Result<vault::MovedRows>> move(vault::MoveJob job, vault::Pass pass, Bytes after,
+                                        std::int64_t limit) override;
+    Task<Result<std::int64_t>> left(vault::MoveJob job, vault::Pass pass) override;
+
+   private:
+    access::Admin& admin_;
+  };
+
+  /// Journal time's one row.
+  class TimeRow final : public vault::KeyedRows {
+   public:
+    explicit TimeRow(journal::JournalTime& time) : time_(time) {}
+    std::string_view name() const override { return "journal_time"; }
+    bool takes_part(vault::KeyKind kind, vault::Pass pass) const override {
+      return kind == vault::KeyKind::authority && pass == vault::Pass::move;
+    }
+    Task<Result<vault::MovedRows>> move(vault::MoveJob job, vault::Pass pass, Bytes after,
+                                        std::int64_t limit) override;
+    Task<Result<std::int64_t>> left(vault::MoveJob job, vault::Pass pass) override;
+
+   private:
+    journal::JournalTime& time_;
   };
 
   vault::Store store_;
@@ -118,6 +163,23 @@ class Rooms {
 
  private:
   AccessState access_state_;
+  AccessRows access_rows_;
+  TimeRow time_row_;
+  vault::RenewedKeys renewed_keys_;
+  vault::SealedValues sealed_values_;
+  vault::WrappedKeys wrapped_keys_;
+  vault::IndexTerms index_terms_;
+  vault::ExternalTerms external_terms_;
+  vault::DeclaredRows declared_rows_;
+  vault::TokenRows token_rows_;
+  vault::SideRows side_rows_;
+  vault::LogKeys log_keys_;
+  vault::RestatedRows restated_rows_;
+
+ public:
+  vault::Rotations rotations;
+
+ private:
   ledger::Service ledger_service_;
   ledger::Api ledger_api_;
 };

@@ -1,5 +1,6 @@
 #include "vault/state.h"
 
+#include "vault/rotations.h"
 #include "vault/statements.h"
 
 namespace holdfast::vault {
@@ -13,7 +14,7 @@ inline constexpr db::Sql kAllRecords{
     "from vault_records where id > $1 order by id limit $2"};
 inline constexpr db::Sql kAllSubjects{
     "vault.all_subjects",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version "
+    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
     "from vault_subjects where id > $1 order by id limit $2"};
 inline constexpr db::Sql kAllTokens{
     "vault.all_tokens", "select id, mac from vault_tokens where id > $1 order by id limit $2"};
@@ -36,6 +37,13 @@ Task<Result<void>> walk(db::Reader& reader, const db::Sql& sql, Each each) {
 Task<Result<void>> VaultState::rows(Report report) {
   auto keys = context_.keys.get();
   if (!keys) co_return Error(Code::locked, "the server is locked");
+  for (auto id : keys->ring.ids(crypto::KeyUse::digest))
+    if (auto told = co_await rows_under(keys->with_digest(id), report); !told) co_return told;
+  co_return Result<void>();
+}
+
+Task<Result<void>> VaultState::rows_under(std::shared_ptr<const crypto::KeySet> keys,
+                                          Report report) {
   auto& reader = context_.journal.reader();
   auto done = co_await walk(reader, kAllRecords, [&](const db::Rows::Row& row) {
     report("records", row.bytes(0), record_digest(*keys, record_from(row)));
@@ -50,6 +58,10 @@ Task<Result<void>> VaultState::rows(Report report) {
     report("tokens", row.bytes(0), token_digest(*keys, id, row.bytes(1)));
   });
   if (!done) co_return done;
+  auto rotations = co_await all_rotations(reader);
+  if (!rotations) co_return std::move(rotations).error();
+  for (const auto& one : *rotations)
+    report("rotations", one.id.bytes(), rotation_digest(*keys, one));
   auto collections = co_await reader.read(kListCollections, {});
   if (!collections) co_return std::move(collections).error();
   for (std::size_t i = 0; i < collections->size(); ++i) {

@@ -22,10 +22,14 @@
 #include "support/temp_dir.h"
 #include "vault/declarations.h"
 #include "vault/import/service.h"
+#include "vault/keys/rotation.h"
+#include "vault/keys/rotation_journal.h"
+#include "vault/keys/rotation_rows.h"
 #include "vault/records/opening.h"
 #include "vault/records/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
+#include "vault/tokens/rows.h"
 #include "vault/tokens/service.h"
 
 namespace holdfast::vault {
@@ -208,6 +212,8 @@ class VaultBench {
 
   void open(bool accept_rollback = false) { must(try_open(accept_rollback)); }
   Result<void> try_open(bool accept_rollback = false) {
+    // As a process finds it that starts: what was last saved, and nothing of a plan.
+    if (keyring_file_) keys_.set(std::make_shared<crypto::KeySet>(keyring_file_->copy()));
     database_ = open_database();
     auto log =
         run(journal::Log::open({*database_, keys_, clock_}, {.witness = dir_ / "witness",
@@ -219,7 +225,7 @@ class VaultBench {
     }
     log_ = std::move(*log);
     rooms_ = std::make_unique<Rooms>(*this);
-    return {};
+    return run(rooms_->rotations.prepare());
   }
   void close() {
     if (log_) must(run(log_->settle()));
@@ -313,6 +319,15 @@ class VaultBench {
   Tokens& tokens() { return rooms_->tokens; }
   Subjects& subjects() { return rooms_->subjects; }
   Imports& imports() { return rooms_->imports; }
+  Rotations& rotations() { return rooms_->rotations; }
+  /// What rotations are told of time, and how the keyring's file takes a new generation.
+  std::optional<Time> journal_time;  // unset: the clock
+  Result<void> keyring_disk;
+  std::vector<std::uint64_t> generations;  // saved
+  bool backups_stay = false;               // keys files of backups cannot be removed
+  std::optional<Time> forgotten_before;    // the last time that some were
+  RotationSettings rotation_settings{.epoch = {}, .batch = 3};
+  Context& context() { return rooms_->context; }
 
  private:
   struct Rooms {
@@ -329,7 +344,36 @@ class VaultBench {
           tokens(context, opening),
           subjects(context, accesses),
           imports(context, declarations, pool),
-          state(context) {}
+          state(context),
+          wrapped_keys(context),
+          renewed_keys(context),
+          sealed_values(context),
+          index_terms(context),
+          external_terms(context),
+          declared_rows(context),
+          token_rows(context),
+          side_rows(*bench.log_),
+          log_keys(*bench.log_),
+          restated_rows(*bench.log_, {&state}),
+          rotations(
+              {context,
+               bench.keys_,
+               [&bench](const crypto::Keyring& ring) {
+                 if (!bench.keyring_disk) return bench.keyring_disk;
+                 bench.generations.push_back(ring.generation());
+                 bench.keyring_file_.emplace(ring.copy());
+                 return bench.keyring_disk;
+               },
+               [&bench] { return Result<Time>(bench.journal_time.value_or(bench.clock_.now())); },
+               [&bench](Time before) -> Result<std::int64_t> {
+                 if (bench.backups_stay)
+                   return Error(Code::unavailable, "a keys file cannot be removed");
+                 bench.forgotten_before = before;
+                 return 1;
+               },
+               {&renewed_keys, &sealed_values, &wrapped_keys, &index_terms, &external_terms,
+                &declared_rows, &token_rows, &side_rows, &log_keys, &restated_rows},
+               bench.rotation_settings}) {}
 
     SwitchedJournal journal;
     std::unique_ptr<journal::AccessIndex> index;
@@ -345,6 +389,17 @@ class VaultBench {
     Pool pool{2, 16};
     Imports imports;
     VaultState state;
+    WrappedKeys wrapped_keys;
+    RenewedKeys renewed_keys;
+    SealedValues sealed_values;
+    IndexTerms index_terms;
+    ExternalTerms external_terms;
+    DeclaredRows declared_rows;
+    TokenRows token_rows;
+    SideRows side_rows;
+    LogKeys log_keys;
+    RestatedRows restated_rows;
+    Rotations rotations;
   };
 
   std::unique_ptr<db::Database> open_database() {
@@ -361,6 +416,7 @@ class VaultBench {
   int backups_ = 0;
   test::FakeClock clock_;
   crypto::HeldKeys keys_{std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock_.now()))};
+  std::optional<crypto::Keyring> keyring_file_;
   FakePermits permits_;
   test::RunContext context_;
   std::unique_ptr<db::Database> database_;

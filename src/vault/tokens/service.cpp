@@ -7,6 +7,7 @@
 #include "vault/idempotency.h"
 #include "vault/policy.h"
 #include "vault/statements.h"
+#include "vault/tokens/rows.h"
 
 namespace holdfast::vault {
 namespace {
@@ -20,23 +21,7 @@ inline constexpr db::Sql kFindTokens{
 
 constexpr std::size_t kMost = 1000;
 
-struct Found {
-  TokenId id;
-  SubjectId subject;
-  RecordId record;
-  std::uint16_t field = 0;
-};
-
-Bytes token_mac(const crypto::KeySet& keys, const Found& token) {
-  Bytes input;
-  put_part(input, std::string_view("token"));
-  put_part(input, token.id.bytes());
-  put_part(input, token.subject.bytes());
-  put_part(input, token.record.bytes());
-  put_u16(input, token.field);
-  auto mac = keys.digest.mac(input);
-  return {mac.begin(), mac.begin() + 16};
-}
+using Found = TokenPlace;
 
 /// Rows whose MAC holds; a forged row is corrupt.
 Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::KeySet& keys,
@@ -53,7 +38,7 @@ Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::Ke
     auto record = RecordId::from(row.bytes(2));
     if (!id || !subject || !record) co_return Error(Code::corrupt, "a token's row is damaged");
     Found found{*id, *subject, *record, static_cast<std::uint16_t>(row.integer(3))};
-    if (!equal_constant_time(token_mac(keys, found), row.bytes(4)))
+    if (!token_mac_fits(keys, found, row.bytes(4)))
       co_return Error(
           Code::corrupt,
           "a token's row was not written by Holdfast: run `holdfast journal verify --state`");
