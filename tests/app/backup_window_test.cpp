@@ -12,7 +12,7 @@ using vault::KeyKind;
 using vault::Rotation;
 using vault::RotationPhase;
 
-constexpr Time kNow = from_ms(1'790'000'000'000);
+const Time kNow = from_ms(1'790'000'000'000);
 
 Rotation rotation(KeyKind kind, std::uint32_t from, RotationPhase phase) {
   return {.kind = kind, .from = from, .to = from + 1, .phase = phase};
