@@ -197,8 +197,8 @@ class RoomsBench {
                                        std::optional<std::string> person = {},
                                        std::optional<std::string> engagement = {},
                                        std::string field = "email") {
-    return run(
-        reveal_task(caller, record, std::move(person), std::move(engagement), std::move(field)));
+    return run(reveal_task(fresh(caller), record, std::move(person), std::move(engagement),
+                           std::move(field)));
   }
   /// "clear", "masked", or the code of the refusal with its place.
   std::string seen(const Caller& caller, RecordId record, std::optional<std::string> person = {},

@@ -336,6 +336,20 @@ TEST_P(VaultEngagements, that_were_bent_in_the_database_admit_nobody) {
   }
 }
 
+TEST_P(VaultEngagements, of_a_kind_that_was_bent_in_the_database_admit_nobody) {
+  bench_(bench_.engagements().put_kind({}, {"repair", "", "10 days", {"phone"}, {}}));
+  auto engagement = must(open(desk_, "R-1", "repair"));
+
+  bench_.raw().run(
+      R"(update vault_engagement_kinds set declared = '{"doc":"","max_life":"10 days","fields":[]}')");
+
+  EXPECT_EQ(code_of(reveal(agent_, ann_, engagement.engagement)), Code::corrupt);
+  EXPECT_EQ(code_of(open(desk_, "R-2", "repair")), Code::corrupt);
+  auto state = bench_.state();
+  ASSERT_EQ(state.changed.size(), 1u);
+  EXPECT_EQ(state.changed[0].kind, "engagement_kinds");
+}
+
 TEST_P(VaultEngagements, that_were_reopened_in_the_database_admit_nobody) {
   auto engagement = must(open(desk_));
   ASSERT_FALSE(close(engagement.engagement));
@@ -358,7 +372,10 @@ TEST_P(VaultEngagements, open_nothing_that_cannot_be_recorded) {
 }
 
 TEST_P(VaultEngagements, are_listed_page_by_page) {
-  for (int i = 0; i < 5; ++i) must(open(desk_, "T-" + std::to_string(i)));
+  for (int i = 0; i < 5; ++i) {
+    must(open(desk_, "T-" + std::to_string(i)));
+    bench_.clock().advance(Millis(1));
+  }
   std::vector<std::string> seen;
   std::optional<EngagementId> after;
   for (int pages = 0; pages < 10; ++pages) {

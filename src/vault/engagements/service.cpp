@@ -77,7 +77,7 @@ Task<Result<EngagementView>> Engagements::open(Caller caller, OpenEngagement req
   if (!kind) co_return std::move(kind).error();
   if (!*kind)
     co_return Error(Code::not_found,
-                    "this kind is not declared: see `holdfast engagement_kinds list`")
+                    "this kind is not declared: see `holdfast engagement-kinds list`")
         .at("kind");
   if (request.reference.empty() || has_control(request.reference, false))
     co_return Error(Code::invalid, "a reference is 1 to 256 bytes without control characters")
@@ -116,11 +116,11 @@ Task<Result<EngagementView>> Engagements::open(Caller caller, OpenEngagement req
   for (std::size_t i = 0; i < others->size(); ++i) {
     auto other = engagement_from((*others)[i]);
     if (other.closed) continue;
-    if (other.live(work->now)) co_return is_open();
     if (!authentic(*work->keys, other))
       co_return Error(Code::corrupt,
                       "an engagement of this reference was not written by Holdfast: run `holdfast "
                       "journal verify --state`");
+    if (other.live(work->now)) co_return is_open();
     close_one(*work->keys, other, other.closes, changes, event);
   }
   if (!caller.on_behalf_of.empty())
