@@ -48,6 +48,10 @@ std::span<const Setting> settings() {
       {"backup.keep_keys", "30 days",
        "How long backups of the keys are kept. Old keys are destroyed no sooner than this after "
        "their rotation."},
+      {"access.time_zone", "UTC", "The time zone (IANA) in which grants' hours are meant."},
+      {"access.store_per_hour", "0",
+       "Different customers that all callers together may open within an hour; 0: no ceiling."},
+      {"access.store_per_day", "0", "The same within a day; 0: no ceiling."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

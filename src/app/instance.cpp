@@ -79,6 +79,14 @@ void Instance::Notices::tampered(std::string_view kind, std::string_view id,
       said("authority_row_refused", {{"kind", kind}, {"id", id}, {"why", what}}));
 }
 
+void Instance::Alarms::canary_opened(std::string_view principal, std::string_view operation,
+                                     const EventId& event) {
+  opened_.fetch_add(1, std::memory_order_relaxed);
+  instance_.logger_->critical(
+      said("canary_opened",
+           {{"principal", principal}, {"operation", operation}, {"journal_event", event.text()}}));
+}
+
 Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
                                                  std::shared_ptr<spdlog::logger> log,
                                                  OpenOptions options) {
@@ -115,13 +123,30 @@ Result<void> Instance::open_all(OpenOptions options) {
   if (auto done = open_time(); !done) return done;
   auto rotation = rotation_settings(config_);
   if (!rotation) return std::move(rotation).error();
+  auto zone = access::Zone::named(config_.text("access.time_zone"));
+  if (!zone) return std::move(zone).error().at(FieldPath("access") / "time_zone");
+  auto per_hour = config_.number("access.store_per_hour", 0, 1'000'000'000);
+  if (!per_hour) return std::move(per_hour).error();
+  auto per_day = config_.number("access.store_per_day", 0, 1'000'000'000);
+  if (!per_day) return std::move(per_day).error();
   rooms_ = std::make_unique<Rooms>(Rooms::Deps{
-      *log_, *index_, keys_, clock_, notices_, pool_, *time_,
-      [this](const crypto::Keyring& ring) { return save_keyring(ring); },
-      [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
-      *rotation});
+      .log = *log_,
+      .index = *index_,
+      .keys = keys_,
+      .clock = clock_,
+      .notices = notices_,
+      .pool = pool_,
+      .time = *time_,
+      .save_keyring = [this](const crypto::Keyring& ring) { return save_keyring(ring); },
+      .forget_backups =
+          [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
+      .rotation = *rotation,
+      .alarms = alarms_,
+      .ceiling = {*per_hour, *per_day},
+      .zone = std::move(*zone)});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
+  if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
   return cores_.wait(replay());
 }
 
@@ -213,6 +238,8 @@ void Instance::start() {
   };
   background_.push_back(boost::asio::co_spawn(
       core, journal::keep_time({*time_, stopping_, tell_time}), boost::asio::use_future));
+  background_.push_back(
+      boost::asio::co_spawn(core, rooms_->tend(stopping_, clock_), boost::asio::use_future));
 }
 
 void Instance::stop() {

@@ -65,6 +65,8 @@ class Instance {
   const crypto::HeldKeys& keys() const { return keys_; }
   Pool& pool() { return pool_; }
   Cores& cores() { return cores_; }
+  /// Invented customers that were opened since the start.
+  std::uint64_t canaries_opened() const { return alarms_.opened(); }
 
  private:
   Instance(Config config, Cores& cores, std::shared_ptr<spdlog::logger> log);
@@ -76,6 +78,18 @@ class Instance {
 
    private:
     Instance& instance_;
+  };
+
+  class Alarms final : public vault::Alarms {
+   public:
+    explicit Alarms(Instance& instance) : instance_(instance) {}
+    void canary_opened(std::string_view principal, std::string_view operation,
+                       const EventId& event) override;
+    std::uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }
+
+   private:
+    Instance& instance_;
+    std::atomic<std::uint64_t> opened_ = 0;
   };
 
   Result<void> open_all(OpenOptions options);
@@ -95,6 +109,7 @@ class Instance {
   std::unique_ptr<journal::AccessIndex> index_;
   std::unique_ptr<journal::JournalTime> time_;
   Notices notices_{*this};
+  Alarms alarms_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
   boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place

@@ -224,7 +224,7 @@ Result<std::string> encode_entry(const Event& event, const Stamp& stamp,
   append_member(out, "uid", stamp.id.text());
   append_member(out, "version", "1.3.0");
   out += '}';
-  append_member(out, "severity_id", event.outcome == Outcome::success ? 1 : 2);
+  append_member(out, "severity_id", event.alarm ? 5 : event.outcome == Outcome::success ? 1 : 2);
   append_key(out, "src_endpoint");
   out += '{';
   append_member(out, "uid", stamp.context ? base64url(*stamp.context) : "local");

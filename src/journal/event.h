@@ -44,6 +44,8 @@ struct Event {
   std::string_view reason{};
   /// Whether sealed values were opened: who saw whom is derived from these.
   bool opened = false;
+  /// Somebody must look at this now: severity critical.
+  bool alarm = false;
   std::string purpose{};
   std::string collection{};
   std::vector<std::string> fields{};

@@ -13,6 +13,8 @@ class VaultRotation : public Vault {
  protected:
   CreatedRecord ann_, bob_, guest_;
   TokenId token_{};
+  EngagementId engagement_{};
+  RecordId canary_{};
 
   void SetUp() override {
     ann_ = bench_.create("ext:1", {{"email", "ann@example.org"},
@@ -32,6 +34,24 @@ class VaultRotation : public Vault {
                  .items.front()
                  .tokens.front()
                  .second.token;
+    bench_(bench_.engagements().put_kind({}, {"repair", "", "9000 hours", {"email"}, {}}));
+    bench_.permits().rules = {{"key_desk"}};
+    engagement_ =
+        bench_(bench_.engagements().open({.principal = "key_shop"}, {.subject = "ext:1",
+                                                                     .kind = "repair",
+                                                                     .reference = "R-1",
+                                                                     .assignee = "staff:17",
+                                                                     .life = "8000 hours",
+                                                                     .on_behalf_of = {},
+                                                                     .idempotency_key = {}}))
+            .engagement;
+    canary_ = *bench_(bench_.canaries().plant({}, {.collection = "customers",
+                                                   .locale = Locale::de,
+                                                   .external_id = {},
+                                                   .email = {},
+                                                   .email_domain = "post.example.org",
+                                                   .slot = {}}))
+                   .record;
   }
 
   static std::string name(KeyKind kind) {
@@ -62,6 +82,21 @@ class VaultRotation : public Vault {
     EXPECT_EQ(subject.subject, bob_.subject) << where;
     auto revealed = bench_(bench_.tokens().reveal({}, {{token_}, "support", {}}));
     EXPECT_EQ(revealed.refused.size(), 0u) << where;
+    auto engaged = bench_.run(
+        bench_.opening().reveal({.principal = "key_desk"}, {.record = ann_.record,
+                                                            .fields = {"email"},
+                                                            .purpose = "support",
+                                                            .on_behalf_of = {},
+                                                            .engagement = engagement_.text()}));
+    EXPECT_TRUE(engaged) << where;
+    auto engagements =
+        bench_(bench_.engagements().find({}, {.kind = "repair", .reference = "R-1"})).engagements;
+    ASSERT_EQ(engagements.size(), 1u) << where;
+    EXPECT_EQ(engagements[0].assignee, "staff:17") << where;
+    const auto alarms = bench_.alarms().seen.size();
+    must(bench_.reveal(canary_, {"email"}));
+    EXPECT_EQ(bench_.alarms().seen.size(), alarms + 1) << where;
+    EXPECT_EQ(bench_(bench_.canaries().list({}, {})).damaged, 0) << where;
   }
   void expect_sound(const std::string& where) {
     auto report = bench_.state();

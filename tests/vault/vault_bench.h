@@ -20,7 +20,12 @@
 #include "support/fake_clock.h"
 #include "support/raw_sql.h"
 #include "support/temp_dir.h"
+#include "vault/admission.h"
+#include "vault/canaries/rotation.h"
+#include "vault/canaries/service.h"
 #include "vault/declarations.h"
+#include "vault/engagements/rotation.h"
+#include "vault/engagements/service.h"
 #include "vault/import/service.h"
 #include "vault/keys/rotation.h"
 #include "vault/keys/rotation_journal.h"
@@ -125,6 +130,42 @@ class FakePermits final : public Permits {
   Task<Result<Caller>> renewed(Caller caller) const override {
     caller.generation = 0;
     co_return caller;
+  }
+};
+
+/// Keeps nobody back, or everybody: what was charged is for a test to look at.
+class FakeBudgets final : public Budgets {
+ public:
+  bool counting = false, full = false;
+  std::vector<std::vector<SubjectId>> charged;
+
+  bool counts(std::span<const std::uint32_t>) const override { return counting; }
+  Task<Result<Charge>> charge(Caller, std::vector<SubjectId> subjects,
+                              std::vector<std::uint32_t>) override {
+    static constexpr db::Sql kNever{"test.never", "select 1 where 1 = 0"};
+    charged.push_back(std::move(subjects));
+    Charge out;
+    if (full)
+      out.changes.guard(kNever, {},
+                        Error(Code::exhausted, "spent").at(FieldPath("budget") / "key"));
+    co_return out;
+  }
+  std::vector<std::uint32_t> opener_terms(const Caller&) const override { return {}; }
+  Task<Spent> spent(Caller, std::size_t, std::vector<std::uint32_t>, Error error,
+                    journal::Event event) override {
+    co_return Spent{std::move(error), std::move(event)};
+  }
+  Task<void> settle(Caller, std::vector<std::uint32_t>, std::vector<Watched>,
+                    std::vector<std::int64_t>) override {
+    co_return;
+  }
+};
+
+struct FakeAlarms final : Alarms {
+  std::vector<std::string> seen;
+  void canary_opened(std::string_view principal, std::string_view operation,
+                     const EventId& event) override {
+    seen.push_back(std::string(principal) + ' ' + std::string(operation) + ' ' + event.text());
   }
 };
 
@@ -312,6 +353,8 @@ class VaultBench {
   journal::Log& log() { return *log_; }
   SwitchedJournal& journal() { return rooms_->journal; }
   FakePermits& permits() { return permits_; }
+  FakeBudgets& budgets() { return budgets_; }
+  FakeAlarms& alarms() { return alarms_; }
   Store& store() { return rooms_->store; }
   Declarations& declarations() { return rooms_->declarations; }
   Records& records() { return rooms_->records; }
@@ -328,6 +371,8 @@ class VaultBench {
   std::optional<Time> forgotten_before;    // the last time that some were
   RotationSettings rotation_settings{.epoch = {}, .batch = 3};
   Context& context() { return rooms_->context; }
+  Engagements& engagements() { return rooms_->engagements; }
+  Canaries& canaries() { return rooms_->canaries; }
 
  private:
   struct Rooms {
@@ -338,12 +383,16 @@ class VaultBench {
           store(bench.log_->reader()),
           schemas(journal, bench.keys_),
           context{journal, store, schemas, bench.keys_, bench.permits_, bench.clock_},
+          canaries_known(bench.log_->reader(), bench.keys_),
+          admission({context, bench.budgets_, canaries_known, bench.alarms_}),
           declarations(context),
           records(context),
-          opening(context),
+          opening(context, admission),
           tokens(context, opening),
           subjects(context, accesses),
           imports(context, declarations, pool),
+          engagements(context, admission),
+          canaries(context),
           state(context),
           wrapped_keys(context),
           renewed_keys(context),
@@ -351,6 +400,9 @@ class VaultBench {
           index_terms(context),
           external_terms(context),
           declared_rows(context),
+          engagement_rows(context),
+          engagement_kind_rows(context),
+          canary_rows(context),
           token_rows(context),
           side_rows(*bench.log_),
           log_keys(*bench.log_),
@@ -372,7 +424,8 @@ class VaultBench {
                  return 1;
                },
                {&renewed_keys, &sealed_values, &wrapped_keys, &index_terms, &external_terms,
-                &declared_rows, &token_rows, &side_rows, &log_keys, &restated_rows},
+                &declared_rows, &engagement_rows, &engagement_kind_rows, &canary_rows, &token_rows,
+                &side_rows, &log_keys, &restated_rows},
                bench.rotation_settings}) {}
 
     SwitchedJournal journal;
@@ -381,6 +434,8 @@ class VaultBench {
     Store store;
     SchemaCache schemas;
     Context context;
+    CanaryCache canaries_known;
+    Admission admission;
     Declarations declarations;
     Records records;
     Opening opening;
@@ -388,6 +443,8 @@ class VaultBench {
     Subjects subjects;
     Pool pool{2, 16};
     Imports imports;
+    Engagements engagements;
+    Canaries canaries;
     VaultState state;
     WrappedKeys wrapped_keys;
     RenewedKeys renewed_keys;
@@ -395,6 +452,9 @@ class VaultBench {
     IndexTerms index_terms;
     ExternalTerms external_terms;
     DeclaredRows declared_rows;
+    EngagementRows engagement_rows;
+    EngagementKindRows engagement_kind_rows;
+    CanaryRows canary_rows;
     TokenRows token_rows;
     SideRows side_rows;
     LogKeys log_keys;
@@ -418,6 +478,8 @@ class VaultBench {
   crypto::HeldKeys keys_{std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock_.now()))};
   std::optional<crypto::Keyring> keyring_file_;
   FakePermits permits_;
+  FakeBudgets budgets_;
+  FakeAlarms alarms_;
   test::RunContext context_;
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;

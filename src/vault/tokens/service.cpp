@@ -195,8 +195,11 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
   }
   std::vector<OpenItem> list;
   for (auto& [id, item] : items) list.push_back(std::move(item));
-  auto opened =
-      co_await opening_.open(*work, *acting, "tokens.reveal", std::move(list), request.purpose);
+  auto engaged = co_await opening_.engage(*work, *acting, "tokens.reveal", request.purpose,
+                                          request.engagement);
+  if (!engaged) co_return std::move(engaged).error();
+  auto opened = co_await opening_.open(*work, *acting, "tokens.reveal", std::move(list),
+                                       request.purpose, std::move(*engaged));
   if (!opened) co_return std::move(opened).error();
   for (auto& record : opened->records) {
     for (auto& value : record.values.entries) {
@@ -209,15 +212,12 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
     for (const auto& refusal : record.refused)
       out.refused.push_back({wanted.at({record.record, refusal.field}), refusal.reason});
   }
-  auto forbidden = [](const TokenRefusal& refusal) { return refusal.reason == "forbidden"; };
-  if (!opened->any && std::ranges::any_of(out.refused, forbidden))
-    co_return co_await opening_.refused(
-        std::move(*acting), std::move(opened->event),
-        Error(Code::forbidden,
-              "none of these tokens is open to you for this purpose; this try was recorded"));
-  auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
+  auto done = co_await opening_.record(
+      *work, *acting, *opened,
+      Error(Code::forbidden,
+            "none of these tokens is open to you for this purpose; this try was recorded"));
   if (!done) co_return std::move(done).error();
-  out.event = done->receipt.event;
+  out.event = *done;
   co_return out;
 }
 
@@ -317,7 +317,11 @@ std::span<const Member> RevealTokens::described() {
       member<&T::tokens>("tokens", "The tokens to open.", {.count = kMost}),
       member<&T::purpose>("purpose", "A declared purpose, such as `support`.", {.bytes = 63}),
       member<&T::on_behalf_of>("on_behalf_of", "Whom the key acts for, such as `staff:17`.",
-                               {.bytes = 100})};
+                               {.bytes = 100}),
+      member<&T::engagement>(
+          "engagement",
+          "The live engagement (`eng_...`) that this is for, where a grant demands one.",
+          {.bytes = 30})};
   return kMembers;
 }
 
