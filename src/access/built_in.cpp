@@ -57,9 +57,11 @@ std::vector<Role> make() {
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
   out.push_back(role(
       "admin", "Runs the server: keys, roles, collections, imports. Sees masks only.",
-      {"access.*", "api_keys.*", "canaries.*", "collections.*", "engagements.*", "imports.*",
-       "journal.*", "keys.progress", "keys.rehearse", "keys.status", "records.get", "records.list",
-       "reports.*", "requests.*", "retention.*", "roles.*", "subjects.accesses", "subjects.get"},
+      {"access.*",      "api_keys.*",      "canaries.*",    "collections.*",   "engagements.*",
+       "imports.*",     "journal.*",       "keys.progress", "keys.rehearse",   "keys.status",
+       "records.get",   "records.list",    "reports.*",     "requests.answer", "requests.list",
+       "requests.open", "requests.update", "retention.*",   "roles.*",         "subjects.accesses",
+       "subjects.get"},
       {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
                      {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "canaries.*",
@@ -70,7 +72,7 @@ std::vector<Role> make() {
       "privacy", "Answers customers' rights: access, rectify, restrict, erase.",
       {"access.explain", "collections.get", "collections.list", "engagements.list", "journal.*",
        "records.get", "records.list", "reports.*", "requests.*", "retention.*", "subjects.*"},
-      {masks(all_classes()), shows({plain, personal, sensitive}, {"subject_request"})}));
+      {masks(all_classes()), shows(all_classes(), {"subject_request"})}));
   out.push_back(
       role("support", "Helps customers: opens personal fields for support.",
            {"access.explain", "collections.get", "collections.list", "engagements.*", "records.get",
@@ -106,10 +108,16 @@ std::vector<Role> make() {
   out.push_back(role("auditor", "Reads and verifies the journal.", {"journal.*"}, {}));
   out.push_back(role(
       "service", "The shop's backend: writes, searches, verifies; opens for the person it names.",
-      {"access.explain", "collections.get", "collections.list", "engagements.close",
-       "engagements.open", "fill", "records.create", "records.get", "records.list",
-       "records.reveal", "records.reveal_batch", "records.search", "records.update",
-       "records.verify", "subjects.consent", "subjects.get", "subjects.object", "tokens.*"},
+      {"access.explain",       "collections.get",
+       "collections.list",     "engagements.close",
+       "engagements.open",     "fill",
+       "records.create",       "records.get",
+       "records.list",         "records.reveal",
+       "records.reveal_batch", "records.search",
+       "records.update",       "records.verify",
+       "requests.open",        "subjects.consent",
+       "subjects.export",      "subjects.get",
+       "subjects.object",      "tokens.*"},
       {masks(all_classes()),
        shows({plain, personal},
              {"accounting", "fraud_check", "marketing", "order_fulfilment", "support"},

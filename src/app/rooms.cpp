@@ -43,6 +43,12 @@ Result<Caller> Rooms::Permits::acting_for(Caller caller, std::string_view person
   return access_.acting_for(std::move(caller), person);
 }
 
+Task<Result<vault::KeyEnd>> Rooms::Epochs::end(vault::KeyKind kind, Time at, MonoTime deadline) {
+  auto destruction = co_await rotations_.destruction(kind, at, deadline);
+  if (!destruction) co_return std::move(destruction).error();
+  co_return vault::KeyEnd{destruction->at, destruction->event};
+}
+
 /// Access control's rows among the state that `journal verify --state` compares.
 Task<Result<void>> Rooms::AccessState::rows(Report report) {
   auto findings = co_await admin_.check_state(std::move(report));
@@ -115,13 +121,16 @@ Rooms::Rooms(Deps deps)
       permits_(access),
       fields_(schemas),
       accesses_(deps.index),
+      proofs_(deps.log, deps.index),
+      epochs_(rotations),
       access_api_({admin, access, cache, deps.log, deps.clock, fields_}),
       context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
       declarations(context),
       records(context),
       opening(context),
       tokens(context, opening),
-      subjects(context, accesses_),
+      subjects(context, {accesses_, proofs_, holds_, epochs_, {&tokens}}),
+      requests(context, proofs_),
       imports(context, declarations, deps.pool),
       vault_state(context),
       access_state_(admin),
@@ -133,6 +142,7 @@ Rooms::Rooms(Deps deps)
       index_terms_(context),
       external_terms_(context),
       declared_rows_(context),
+      subject_macs_(context),
       token_rows_(context),
       side_rows_(deps.log),
       log_keys_(deps.log),
@@ -144,8 +154,8 @@ Rooms::Rooms(Deps deps)
                  std::move(deps.forget_backups),
                  // Customers' values before the keys that wrap theirs.
                  {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
-                  &declared_rows_, &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_,
-                  &restated_rows_},
+                  &declared_rows_, &subject_macs_, &access_rows_, &time_row_, &token_rows_,
+                  &side_rows_, &log_keys_, &restated_rows_},
                  deps.rotation}),
       ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
@@ -159,6 +169,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::record_routes(rooms ? &rooms->records : nullptr, rooms ? &rooms->opening : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
+  add(vault::request_routes(rooms ? &rooms->requests : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));
   add(vault::rotation_routes(rooms ? &rooms->rotations : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));

@@ -104,6 +104,8 @@ Result<void> run(const LocalOptions& options) {
                   [rooms] { return static_cast<double>(rooms->access.counts().strangers); });
   metrics.gauge("holdfast_authority_findings", "Authority rows that do not authenticate.",
                 [rooms] { return static_cast<double>(rooms->cache.findings()); });
+  metrics.gauge("holdfast_requests_overdue", "Requests of customers that are not answered in time.",
+                [rooms] { return static_cast<double>(rooms->requests.overdue()); });
   metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.",
                 [journal] { return static_cast<double>(journal->size()); });
 

@@ -1,5 +1,6 @@
 #include "vault/state.h"
 
+#include "vault/rights_rows.h"
 #include "vault/rotations.h"
 #include "vault/statements.h"
 
@@ -14,8 +15,9 @@ inline constexpr db::Sql kAllRecords{
     "from vault_records where id > $1 order by id limit $2"};
 inline constexpr db::Sql kAllSubjects{
     "vault.all_subjects",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
-    "from vault_subjects where id > $1 order by id limit $2"};
+    "select s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, s.version, "
+    "s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s where s.id > $1 "
+    "order by s.id limit $2"};
 inline constexpr db::Sql kAllTokens{
     "vault.all_tokens", "select id, mac from vault_tokens where id > $1 order by id limit $2"};
 
@@ -62,6 +64,14 @@ Task<Result<void>> VaultState::rows_under(std::shared_ptr<const crypto::KeySet> 
   if (!rotations) co_return std::move(rotations).error();
   for (const auto& one : *rotations)
     report("rotations", one.id.bytes(), rotation_digest(*keys, one));
+  done = co_await walk(reader, kAllDecisions, [&](const db::Rows::Row& row) {
+    report("decisions", row.bytes(0), decision_digest(*keys, decision_from(row)));
+  });
+  if (!done) co_return done;
+  done = co_await walk(reader, kAllDemands, [&](const db::Rows::Row& row) {
+    report("requests", row.bytes(0), demand_digest(*keys, demand_from(row)));
+  });
+  if (!done) co_return done;
   auto collections = co_await reader.read(kListCollections, {});
   if (!collections) co_return std::move(collections).error();
   for (std::size_t i = 0; i < collections->size(); ++i) {

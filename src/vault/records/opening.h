@@ -1,7 +1,8 @@
 // Sealed values opened for a purpose: revealed, compared, searched.
 //
 // The record of an opening is durable before the plaintext leaves: what cannot be recorded is not
-// shown. A value past its keep time is gone for everyone, swept or not.
+// shown. A value past its keep time is gone for everyone, swept or not. What the customer decided
+// (standing.h) is read with the record and closes it for everyone.
 #pragma once
 
 #include <map>
@@ -53,11 +54,11 @@ class Opening {
   Task<Error> refused(Caller caller, journal::Event event, Error error);
 
  private:
-  Task<Result<std::optional<SubjectId>>> own_subject(const Working& work, const Caller& caller,
-                                                     std::string_view purpose);
+  Task<Result<std::optional<SubjectId>>> own_only(const Working& work, const Caller& caller,
+                                                  std::string_view purpose);
   Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
                                 std::string_view operation, const Openable& openable,
-                                const std::vector<std::string>& wanted, std::string_view purpose,
+                                const std::vector<std::string>& wanted, const Purpose& purpose,
                                 bool allowed, bool& cleared);
 
   Context context_;
