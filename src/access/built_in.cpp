@@ -55,13 +55,15 @@ std::vector<Role> make() {
   std::vector<Role> out;
   out.push_back(
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
-  out.push_back(role(
-      "admin", "Runs the server: keys, roles, collections, imports. Sees masks only.",
-      {"access.*",           "api_keys.*",    "budgets.*",   "canaries.*",        "collections.*",
-       "engagement_kinds.*", "engagements.*", "imports.*",   "journal.*",         "keys.progress",
-       "keys.rehearse",      "keys.status",   "records.get", "records.list",      "reports.*",
-       "requests.*",         "retention.*",   "roles.*",     "subjects.accesses", "subjects.get"},
-      {masks(all_classes())}));
+  out.push_back(role("admin",
+                     "Runs the server: keys, roles, collections, imports. Sees masks only.",
+                     {"access.*",      "api_keys.*",         "budgets.*",       "canaries.*",
+                      "collections.*", "engagement_kinds.*", "engagements.*",   "imports.*",
+                      "journal.*",     "keys.progress",      "keys.rehearse",   "keys.status",
+                      "records.get",   "records.list",       "reports.*",       "requests.answer",
+                      "requests.list", "requests.open",      "requests.update", "retention.*",
+                      "roles.*",       "subjects.accesses",  "subjects.get"},
+                     {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
                      {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "budgets.*",
                       "canaries.*", "engagement_kinds.list", "engagements.list", "journal.*",
@@ -72,7 +74,7 @@ std::vector<Role> make() {
       "privacy", "Answers customers' rights: access, rectify, restrict, erase.",
       {"access.explain", "collections.get", "collections.list", "engagements.list", "journal.*",
        "records.get", "records.list", "reports.*", "requests.*", "retention.*", "subjects.*"},
-      {masks(all_classes()), shows({plain, personal, sensitive}, {"subject_request"})}));
+      {masks(all_classes()), shows(all_classes(), {"subject_request"})}));
   out.push_back(role("support", "Helps customers: opens personal fields for support.",
                      {"access.explain", "collections.get", "collections.list",
                       "engagement_kinds.list", "engagements.*", "records.get", "records.list",
@@ -112,7 +114,8 @@ std::vector<Role> make() {
        "engagements.close",    "engagements.find", "engagements.open", "fill",
        "records.create",       "records.get",      "records.list",     "records.reveal",
        "records.reveal_batch", "records.search",   "records.update",   "records.verify",
-       "subjects.consent",     "subjects.get",     "subjects.object",  "tokens.*"},
+       "requests.open",        "subjects.consent", "subjects.export",  "subjects.get",
+       "subjects.object",      "tokens.*"},
       {masks(all_classes()),
        shows({plain, personal},
              {"accounting", "fraud_check", "marketing", "order_fulfilment", "support"},

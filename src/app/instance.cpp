@@ -183,11 +183,13 @@ Task<Result<void>> Instance::replay() {
     if (entry.kind == "api_key.revoked") revoked.emplace_back(as_text(entry.id));
   auto ended = co_await rooms_->admin.revoke_after_restore(std::move(revoked));
   if (!ended) co_return std::move(ended).error();
-  auto erased = co_await rooms_->subjects.replay(std::move(entries));
-  if (!erased) co_return std::move(erased).error();
-  if (*ended > 0 || *erased > 0)
+  auto again = co_await rooms_->subjects.replay(std::move(entries));
+  if (!again) co_return std::move(again).error();
+  if (*ended > 0 || again->erased + again->merged + again->decided > 0)
     logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
-                                             {"customers_erased", std::to_string(*erased)}}));
+                                             {"customers_erased", std::to_string(again->erased)},
+                                             {"customers_merged", std::to_string(again->merged)},
+                                             {"decisions", std::to_string(again->decided)}}));
   co_return Result<void>();
 }
 
@@ -240,6 +242,8 @@ void Instance::start() {
       core, journal::keep_time({*time_, stopping_, tell_time}), boost::asio::use_future));
   background_.push_back(
       boost::asio::co_spawn(core, rooms_->tend(stopping_, clock_), boost::asio::use_future));
+  background_.push_back(
+      boost::asio::co_spawn(core, rooms_->requests.watch(stopping_), boost::asio::use_future));
 }
 
 void Instance::stop() {

@@ -17,6 +17,7 @@
 #include "journal/outside.h"
 #include "journal/proof.h"
 #include "journal/verify.h"
+#include "vault/subjects/erasure.h"
 
 namespace holdfast::app {
 namespace {
@@ -97,6 +98,10 @@ void show(std::string_view what, std::int64_t total, const std::vector<journal::
       std::cout << RecordId::from(row.row)->text();
     else if (row.kind == "subjects" && row.row.size() == 16)
       std::cout << SubjectId::from(row.row)->text();
+    else if (row.kind == "decisions" && row.row.size() == 16)
+      std::cout << vault::DecisionId::from(row.row)->text();
+    else if (row.kind == "requests" && row.row.size() == 16)
+      std::cout << vault::DemandId::from(row.row)->text();
     else if (row.kind == "tokens" && row.row.size() == 16)
       std::cout << TokenId::from(row.row)->text();
     else
@@ -145,6 +150,29 @@ int journal_verify(const LocalOptions& options) {
   });
 }
 
+void say_whose_key() {
+  std::cout << "The key came with the proof. To know whose log it is, compare it with the one "
+               "you were given, or use --verifier.\n";
+}
+
+int erasure_verify(std::string_view text, std::optional<std::string_view> verifier) {
+  auto proved = vault::verify_erasure(text, verifier);
+  if (!proved) return print_error(proved.error());
+  const auto& said = proved->said;
+  std::cout << "This stands in the log: the erasure of " << said.subject.text() << " on "
+            << rfc3339(said.erased) << ", entry " << proved->seq << ", " << said.erasure.text()
+            << "\nErased:";
+  for (const auto& group : said.groups) std::cout << ' ' << group;
+  std::cout << "\nStated on " << rfc3339(proved->stated) << ", entry " << proved->statement_seq
+            << ":\n";
+  for (const auto& step : said.steps)
+    std::cout << "  " << vault::enum_names(step.step)[static_cast<std::size_t>(step.step)] << ": "
+              << vault::enum_names(step.state)[static_cast<std::size_t>(step.state)]
+              << (step.at ? " " + rfc3339(*step.at) : "") << '\n';
+  std::cout << "Log key: " << proved->verifier << '\n';
+  return kDone;
+}
+
 int proof_verify(const LocalOptions& options) {
   std::string text;
   if (options.file == "-") {
@@ -154,9 +182,14 @@ int proof_verify(const LocalOptions& options) {
     if (!read) return print_error(read.error());
     text = std::move(*read);
   }
-  auto proved = journal::verify_proof(
-      text,
-      options.verifier.empty() ? std::nullopt : std::optional<std::string_view>(options.verifier));
+  auto verifier =
+      options.verifier.empty() ? std::nullopt : std::optional<std::string_view>(options.verifier);
+  if (vault::is_erasure(text)) {
+    int out = erasure_verify(text, verifier);
+    if (out == kDone && !verifier) say_whose_key();
+    return out;
+  }
+  auto proved = journal::verify_proof(text, verifier);
   if (!proved) return print_error(proved.error());
   std::cout << "This stands in the log: entry " << proved->seq << " of " << proved->head.size
             << ", " << rfc3339(proved->entry.at) << ", " << proved->entry.operation << ", "
@@ -165,9 +198,7 @@ int proof_verify(const LocalOptions& options) {
     std::cout << "  " << row.kind << (row.removed ? " removed" : "")
               << (row.subject ? " of " + row.subject->text() : "") << '\n';
   std::cout << "Log key: " << proved->verifier << '\n';
-  if (options.verifier.empty())
-    std::cout << "The key came with the proof. To know whose log it is, compare it with the one "
-                 "you were given, or use --verifier.\n";
+  if (!verifier) say_whose_key();
   return kDone;
 }
 
@@ -292,7 +323,9 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
   rolled->add_flag("--yes", options.yes, "Do it.");
 
   auto* proof = app.add_subcommand("proof", "Proofs that the journal gave")->require_subcommand(1);
-  auto* checked = command(*proof, "verify", "Check a proof offline", proof_verify, false);
+  auto* checked =
+      command(*proof, "verify", "Check a proof, or the statement of an erasure, offline",
+              proof_verify, false);
   checked->add_option("file", options.file, "The proof; - for standard input.")
       ->required()
       ->type_name("FILE");

@@ -93,6 +93,12 @@ Result<Caller> Rooms::Permits::acting_for(Caller caller, std::string_view person
   return access_.acting_for(std::move(caller), person);
 }
 
+Task<Result<vault::KeyEnd>> Rooms::Epochs::end(vault::KeyKind kind, Time at, MonoTime deadline) {
+  auto destruction = co_await rotations_.destruction(kind, at, deadline);
+  if (!destruction) co_return std::move(destruction).error();
+  co_return vault::KeyEnd{destruction->at, destruction->event};
+}
+
 /// Access control's rows among the state that `journal verify --state` compares.
 Task<Result<void>> Rooms::AccessState::rows(Report report) {
   auto findings = co_await admin_.check_state(std::move(report));
@@ -168,6 +174,8 @@ Rooms::Rooms(Deps deps)
       permits_(access, deps.clock, deps.zone),
       fields_(schemas),
       accesses_(deps.index),
+      proofs_(deps.log, deps.index),
+      epochs_(rotations),
       access_api_({admin, access, cache, deps.log, deps.clock, fields_, budgets, deps.zone}),
       context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
       admission({context, vault_budgets_, canaries_known, deps.alarms}),
@@ -175,7 +183,8 @@ Rooms::Rooms(Deps deps)
       records(context),
       opening(context, admission),
       tokens(context, opening),
-      subjects(context, accesses_),
+      subjects(context, {accesses_, proofs_, holds_, epochs_, {&tokens}}),
+      requests(context, proofs_),
       imports(context, declarations, deps.pool),
       engagements(context, admission),
       canaries(context),
@@ -192,21 +201,22 @@ Rooms::Rooms(Deps deps)
       engagement_rows_(context),
       engagement_kind_rows_(context),
       canary_rows_(context),
+      subject_macs_(context),
       token_rows_(context),
       side_rows_(deps.log),
       log_keys_(deps.log),
       restated_rows_(deps.log, {&vault_state, &access_state_}),
-      rotations(
-          {context,
-           deps.keys,
-           std::move(deps.save_keyring),
-           [time = &deps.time] { return time->now(); },
-           std::move(deps.forget_backups),
-           // Customers' values before the keys that wrap theirs.
-           {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
-            &declared_rows_, &engagement_rows_, &engagement_kind_rows_, &canary_rows_,
-            &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_, &restated_rows_},
-           deps.rotation}),
+      rotations({context,
+                 deps.keys,
+                 std::move(deps.save_keyring),
+                 [time = &deps.time] { return time->now(); },
+                 std::move(deps.forget_backups),
+                 // Customers' values before the keys that wrap theirs.
+                 {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
+                  &declared_rows_, &subject_macs_, &engagement_rows_, &engagement_kind_rows_,
+                  &canary_rows_, &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_,
+                  &restated_rows_},
+                 deps.rotation}),
       ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
 
@@ -219,6 +229,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::record_routes(rooms ? &rooms->records : nullptr, rooms ? &rooms->opening : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
+  add(vault::request_routes(rooms ? &rooms->requests : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));
   add(vault::rotation_routes(rooms ? &rooms->rotations : nullptr));
   add(vault::engagement_routes(rooms ? &rooms->engagements : nullptr));

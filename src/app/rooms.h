@@ -28,8 +28,11 @@
 #include "vault/import/service.h"
 #include "vault/keys/rotation.h"
 #include "vault/keys/rotation_journal.h"
+#include "vault/keys/rotation_rights.h"
 #include "vault/keys/rotation_rows.h"
+#include "vault/proofs.h"
 #include "vault/records/api.h"
+#include "vault/requests/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -135,6 +138,24 @@ class Rooms {
     journal::AccessIndex& index_;
   };
 
+  /// When the keys that erased data was under are gone.
+  class Epochs final : public vault::Epochs {
+   public:
+    /// Asked when all rooms are there.
+    explicit Epochs(vault::Rotations& rotations) : rotations_(rotations) {}
+    Task<Result<vault::KeyEnd>> epoch_end(Time at, MonoTime deadline) override {
+      return end(vault::KeyKind::epoch, at, deadline);
+    }
+    Task<Result<vault::KeyEnd>> index_end(Time at, MonoTime deadline) override {
+      return end(vault::KeyKind::index, at, deadline);
+    }
+
+   private:
+    Task<Result<vault::KeyEnd>> end(vault::KeyKind kind, Time at, MonoTime deadline);
+
+    vault::Rotations& rotations_;
+  };
+
   class AccessState final : public journal::StateSource {
    public:
     explicit AccessState(access::Admin& admin) : admin_(admin) {}
@@ -193,6 +214,9 @@ class Rooms {
   Permits permits_;
   Fields fields_;
   Accesses accesses_;
+  vault::LogProofs proofs_;
+  vault::NoHolds holds_;
+  Epochs epochs_;
   access::Api access_api_;
 
  public:
@@ -203,6 +227,7 @@ class Rooms {
   vault::Opening opening;
   vault::Tokens tokens;
   vault::Subjects subjects;
+  vault::Requests requests;
   vault::Imports imports;
   vault::Engagements engagements;
   vault::Canaries canaries;
@@ -221,6 +246,7 @@ class Rooms {
   vault::EngagementRows engagement_rows_;
   vault::EngagementKindRows engagement_kind_rows_;
   vault::CanaryRows canary_rows_;
+  vault::SubjectMacs subject_macs_;
   vault::TokenRows token_rows_;
   vault::SideRows side_rows_;
   vault::LogKeys log_keys_;

@@ -108,6 +108,8 @@ Result<void> run(const LocalOptions& options) {
   metrics.counter("holdfast_canary_openings_total",
                   "Invented customers that were opened: an alarm.",
                   [store] { return static_cast<double>(store->canaries_opened()); });
+  metrics.gauge("holdfast_requests_overdue", "Requests of customers that are not answered in time.",
+                [rooms] { return static_cast<double>(rooms->requests.overdue()); });
   metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.",
                 [journal] { return static_cast<double>(journal->size()); });
 

@@ -1,9 +1,11 @@
 // What every room of the vault works with. Everything here outlives the rooms (see app/wiring).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "crypto/key_set.h"
@@ -41,13 +43,42 @@ struct SubjectRef {
 };
 /// Errors: invalid.
 Result<SubjectRef> parse_subject_ref(std::string_view text);
-/// Errors: not_found, gone (erased).
+/// The customer whom a reference names, in a row that Holdfast wrote: of one that was merged away,
+/// the one that it went into. Cost: one read, two for an alias.
+/// Errors: corrupt (the row was changed past the server), unavailable.
+Task<Result<std::optional<Subject>>> subject_of(const Context& context, const crypto::KeySet& keys,
+                                                SubjectRef ref, MonoTime deadline);
+/// The same of many external ids by their terms (at most 20,000); those of nobody are left out.
+/// Gives way every 256 rows.
+Task<Result<std::map<Bytes, Subject>>> subjects_of(const Context& context,
+                                                   const crypto::KeySet& keys,
+                                                   std::vector<Bytes> terms, MonoTime deadline);
+/// As subject_of. Errors: not_found, invalid, corrupt, unavailable.
 Task<Result<Subject>> find_subject(const Context& context, const crypto::KeySet& keys,
                                    std::string_view ref, MonoTime deadline);
 
 /// `If-Match: "3"` or a version member; nullopt when neither was given. Errors: invalid.
 Result<std::optional<std::int64_t>> expected_version(std::string_view if_match,
                                                      std::optional<std::int64_t> version);
+
+/// A customer's own data under self_service, and what they decide about it: whose it is when
+/// `customer:` is behind the call, nobody (an id of no customer) when the shop does not know them,
+/// nothing when no customer is. Errors: corrupt, unavailable.
+Task<Result<std::optional<SubjectId>>> own_subject(const Context& context,
+                                                   const crypto::KeySet& keys, Caller caller);
+
+/// The caller with `on_behalf_of` set. A customer behind the call is held to themselves: for
+/// anybody else it is forbidden, and recorded under `activity`, a literal. Errors also: invalid.
+Task<Result<Caller>> acting_for_own(const Context& context, const crypto::KeySet& keys,
+                                    Caller caller, std::string_view activity, SubjectId subject,
+                                    std::optional<std::string> on_behalf_of);
+/// Records that something about a customer was refused, and gives the error.
+Task<Error> refused_for(const Context& context, Caller caller, std::string_view activity,
+                        SubjectId subject, Error error);
+
+/// Nothing while the customer's data may be changed. Errors: conflict while restricted (art. 18);
+/// corrupt.
+Result<void> changeable(const crypto::KeySet& keys, const Subject& subject);
 
 /// True when a value is past its keep time: gone for everyone, swept or not.
 bool expired(const Field& field, const Record& record, Time now);

@@ -52,7 +52,10 @@ Result<SubjectId> Draft::add_subject(std::string_view external_id, SubjectKeys& 
                   .external_sealed = {},
                   .created = now_,
                   .erased = {},
-                  .version = 1};
+                  .version = 1,
+                  .merged_into = {},
+                  .standing = encode_standing({}),
+                  .mac = {}};
   out = SubjectKeys(subject.id);
   if (!external_id.empty()) {
     auto made = out.ensure(keys_, kAccount, subject_keys_);
@@ -63,10 +66,11 @@ Result<SubjectId> Draft::add_subject(std::string_view external_id, SubjectKeys& 
     subject.external_other = external_term_also(keys_, external_id);
     subject.external_sealed = std::move(*sealed);
   }
+  subject.mac = subject_mac(keys_, subject);
   auto nullable = [](const Bytes& bytes) { return bytes.empty() ? db::Value() : db::Value(bytes); };
   subjects_.push_back({blob(subject.id), nullable(subject.external_term),
-                       nullable(subject.external_sealed), to_ms(subject.created),
-                       nullable(subject.external_other)});
+                       nullable(subject.external_sealed), to_ms(subject.created), subject.version,
+                       subject.standing, subject.mac, nullable(subject.external_other)});
   touches_.push_back({subject.id, "subjects", blob(subject.id), subject_digest(keys_, subject)});
   return subject.id;
 }
@@ -178,6 +182,37 @@ Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collectio
   return true;
 }
 
+Result<void> Draft::move_record(SubjectKeys& from, SubjectKeys& to, const Collection& collection,
+                                Record& record, std::optional<std::string> slot) {
+  auto fields = unpack(record.sealed);
+  if (!fields) return std::move(fields).error();
+  std::vector<SealedField> moved;
+  for (const auto& one : *fields) {
+    const auto* field = collection.find(one.field);
+    if (!field) return Error(Code::corrupt, "a stored value has no declared field");
+    Binding place{record.subject, record.id, collection.id, field->id, one.since};
+    auto value = from.open(keys_, field->keep_group, place, one.sealed);
+    if (!value && value.error().code == Code::gone) continue;  // erased with its group
+    if (!value) return std::move(value).error().at(field->name);
+    if (auto ready = to.ensure(keys_, field->keep_group, subject_keys_); !ready)
+      return std::move(ready).error();
+    place.subject = to.subject();
+    auto sealed = to.seal(keys_, field->keep_group, place, value->expose());
+    if (!sealed) return std::move(sealed).error();
+    moved.push_back({field->id, one.since, std::move(*sealed)});
+    lost_.emplace(from.subject(), field->keep_group);  // what was under that one's key is no more
+  }
+  auto before = record.version++;
+  record.subject = to.subject();
+  record.slot = std::move(slot);
+  record.sealed = pack(moved);
+  moves_.push_back({blob(record.id), before, record.version, blob(record.subject),
+                    record.slot ? db::Value(*record.slot) : db::Value(), to_ms(record.updated),
+                    record.sealed});
+  touches_.push_back({record.subject, "records", blob(record.id), record_digest(keys_, record)});
+  return {};
+}
+
 Result<void> Draft::drop_record(SubjectKeys& keys, const Collection& collection,
                                 const Record& record, std::span<const TokenOf> tokens) {
   auto fields = unpack(record.sealed);
@@ -228,6 +263,7 @@ db::Changes Draft::changes() && {
   add(kAddRecord, records_,
       Error(Code::conflict, "a record in this slot exists already").at("slot"));
   add(kPutRecord, puts_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
+  add(kMoveRecord, moves_, Error(Code::conflict, "the record changed meanwhile: repeat"));
   add(kDropRecord, drops_,
       Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
   if (auto tokens = static_cast<std::int64_t>(token_drops_.cells.size()); tokens > 0)
@@ -244,7 +280,8 @@ db::Changes Draft::changes() && {
   add(kAddTerm, terms_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
   for (auto subject : living_)
     out.guard(kGuardSubject, {blob(subject)},
-              Error(Code::gone, "this customer was erased").at("subject"));
+              Error(Code::gone, "this customer was erased, or merged into another meanwhile")
+                  .at("subject"));
   for (auto& row : unique_)
     out.guard(kGuardUnique, std::move(row),
               Error(Code::conflict, "another record has this value, which must be unique"));

@@ -44,17 +44,21 @@ class Draft {
   /// nothing is written when nothing changed (false).
   Result<bool> change_record(SubjectKeys& keys, const Collection& collection, Record& record,
                              std::span<const CheckedValue> values);
+  /// The record as one of another customer: its values sealed under that one's keys, in that slot.
+  /// Index terms stay: they name the record. Errors: corrupt (a value does not open).
+  Result<void> move_record(SubjectKeys& from, SubjectKeys& to, const Collection& collection,
+                           Record& record, std::optional<std::string> slot);
   /// Takes out the record, its index terms and its tokens (all of them: Store::tokens_of).
   Result<void> drop_record(SubjectKeys& keys, const Collection& collection, const Record& record,
                            std::span<const TokenOf> tokens);
   void drop_tokens(SubjectId subject, std::span<const TokenOf> tokens);
-  /// The commit fails with `gone` when this customer is erased meanwhile.
+  /// The commit fails with `gone` when this customer is erased or merged away meanwhile.
   void expect_living(SubjectId subject) { living_.insert(subject); }
 
   /// Everything gathered, in the order in which it must be written.
   db::Changes changes() &&;
   std::vector<journal::Touch>& touches() { return touches_; }
-  std::size_t records() const { return records_.size() + puts_.size(); }
+  std::size_t records() const { return records_.size() + puts_.size() + moves_.size(); }
 
  private:
   void add_term(const Collection& collection, const Field& field, RecordId record, BytesView value);
@@ -63,8 +67,8 @@ class Draft {
 
   const crypto::KeySet& keys_;
   Time now_;
-  std::vector<db::Args> subjects_, subject_keys_, records_, puts_, drops_, old_terms_, terms_,
-      unique_, terms_also_, old_terms_also_;
+  std::vector<db::Args> subjects_, subject_keys_, records_, puts_, moves_, drops_, old_terms_,
+      terms_, unique_, terms_also_, old_terms_also_;
   db::List token_drops_;
   std::set<SubjectId> living_;
   std::set<std::pair<SubjectId, std::string>> lost_;  // groups of which single values went

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "db/changes.h"
 #include "journal/access_index.h"
 #include "journal/event.h"
+#include "journal/proof.h"
 #include "vault/types.h"
 
 namespace holdfast::vault {
@@ -113,6 +115,65 @@ class Accesses {
   /// Events that opened something of the subject, below `before`, newest first.
   virtual Task<Result<journal::AccessPage>> accesses(SubjectId subject, std::int64_t before,
                                                      std::size_t limit) = 0;
+};
+
+/// The journal's word on one customer, and proofs of it that verify offline.
+/// Errors: not_found (prove: no such event), corrupt, unavailable.
+class Proofs {
+ public:
+  virtual ~Proofs() = default;
+  /// Every event that touched the subject, below `before`, newest first, opened or not.
+  virtual Task<Result<journal::AccessPage>> events(SubjectId subject, std::int64_t before,
+                                                   std::size_t limit) = 0;
+  /// With the leaves of a batch that name the subject.
+  virtual Task<Result<journal::EventProof>> prove(EventId event, SubjectId subject) = 0;
+};
+
+/// Legal holds: what must not be erased, whoever asks. Errors: corrupt, locked, unavailable.
+class Holds {
+ public:
+  virtual ~Holds() = default;
+  /// Whether a hold is on anything of this customer now.
+  virtual Task<Result<bool>> held(SubjectId subject, MonoTime deadline) = 0;
+  /// Makes the commit of `changes` fail with conflict when a hold came meanwhile.
+  virtual void guard(db::Changes& changes, SubjectId subject) const = 0;
+};
+/// For a server without holds.
+class NoHolds final : public Holds {
+ public:
+  Task<Result<bool>> held(SubjectId, MonoTime) override { co_return false; }
+  void guard(db::Changes&, SubjectId) const override {}
+};
+
+/// When a key is destroyed on every node, backups past their window included.
+struct KeyEnd {
+  std::optional<Time> at;        // absent: not scheduled yet
+  std::optional<EventId> event;  // present once it was done
+};
+/// The dates of keys that erased data was sealed under. Errors: unavailable.
+class Epochs {
+ public:
+  virtual ~Epochs() = default;
+  /// Of the epoch key that wrapped subject keys at that time.
+  virtual Task<Result<KeyEnd>> epoch_end(Time at, MonoTime deadline) = 0;
+  /// Of the index key that made terms at that time.
+  virtual Task<Result<KeyEnd>> index_end(Time at, MonoTime deadline) = 0;
+};
+/// For a server whose keys do not roll.
+class NoEpochs final : public Epochs {
+ public:
+  Task<Result<KeyEnd>> epoch_end(Time, MonoTime) override { co_return KeyEnd{}; }
+  Task<Result<KeyEnd>> index_end(Time, MonoTime) override { co_return KeyEnd{}; }
+};
+
+/// Rows of other rooms that name a customer: they follow when one is merged into another.
+class Follows {
+ public:
+  virtual ~Follows() = default;
+  /// Adds to `changes` what makes them the other customer's, and their touches to `event`; both go
+  /// into the one commit of the merge. Errors: conflict (something forbids it), those of reads.
+  virtual Task<Result<void>> follow(SubjectId from, SubjectId into, db::Changes& changes,
+                                    journal::Event& event, MonoTime deadline) = 0;
 };
 
 }  // namespace holdfast::vault

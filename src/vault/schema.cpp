@@ -21,7 +21,11 @@ std::span<const Purpose> builtin_purposes() {
       {"fraud_check", LegalBasis::legitimate_interests, "To keep you and us safe from fraud.", 0},
       {"marketing", LegalBasis::consent, "To tell you about offers, as long as you agree.", 0},
       {"accounting", LegalBasis::legal_obligation, "To keep the books that the law asks for.", 0},
-      {"self_service", LegalBasis::contract, "To show you your own data.", 0}};
+      {"self_service", LegalBasis::contract, "To show you your own data.", 0},
+      {"subject_request", LegalBasis::legal_obligation,
+       "To answer what you ask for under data protection law.", 0},
+      {"legal_claims", LegalBasis::legitimate_interests,
+       "To make, exercise or defend legal claims.", 0}};
   return kPurposes;
 }
 

@@ -28,7 +28,8 @@ struct Schema {
   const Collection* find(std::uint32_t id) const;
 };
 
-/// Built in: order_fulfilment, support, fraud_check, marketing, accounting, self_service.
+/// Built in: order_fulfilment, support, fraud_check, marketing, accounting, self_service,
+/// subject_request, legal_claims.
 std::span<const Purpose> builtin_purposes();
 
 CollectionView view_of(const Collection& collection);

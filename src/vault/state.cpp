@@ -2,6 +2,7 @@
 
 #include "vault/canary.h"
 #include "vault/engagement.h"
+#include "vault/rights_rows.h"
 #include "vault/rotations.h"
 #include "vault/statements.h"
 
@@ -16,8 +17,9 @@ inline constexpr db::Sql kAllRecords{
     "from vault_records where id > $1 order by id limit $2"};
 inline constexpr db::Sql kAllSubjects{
     "vault.all_subjects",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
-    "from vault_subjects where id > $1 order by id limit $2"};
+    "select s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, s.version, "
+    "s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s where s.id > $1 "
+    "order by s.id limit $2"};
 inline constexpr db::Sql kAllTokens{
     "vault.all_tokens", "select id, mac from vault_tokens where id > $1 order by id limit $2"};
 
@@ -90,6 +92,14 @@ Task<Result<void>> VaultState::rows_under(std::shared_ptr<const crypto::KeySet> 
     auto row = (*canaries)[i];
     report("canaries", row.bytes(0), canary_digest(*keys, row.bytes(0), row.bytes(1)));
   }
+  done = co_await walk(reader, kAllDecisions, [&](const db::Rows::Row& row) {
+    report("decisions", row.bytes(0), decision_digest(*keys, decision_from(row)));
+  });
+  if (!done) co_return done;
+  done = co_await walk(reader, kAllDemands, [&](const db::Rows::Row& row) {
+    report("requests", row.bytes(0), demand_digest(*keys, demand_from(row)));
+  });
+  if (!done) co_return done;
   auto collections = co_await reader.read(kListCollections, {});
   if (!collections) co_return std::move(collections).error();
   for (std::size_t i = 0; i < collections->size(); ++i) {

@@ -34,24 +34,55 @@ inline constexpr db::Sql kPutPurpose{
 // ── subjects and their keys
 inline constexpr db::Sql kFindSubject{
     "vault.find_subject",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
-    "from vault_subjects where id = $1"};
+    "select s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, s.version, "
+    "s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s where s.id = $1"};
+inline constexpr db::Sql kFindSubjects{
+    "vault.find_subjects",
+    "select s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, s.version, "
+    "s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s where s.id "
+    "{{in $1}}"};
+/// By either term: while the key of external ids is rotated a row has one under each key.
 inline constexpr db::Sql kFindExternal{
     "vault.find_external",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
-    "from vault_subjects where external_term = $1 or external_other = $1"};
+    "select s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, s.version, "
+    "s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s where "
+    "s.external_term = $1 or s.external_other = $1"};
+/// Each row behind the term by which it was found.
 inline constexpr db::Sql kFindExternals{
     "vault.find_externals",
-    "select id, external_term, erased_ms from vault_subjects where external_term {{in $1}} "
-    "union all select id, external_other, erased_ms from vault_subjects "
-    "where external_other {{in $1}}"};
-inline constexpr db::Sql kAddSubject{"vault.add_subject",
-                                     "insert into vault_subjects (id, external_term, "
-                                     "external_sealed, created_ms, erased_ms, version, "
-                                     "external_other) values ($1, $2, $3, $4, null, 1, $5)"};
+    "select s.external_term, s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, "
+    "s.version, s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s "
+    "where s.external_term {{in $1}} union all "
+    "select s.external_other, s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, "
+    "s.version, s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s "
+    "where s.external_other {{in $1}}"};
+/// The other ids that a customer answers to.
+inline constexpr db::Sql kFindAliases{
+    "vault.find_aliases",
+    "select s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, s.version, "
+    "s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s where "
+    "s.merged_into = $1 order by s.id"};
+inline constexpr db::Sql kAddSubject{
+    "vault.add_subject",
+    "insert into vault_subjects (id, external_term, external_sealed, created_ms, erased_ms, "
+    "version, merged_into, standing, mac, external_other) "
+    "values ($1, $2, $3, $4, null, $5, null, $6, $7, $8)"};
+inline constexpr db::Sql kPutSubject{
+    "vault.put_subject",
+    "update vault_subjects set external_term = $3, external_sealed = $4, erased_ms = $5, "
+    "merged_into = $6, standing = $7, mac = $8, version = $9, external_other = $10 "
+    "where id = $1 and version = $2"};
 inline constexpr db::Sql kGuardSubject{
     "vault.guard_subject",
-    "select 1 from vault_subjects where id = $1 and erased_ms is null {{for share}}"};
+    "select 1 from vault_subjects where id = $1 and erased_ms is null and merged_into is null "
+    "{{for share}}"};
+/// Together these keep out what is added while a customer is erased or merged: it waits for the
+/// lock (its own guard shares it), and what was there before the lock is seen by the other.
+inline constexpr db::Sql kLockSubject{"vault.lock_subject",
+                                      "select 1 from vault_subjects where id = $1 {{for update}}"};
+inline constexpr db::Sql kGuardNoOthers{"vault.guard_no_others",
+                                        "select 1 where not exists (select 1 from vault_records "
+                                        "where subject = $1 and not (id {{in $2}}))"};
 inline constexpr db::Sql kFindKeys{"vault.find_keys",
                                    "select subject, keep_group, key_id, epoch, wrapped from "
                                    "vault_subject_keys where subject = $1"};
@@ -65,6 +96,15 @@ inline constexpr db::Sql kAddKey{
     "values ($1, $2, $3, $4, $5)"};
 
 // ── records
+/// A record with the row and the keys of its customer.
+inline constexpr db::Sql kOpenRecord{
+    "vault.open_record",
+    "select r.id, r.subject, r.collection, r.slot, r.version, r.created_ms, r.updated_ms, "
+    "r.sealed, s.id, s.external_term, s.external_sealed, s.created_ms, s.erased_ms, s.version, "
+    "s.merged_into, s.standing, s.mac, s.external_other, k.keep_group, k.key_id, k.epoch, "
+    "k.wrapped "
+    "from vault_records r left join vault_subjects s on s.id = r.subject "
+    "left join vault_subject_keys k on k.subject = r.subject where r.id = $1"};
 inline constexpr db::Sql kFindRecord{
     "vault.find_record",
     "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
@@ -96,6 +136,11 @@ inline constexpr db::Sql kAddRecord{"vault.add_record",
 inline constexpr db::Sql kPutRecord{"vault.put_record",
                                     "update vault_records set version = $3, updated_ms = $4, "
                                     "sealed = $5 where id = $1 and version = $2"};
+/// To another customer.
+inline constexpr db::Sql kMoveRecord{
+    "vault.move_record",
+    "update vault_records set version = $3, subject = $4, slot = $5, updated_ms = $6, sealed = $7 "
+    "where id = $1 and version = $2"};
 inline constexpr db::Sql kDropRecord{"vault.drop_record",
                                      "delete from vault_records where id = $1 and version = $2"};
 /// The short terms of one value under two keys may be the same; the row is then the newer key's.

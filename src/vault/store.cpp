@@ -8,13 +8,6 @@
 namespace holdfast::vault {
 namespace {
 
-inline constexpr db::Sql kOpenRecord{
-    "vault.open_record",
-    "select r.id, r.subject, r.collection, r.slot, r.version, r.created_ms, r.updated_ms, "
-    "r.sealed, "
-    "k.keep_group, k.key_id, k.epoch, k.wrapped from vault_records r "
-    "left join vault_subject_keys k on k.subject = r.subject where r.id = $1"};
-
 std::vector<Record> records_from(const db::Rows& rows) {
   std::vector<Record> out;
   out.reserve(rows.size());
@@ -48,16 +41,6 @@ Record record_from(const db::Rows::Row& row) {
           to_bytes(row.bytes(7))};
 }
 
-Subject subject_from(const db::Rows::Row& row) {
-  return {SubjectId::from(row.bytes(0)).value_or(SubjectId{}),
-          to_bytes(row.bytes(1)),
-          to_bytes(row.bytes(2)),
-          from_ms(row.integer(3)),
-          row.null(4) ? std::nullopt : std::optional(from_ms(row.integer(4))),
-          row.integer(5),
-          to_bytes(row.bytes(6))};
-}
-
 Task<Result<std::optional<Subject>>> Store::subject(SubjectId id, MonoTime deadline) {
   auto rows = co_await reader_.read(kFindSubject, {to_bytes(id.bytes())}, deadline);
   if (!rows) co_return std::move(rows).error();
@@ -72,18 +55,39 @@ Task<Result<std::optional<Subject>>> Store::subject_by_term(Bytes term, MonoTime
   co_return subject_from((*rows)[0]);
 }
 
-Task<Result<std::map<Bytes, SubjectId>>> Store::subjects_by_term(std::vector<Bytes> terms,
-                                                                 MonoTime deadline) {
-  std::map<Bytes, SubjectId> out;
+Task<Result<std::map<SubjectId, Subject>>> Store::subjects(std::vector<SubjectId> ids,
+                                                           MonoTime deadline) {
+  std::map<SubjectId, Subject> out;
+  if (ids.empty()) co_return out;
+  auto rows = co_await reader_.read(kFindSubjects, {list_of(ids)}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    auto subject = subject_from((*rows)[i]);
+    out.emplace(subject.id, std::move(subject));
+  }
+  co_return out;
+}
+
+Task<Result<std::map<Bytes, Subject>>> Store::subjects_by_term(std::vector<Bytes> terms,
+                                                               MonoTime deadline) {
+  std::map<Bytes, Subject> out;
   if (terms.empty()) co_return out;
   db::List list;
   for (auto& term : terms) list.cells.emplace_back(std::move(term));
   auto rows = co_await reader_.read(kFindExternals, {std::move(list)}, deadline);
   if (!rows) co_return std::move(rows).error();
-  for (std::size_t i = 0; i < rows->size(); ++i)
-    if ((*rows)[i].null(2))
-      out.emplace(to_bytes((*rows)[i].bytes(1)),
-                  SubjectId::from((*rows)[i].bytes(0)).value_or(SubjectId{}));
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    auto row = (*rows)[i];
+    out.emplace(to_bytes(row.bytes(0)), subject_from(row, 1));
+  }
+  co_return out;
+}
+
+Task<Result<std::vector<Subject>>> Store::aliases(SubjectId id, MonoTime deadline) {
+  auto rows = co_await reader_.read(kFindAliases, {to_bytes(id.bytes())}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  std::vector<Subject> out;
+  for (std::size_t i = 0; i < rows->size(); ++i) out.push_back(subject_from((*rows)[i]));
   co_return out;
 }
 
@@ -164,13 +168,16 @@ Task<Result<Loaded>> Store::with_keys(std::vector<Record> records, MonoTime dead
   for (const auto& record : records) subjects.push_back(record.subject);
   std::ranges::sort(subjects);
   subjects.erase(std::ranges::unique(subjects).begin(), subjects.end());
-  auto keys = co_await this->keys(std::move(subjects), deadline);
+  auto keys = co_await this->keys(subjects, deadline);
   if (!keys) co_return std::move(keys).error();
-  Loaded out{{}, std::move(*keys)};
+  auto rows = co_await this->subjects(std::move(subjects), deadline);
+  if (!rows) co_return std::move(rows).error();
+  Loaded out{{}, std::move(*keys), std::move(*rows)};
   out.records.reserve(records.size());
   for (auto& record : records) {
     auto* of = &out.keys.at(record.subject);
-    out.records.push_back({std::move(record), of});
+    const auto* whose = &out.subjects[record.subject];
+    out.records.push_back({std::move(record), of, whose});
   }
   co_return out;
 }
@@ -183,9 +190,10 @@ Task<Result<Loaded>> Store::load(std::vector<RecordId> ids, MonoTime deadline) {
     if (rows->empty()) co_return out;
     auto record = record_from((*rows)[0]);
     auto& keys = out.keys.try_emplace(record.subject, record.subject).first->second;
+    auto& whose = out.subjects[record.subject] = subject_from((*rows)[0], 8);
     for (std::size_t i = 0; i < rows->size(); ++i)
-      if (!(*rows)[i].null(8)) add_key(keys, (*rows)[i], 8);
-    out.records.push_back({std::move(record), &keys});
+      if (!(*rows)[i].null(18)) add_key(keys, (*rows)[i], 18);
+    out.records.push_back({std::move(record), &keys, &whose});
     co_return out;
   }
   auto rows = co_await reader_.read(kFindRecords, {list_of(ids)}, deadline);
@@ -258,19 +266,6 @@ crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record) {
   return keys.digest.mac(input);
 }
 
-crypto::Digest subject_digest(const crypto::KeySet& keys, const Subject& subject) {
-  Bytes input;
-  put_part(input, std::string_view("subjects"));
-  put_part(input, subject.id.bytes());
-  put_part(input, subject.external_term);
-  put_part(input, subject.external_sealed);
-  put_u64(input, static_cast<std::uint64_t>(to_ms(subject.created)));
-  put_u64(input, static_cast<std::uint64_t>(subject.erased ? to_ms(*subject.erased) : 0));
-  put_u64(input, static_cast<std::uint64_t>(subject.version));
-  if (!subject.external_other.empty()) put_part(input, subject.external_other);
-  return keys.digest.mac(input);
-}
-
 crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac) {
   Bytes input;
   put_part(input, std::string_view("tokens"));
@@ -288,7 +283,8 @@ std::span<const db::Sql* const> statements() {
       &kPageRecords,     &kAddRecord,     &kPutRecord,     &kDropRecord,     &kAddTerm,
       &kDropTerm,        &kFindTerm,      &kGuardUnique,   &kFindAnswer,     &kAddAnswer,
       &kDropAnswers,     &kOpenRecord,    &kNoRecord,      &kTokensOf,       &kDropTokens,
-      &kFindTerms,       &kLostValue};
+      &kFindTerms,       &kLostValue,     &kFindSubjects,  &kFindAliases,    &kPutSubject,
+      &kLockSubject,     &kGuardNoOthers, &kMoveRecord};
   return kAll;
 }
 

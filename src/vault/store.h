@@ -12,18 +12,9 @@
 #include "base/task.h"
 #include "db/database.h"
 #include "vault/sealing.h"
+#include "vault/standing.h"
 
 namespace holdfast::vault {
-
-struct Subject {
-  SubjectId id;
-  Bytes external_term;  // empty without
-  Bytes external_sealed;
-  Time created{};
-  std::optional<Time> erased;
-  std::int64_t version = 1;
-  Bytes external_other{};  // empty but while the key of external ids is rotated
-};
 
 struct Record {
   RecordId id;
@@ -42,14 +33,16 @@ struct TokenOf {
   std::uint16_t field = 0;
 };
 
-/// A record with the keys of its subject.
+/// A record with the row and the keys of its subject, which live in Loaded.
 struct Openable {
   Record record;
-  SubjectKeys* keys;  // lives in Opened::keys
+  SubjectKeys* keys;
+  const Subject* subject;
 };
 struct Loaded {
   std::vector<Openable> records;  // in the order asked for; missing ones are left out
   std::map<SubjectId, SubjectKeys> keys;
+  std::map<SubjectId, Subject> subjects;  // an empty row where one is missing
 };
 
 /// Threads: any io_context thread. Errors of all: unavailable, corrupt.
@@ -57,11 +50,16 @@ class Store {
  public:
   explicit Store(db::Reader& reader) : reader_(reader) {}
 
+  /// Rows as they are: unchecked, and aliases as aliases. context.h finds whom they stand for.
   Task<Result<std::optional<Subject>>> subject(SubjectId id, MonoTime deadline);
   Task<Result<std::optional<Subject>>> subject_by_term(Bytes term, MonoTime deadline);
-  /// Of many terms at once (at most 20,000): term to id, erased ones left out.
-  Task<Result<std::map<Bytes, SubjectId>>> subjects_by_term(std::vector<Bytes> terms,
-                                                            MonoTime deadline);
+  /// Of many at once (at most 20,000).
+  Task<Result<std::map<SubjectId, Subject>>> subjects(std::vector<SubjectId> ids,
+                                                      MonoTime deadline);
+  Task<Result<std::map<Bytes, Subject>>> subjects_by_term(std::vector<Bytes> terms,
+                                                          MonoTime deadline);
+  /// Those that were merged into this one.
+  Task<Result<std::vector<Subject>>> aliases(SubjectId id, MonoTime deadline);
   Task<Result<SubjectKeys>> keys(SubjectId id, MonoTime deadline);
   Task<Result<std::map<SubjectId, SubjectKeys>>> keys(std::vector<SubjectId> ids,
                                                       MonoTime deadline);
@@ -75,7 +73,7 @@ class Store {
   Task<Result<std::vector<Record>>> slots_of(std::vector<SubjectId> subjects, MonoTime deadline);
   Task<Result<std::vector<Record>>> page(std::uint32_t collection, RecordId after,
                                          std::int64_t limit, MonoTime deadline);
-  /// Records with their keys. One read for one record, two for several.
+  /// Records with their customers and keys. One read for one record, three for several.
   Task<Result<Loaded>> load(std::vector<RecordId> ids, MonoTime deadline);
   Task<Result<Loaded>> with_keys(std::vector<Record> records, MonoTime deadline);
   Task<Result<std::vector<RecordId>>> with_term(std::uint32_t collection, std::uint16_t field,
@@ -92,13 +90,11 @@ class Store {
   db::Reader& reader_;
 };
 
-/// From rows with the columns of vault.find_record and vault.find_subject.
+/// From a row with the columns of vault.find_record.
 Record record_from(const db::Rows::Row& row);
-Subject subject_from(const db::Rows::Row& row);
 
 /// Keyed digests that events leave behind, one per kind of row.
 crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record);
-crypto::Digest subject_digest(const crypto::KeySet& keys, const Subject& subject);
 crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac);
 
 std::span<const db::Sql* const> statements();

@@ -151,7 +151,7 @@ def refusals_say_what_was_wrong_in_a_code(store, server):
         assert answer.json["request_id"].startswith("req_"), answer
         assert "refusals@example.org" not in answer.body.decode(), what
 
-    masks = client.post(record + "/reveal", {**reveal, "purpose": "marketing"}, key=support).json
+    masks = client.post(record + "/reveal", {**reveal, "purpose": "fraud_check"}, key=support).json
     assert masks["masked"] == ["email"] and "refusals@" not in masks["values"]["email"], masks
     backend = client.post(record + "/reveal", reveal, key=shop).json
     assert backend["masked"] == ["email"], "without a person behind the call the backend gets masks"

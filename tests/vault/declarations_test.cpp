@@ -164,13 +164,17 @@ TEST_P(VaultDeclarations, of_purposes_open_what_they_name) {
   auto purpose = bench_(bench_.declarations().put_purpose(
       {}, {"warranty", LegalBasis::contract, "To repair what you bought.", {}}));
   auto changed = bench_(bench_.declarations().put_purpose(
-      {}, {"warranty", LegalBasis::consent, "To repair it.", {}}));
+      {}, {"warranty", LegalBasis::legitimate_interests, "To repair it.", {}}));
 
   EXPECT_EQ(purpose.version, 1);
   EXPECT_EQ(changed.version, 2);
   EXPECT_FALSE(code_of(bench_.reveal(made.record, {"email"}, "warranty")));
   bench_.reopen();
   EXPECT_FALSE(code_of(bench_.reveal(made.record, {"email"}, "warranty")));
+  bench_(bench_.declarations().put_purpose(
+      {}, {"warranty", LegalBasis::consent, "To repair it, if you like.", {}}));
+  EXPECT_EQ(code_of(bench_.reveal(made.record, {"email"}, "warranty")), Code::forbidden)
+      << "from then on the customer must agree";
   EXPECT_EQ(code_of(bench_.run(
                 bench_.declarations().put_purpose({}, {"support", LegalBasis::consent, "", {}}))),
             Code::conflict);

@@ -151,11 +151,11 @@ TEST_P(VaultOpening, keeps_a_field_to_its_own_purposes) {
   auto made = bench_.create("ext:4711", {{"note", "rings twice"}});
 
   auto for_support = must(bench_.reveal(made.record, {"note"}, "support"));
-  auto for_marketing = must(bench_.reveal(made.record, {"note"}, "marketing"));
+  auto for_fraud = must(bench_.reveal(made.record, {"note"}, "fraud_check"));
 
   EXPECT_EQ(shown(for_support.values, "note"), "rings twice");
-  EXPECT_EQ(shown(for_marketing.values, "note"), "•••");
-  EXPECT_EQ(for_marketing.masked, std::vector<std::string>{"note"});
+  EXPECT_EQ(shown(for_fraud.values, "note"), "•••");
+  EXPECT_EQ(for_fraud.masked, std::vector<std::string>{"note"});
   EXPECT_FALSE(last().opened);
 }
 

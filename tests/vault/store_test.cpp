@@ -17,8 +17,9 @@ namespace {
 std::vector<const db::Sql*> all_statements() {
   std::vector<const db::Sql*> out;
   for (auto list : {statements(), record_statements(), token_statements(), subject_statements(),
-                    state_statements(), rotation_row_statements(), rotation_statements(),
-                    rotation_value_statements(), walk::statements(), token_row_statements(),
+                    request_statements(), rights_statements(), state_statements(),
+                    rotation_row_statements(), rotation_statements(), rotation_value_statements(),
+                    rotation_rights_statements(), walk::statements(), token_row_statements(),
                     engagement_row_statements(), engagement_statements(), canary_statements(),
                     engagement_rotation_statements(), canary_rotation_statements()})
     out.insert(out.end(), list.begin(), list.end());

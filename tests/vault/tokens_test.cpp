@@ -106,7 +106,8 @@ TEST_P(VaultTokens, open_by_purpose_and_list_what_did_not) {
   auto nothing = TokenId::make(bench_.clock().now());
   bench_.permits().rules = {{"key_a", "email", View::clear}, {"key_a", "note", View::clear}};
 
-  auto revealed = must(reveal({email, note, phone, nothing}, "marketing", {.principal = "key_a"}));
+  auto revealed =
+      must(reveal({email, note, phone, nothing}, "fraud_check", {.principal = "key_a"}));
 
   EXPECT_EQ(shown(revealed.values, email.text()), "ann@example.org");
   EXPECT_EQ(shown(revealed.values, note.text()), "•••");

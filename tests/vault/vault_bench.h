@@ -29,9 +29,12 @@
 #include "vault/import/service.h"
 #include "vault/keys/rotation.h"
 #include "vault/keys/rotation_journal.h"
+#include "vault/keys/rotation_rights.h"
 #include "vault/keys/rotation_rows.h"
+#include "vault/proofs.h"
 #include "vault/records/opening.h"
 #include "vault/records/service.h"
+#include "vault/requests/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -179,6 +182,22 @@ class IndexAccesses final : public Accesses {
 
  private:
   journal::AccessIndex& index_;
+};
+
+/// A legal hold on everybody, when a test says so.
+class FakeHolds final : public Holds {
+ public:
+  bool on = false;
+  Task<Result<bool>> held(SubjectId, MonoTime) override { co_return on; }
+  void guard(db::Changes&, SubjectId) const override {}
+};
+
+/// Ends of keys, as a test says.
+class FakeEpochs final : public Epochs {
+ public:
+  KeyEnd epoch, index;
+  Task<Result<KeyEnd>> epoch_end(Time, MonoTime) override { co_return epoch; }
+  Task<Result<KeyEnd>> index_end(Time, MonoTime) override { co_return index; }
 };
 
 using Named = std::initializer_list<std::pair<std::string, std::optional<std::string>>>;
@@ -361,6 +380,7 @@ class VaultBench {
   Opening& opening() { return rooms_->opening; }
   Tokens& tokens() { return rooms_->tokens; }
   Subjects& subjects() { return rooms_->subjects; }
+  Requests& requests() { return rooms_->requests; }
   Imports& imports() { return rooms_->imports; }
   Rotations& rotations() { return rooms_->rotations; }
   /// What rotations are told of time, and how the keyring's file takes a new generation.
@@ -373,6 +393,8 @@ class VaultBench {
   Context& context() { return rooms_->context; }
   Engagements& engagements() { return rooms_->engagements; }
   Canaries& canaries() { return rooms_->canaries; }
+  FakeHolds& holds() { return holds_; }
+  FakeEpochs& epochs() { return epochs_; }
 
  private:
   struct Rooms {
@@ -380,6 +402,7 @@ class VaultBench {
         : journal(*bench.log_),
           index(bench(journal::AccessIndex::open(*bench.log_, bench.clock_))),
           accesses(*index),
+          proofs(*bench.log_, *index),
           store(bench.log_->reader()),
           schemas(journal, bench.keys_),
           context{journal, store, schemas, bench.keys_, bench.permits_, bench.clock_},
@@ -389,7 +412,8 @@ class VaultBench {
           records(context),
           opening(context, admission),
           tokens(context, opening),
-          subjects(context, accesses),
+          subjects(context, {accesses, proofs, bench.holds_, bench.epochs_, {&tokens}}),
+          requests(context, proofs),
           imports(context, declarations, pool),
           engagements(context, admission),
           canaries(context),
@@ -403,6 +427,7 @@ class VaultBench {
           engagement_rows(context),
           engagement_kind_rows(context),
           canary_rows(context),
+          subject_macs(context),
           token_rows(context),
           side_rows(*bench.log_),
           log_keys(*bench.log_),
@@ -424,13 +449,14 @@ class VaultBench {
                  return 1;
                },
                {&renewed_keys, &sealed_values, &wrapped_keys, &index_terms, &external_terms,
-                &declared_rows, &engagement_rows, &engagement_kind_rows, &canary_rows, &token_rows,
-                &side_rows, &log_keys, &restated_rows},
+                &declared_rows, &subject_macs, &engagement_rows, &engagement_kind_rows,
+                &canary_rows, &token_rows, &side_rows, &log_keys, &restated_rows},
                bench.rotation_settings}) {}
 
     SwitchedJournal journal;
     std::unique_ptr<journal::AccessIndex> index;
     IndexAccesses accesses;
+    LogProofs proofs;
     Store store;
     SchemaCache schemas;
     Context context;
@@ -441,6 +467,7 @@ class VaultBench {
     Opening opening;
     Tokens tokens;
     Subjects subjects;
+    Requests requests;
     Pool pool{2, 16};
     Imports imports;
     Engagements engagements;
@@ -455,6 +482,7 @@ class VaultBench {
     EngagementRows engagement_rows;
     EngagementKindRows engagement_kind_rows;
     CanaryRows canary_rows;
+    SubjectMacs subject_macs;
     TokenRows token_rows;
     SideRows side_rows;
     LogKeys log_keys;
@@ -480,6 +508,8 @@ class VaultBench {
   FakePermits permits_;
   FakeBudgets budgets_;
   FakeAlarms alarms_;
+  FakeHolds holds_;
+  FakeEpochs epochs_;
   test::RunContext context_;
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;

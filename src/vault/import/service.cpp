@@ -36,6 +36,8 @@ struct CheckedRow {
 /// What the rows of a batch need to know of what is stored already.
 struct Known {
   std::map<Bytes, SubjectId> subjects;
+  std::set<SubjectId> restricted;
+  bool aliases = false;  // two of the external ids are one customer's
   std::map<SubjectId, SubjectKeys> keys;
   std::map<std::tuple<SubjectId, std::uint32_t, std::string>, Record> records;
   /// Whose a unique value is: by collection, field and term.
@@ -205,11 +207,17 @@ Task<Result<Known>> ImportRun::known(const std::vector<CheckedRow>& rows) {
   terms.reserve(rows.size());
   for (const auto& row : rows) terms.push_back(row.term);
   Known out;
-  auto subjects = co_await context_.store.subjects_by_term(std::move(terms), caller_.deadline);
+  auto subjects = co_await subjects_of(context_, *work_.keys, std::move(terms), caller_.deadline);
   if (!subjects) co_return std::move(subjects).error();
-  out.subjects = std::move(*subjects);
-  std::vector<SubjectId> ids;
-  for (const auto& [term, id] : out.subjects) ids.push_back(id);
+  std::set<SubjectId> whose;
+  for (const auto& [term, subject] : *subjects) {
+    out.subjects.emplace(term, subject.id);
+    whose.insert(subject.id);
+    auto standing = decode_standing(subject.standing);  // its MAC was checked
+    if (!standing || standing->restricted) out.restricted.insert(subject.id);
+  }
+  out.aliases = whose.size() < subjects->size();
+  std::vector<SubjectId> ids(whose.begin(), whose.end());
   auto keys = co_await context_.store.keys(ids, caller_.deadline);
   if (!keys) co_return std::move(keys).error();
   out.keys = std::move(*keys);
@@ -266,7 +274,15 @@ Result<Sealed> ImportRun::seal(const std::vector<CheckedRow>& rows, Known& known
                                      std::move(record.values));
         if (!made) return std::move(made).error();
         take(made->id);
+        if (known.aliases)
+          known.records.emplace(
+              std::tuple(made->subject, made->collection, made->slot.value_or("")), *made);
         out.created += 1;
+        continue;
+      }
+      if (known.restricted.contains(keys->subject())) {
+        out.refused.push_back(
+            refusal(row.place, "this customer's data is restricted: rectify it instead"));
         continue;
       }
       auto changed = draft.change_record(*keys, *record.collection, existing->second,

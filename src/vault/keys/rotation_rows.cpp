@@ -32,10 +32,6 @@ inline constexpr db::Sql kDropTermUnder{
     "delete from vault_index where collection = $1 and field = $2 and term = $3 and record = $4 "
     "and key_id = $5"};
 inline constexpr db::Sql kCountTerms{"vault.count_terms", "select count(*) from vault_records"};
-inline constexpr db::Sql kPutExternals{
-    "vault.put_externals",
-    "update vault_subjects set external_term = $3, external_other = $4, version = version + 1 "
-    "where id = $1 and version = $2"};
 inline constexpr db::Sql kCountSubjects{"vault.count_subjects",
                                         "select count(*) from vault_subjects"};
 inline constexpr db::Sql kMacCollection{
@@ -149,7 +145,7 @@ Task<Result<MovedRows>> IndexTerms::add(MoveJob job, Bytes after, std::int64_t l
   if (!loaded) co_return std::move(loaded).error();
   const crypto::Hmac to(job.keys->ring.find(crypto::KeyUse::index, job.to)->expose());
   std::vector<db::Args> terms;
-  for (auto& [record, keys] : loaded->records) {
+  for (auto& [record, keys, whose] : loaded->records) {
     const auto* collection = job.schema->find(record.collection);
     auto fields = unpack(record.sealed);
     bool whole = collection && fields;
@@ -246,23 +242,21 @@ Task<Result<MovedRows>> ExternalTerms::move(MoveJob job, Pass pass, Bytes after,
     auto external =
         keys->at(subject.id)
             .open(*job.keys, "account", external_binding(subject.id), subject.external_sealed);
-    if (!external) {
+    // A row that Holdfast did not write gets no MAC here.
+    if (!external || !standing_of(*job.keys, subject)) {
       out.refused.push_back("subjects " + subject.id.text());
       continue;
     }
     auto was = subject_digest(*job.keys, subject);
     auto term = external_term(to, external->expose_text());
-    auto before = subject.version++;
     (pass == Pass::move ? subject.external_other : subject.external_term) = std::move(term);
     if (pass == Pass::clean) subject.external_other.clear();
-    puts.push_back(
-        {blob(subject.id), before, subject.external_term,
-         subject.external_other.empty() ? db::Value() : db::Value(subject.external_other)});
+    puts.push_back(put_subject(*job.keys, subject));
     out.touches.push_back(
         {subject.id, "subjects", blob(subject.id), subject_digest(*job.keys, subject), was});
   }
   out.moved = size_of(puts);
-  out.changes.bulk(kPutExternals, std::move(puts), db::Expect::exactly(out.moved));
+  out.changes.bulk(kPutSubject, std::move(puts), db::Expect::exactly(out.moved));
   co_return out;
 }
 
@@ -353,9 +347,9 @@ Task<Result<std::int64_t>> DeclaredRows::left(MoveJob job, Pass) {
 }
 
 std::span<const db::Sql* const> rotation_statements() {
-  static constexpr const db::Sql* kAll[] = {
-      &kRewrap,     &kDropRetired,  &kCountKeys,     &kAddTermOf,     &kDropTermUnder,
-      &kCountTerms, &kPutExternals, &kCountSubjects, &kMacCollection, &kMacPurpose};
+  static constexpr const db::Sql* kAll[] = {&kRewrap,        &kDropRetired,   &kCountKeys,
+                                            &kAddTermOf,     &kDropTermUnder, &kCountTerms,
+                                            &kCountSubjects, &kMacCollection, &kMacPurpose};
   return kAll;
 }
 

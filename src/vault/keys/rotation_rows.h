@@ -36,7 +36,8 @@ class RenewedKeys final : public KeyedRows {
   Context context_;
 };
 
-/// Sealed values of customers who have a newer key than their values: sealed again under it.
+/// Sealed values of customers who have a newer key than their values, and the texts beside them
+/// (rotation_rights.h): sealed again under it.
 /// Cleaning marks the older keys as retired, dropping removes them (subject).
 class SealedValues final : public KeyedRows {
  public:

@@ -5,8 +5,10 @@
 #include <thread>
 
 #include "crypto/aead.h"
+#include "vault/keys/rotation_rights.h"
 #include "vault/keys/rotation_rows.h"
 #include "vault/keys/rotation_walk.h"
+#include "vault/statements.h"
 
 namespace holdfast::vault {
 namespace {
@@ -38,15 +40,11 @@ inline constexpr db::Sql kRecordsOfSubjects{
     "from vault_records where subject {{in $1}} order by id"};
 inline constexpr db::Sql kSubjectsIn{
     "vault.subjects_in",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
-    "from vault_subjects where id {{in $1}} order by id"};
+    "select id, external_term, external_sealed, created_ms, erased_ms, version, merged_into, "
+    "standing, mac, external_other from vault_subjects where id {{in $1}} order by id"};
 inline constexpr db::Sql kPutSealed{
     "vault.put_sealed",
     "update vault_records set sealed = $3, version = version + 1 where id = $1 and version = $2"};
-inline constexpr db::Sql kPutExternalSealed{
-    "vault.put_external_sealed",
-    "update vault_subjects set external_sealed = $3, version = version + 1 "
-    "where id = $1 and version = $2"};
 inline constexpr db::Sql kCountRecords{"vault.count_records", "select count(*) from vault_records"};
 
 Bytes blob(const auto& id) {
@@ -287,6 +285,8 @@ Task<Result<MovedRows>> SealedValues::reseal(MoveJob job, Page page) {
   if (!records) co_return std::move(records).error();
   auto subjects = co_await reader.read(kSubjectsIn, {list_of(ids)});
   if (!subjects) co_return std::move(subjects).error();
+  auto texts = co_await rights_texts(reader, std::move(ids));
+  if (!texts) co_return std::move(texts).error();
 
   std::vector<db::Args> puts, externals;
   for (auto& [record, was, changed] : reseal_all(job, page.keys, *records)) {
@@ -304,18 +304,20 @@ Task<Result<MovedRows>> SealedValues::reseal(MoveJob job, Page page) {
     auto fresh =
         page.keys.at(subject.id)
             .resealed(*job.keys, kAccount, external_binding(subject.id), subject.external_sealed);
-    if (!fresh) out.refused.push_back("subjects " + subject.id.text());
-    if (!fresh || !*fresh) continue;
-    auto before = subject.version++;
+    // A row that Holdfast did not write gets no MAC here.
+    const bool ours = standing_of(*job.keys, subject).has_value();
+    if (!fresh || !ours) out.refused.push_back("subjects " + subject.id.text());
+    if (!fresh || !*fresh || !ours) continue;
     subject.external_sealed = std::move(**fresh);
-    externals.push_back({blob(subject.id), before, subject.external_sealed});
+    externals.push_back(put_subject(*job.keys, subject));
     out.touches.push_back(
         {subject.id, "subjects", blob(subject.id), subject_digest(*job.keys, subject), was});
   }
   const auto values = size_of(puts), names = size_of(externals);
   out.moved = values + names;
   out.changes.bulk(kPutSealed, std::move(puts), db::Expect::exactly(values));
-  out.changes.bulk(kPutExternalSealed, std::move(externals), db::Expect::exactly(names));
+  out.changes.bulk(kPutSubject, std::move(externals), db::Expect::exactly(names));
+  reseal_texts(job, page.keys, std::move(*texts), out);
   co_return out;
 }
 
@@ -341,6 +343,9 @@ Task<Result<std::int64_t>> SealedValues::left(MoveJob job, Pass pass) {
             !subject.external_sealed.empty() && crypto::sealed_key_id(subject.external_sealed) !=
                                                     page->keys.at(subject.id).newest_id(kAccount);
       }
+      auto texts = co_await rights_texts(context_.journal.reader(), std::move(ids));
+      if (!texts) co_return std::move(texts).error();
+      out += texts_under_older(page->keys, *texts);
     }
     if (page->last) co_return out;
     after = std::move(page->after);
@@ -354,9 +359,9 @@ Task<Result<std::int64_t>> SealedValues::total(MoveJob) {
 }
 
 std::span<const db::Sql* const> rotation_value_statements() {
-  static constexpr const db::Sql* kAll[] = {
-      &kHoldSubjects,      &kRenewKey,   &kForgetLost, &kRetireKey,         &kDropRetiredKey,
-      &kRecordsOfSubjects, &kSubjectsIn, &kPutSealed,  &kPutExternalSealed, &kCountRecords};
+  static constexpr const db::Sql* kAll[] = {&kHoldSubjects, &kRenewKey,       &kForgetLost,
+                                            &kRetireKey,    &kDropRetiredKey, &kRecordsOfSubjects,
+                                            &kSubjectsIn,   &kPutSealed,      &kCountRecords};
   return kAll;
 }
 

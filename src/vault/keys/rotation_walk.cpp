@@ -10,8 +10,8 @@ inline constexpr db::Sql kKeysFrom{
     "order by subject, keep_group, key_id limit $4"};
 inline constexpr db::Sql kSubjectsFrom{
     "vault.subjects_from",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
-    "from vault_subjects where id > $1 order by id limit $2"};
+    "select id, external_term, external_sealed, created_ms, erased_ms, version, merged_into, "
+    "standing, mac, external_other from vault_subjects where id > $1 order by id limit $2"};
 inline constexpr db::Sql kRecordsFrom{
     "vault.records_from",
     "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "

@@ -77,7 +77,9 @@ std::span<const Member> MaskedRecord::described() {
       member<&R::created>("created", "When it was made."),
       member<&R::updated>("updated", "When it last changed."),
       member<&R::values>("values", "Masked values.", kValues, Place::body, Sensitivity::personal),
-      member<&R::hidden>("hidden", "Fields that you may not see even masked.")};
+      member<&R::hidden>("hidden", "Fields that you may not see even masked."),
+      member<&R::restricted>("restricted",
+                             "Whether the customer's data is restricted: then no masks either.")};
   return kMembers;
 }
 

@@ -56,6 +56,7 @@ struct MaskedRecord {
   Time updated{};
   Values values;
   std::vector<std::string> hidden;
+  bool restricted = false;
   static std::span<const Member> described();
 };
 

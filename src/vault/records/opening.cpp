@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::size_t kSlice = 64;
 constexpr std::size_t kCandidates = 1000;
-constexpr std::string_view kSelfService = "self_service";
-constexpr std::string_view kCustomer = "customer:";
 constexpr std::string_view kUnknownField = "unknown_field";
 constexpr std::string_view kOtherCustomer = "other_customer";
 
@@ -40,6 +38,13 @@ Error barred(std::string_view reason) {
       .at("engagement");
 }
 
+/// The customer's own decision, and not the caller's rights, keeps everything shut.
+Error closed() {
+  return {Code::forbidden,
+          "the customer's restriction, objection or missing consent closes this for the purpose: "
+          "see `holdfast subjects standing`; this try was recorded"};
+}
+
 /// Lets others on this core have their turn.
 Task<void> give_way() {
   auto here = co_await boost::asio::this_coro::executor;
@@ -55,12 +60,16 @@ Result<void> check_fields(std::vector<std::string> fields) {
   return {};
 }
 
-/// Whether nothing at all may be shown; what was erased or damaged is listed instead.
-bool nothing_open(const Opened& opened) {
-  auto forbidden = [](const FieldRefusal& refusal) { return refusal.reason == "forbidden"; };
-  return !opened.any && std::ranges::any_of(opened.records, [&](const OpenedRecord& record) {
-    return std::ranges::any_of(record.refused, forbidden);
-  });
+/// Why nothing at all may be shown; what was erased or damaged is listed instead.
+std::optional<Error> nothing_open(const Opened& opened, const Error& forbidden) {
+  if (opened.any) return std::nullopt;
+  bool shut = false;
+  for (const auto& record : opened.records)
+    for (const auto& refusal : record.refused) {
+      if (refusal.reason == "forbidden") return forbidden;
+      shut |= is_closed(refusal.reason);
+    }
+  return shut ? std::optional(closed()) : std::nullopt;
 }
 
 /// Equal under the field's rules; exactly equal where these leave nothing to compare.
@@ -145,30 +154,27 @@ Task<Result<EventId>> Opening::record(const Working& work, const Caller& caller,
   if (!opened.barred.empty())
     co_return co_await admission_.refused(caller, std::move(opened.event), barred(opened.barred),
                                           "engagement");
-  if (nothing_open(opened)) co_return co_await refused(caller, std::move(opened.event), not_open);
+  if (auto why = nothing_open(opened, not_open))
+    co_return co_await refused(caller, std::move(opened.event), std::move(*why));
   auto done = co_await admission_.record(work, caller, std::move(opened.showing), {},
                                          std::move(opened.event));
   if (!done) co_return std::move(done).error();
   co_return done->receipt.event;
 }
 
-/// Under self_service a customer opens only what is their own.
-Task<Result<std::optional<SubjectId>>> Opening::own_subject(const Working& work,
-                                                            const Caller& caller,
-                                                            std::string_view purpose) {
+/// Under self_service a customer opens only what is their own, and nobody else anything.
+Task<Result<std::optional<SubjectId>>> Opening::own_only(const Working& work, const Caller& caller,
+                                                         std::string_view purpose) {
   if (purpose != kSelfService) co_return std::nullopt;
-  if (!caller.on_behalf_of.starts_with(kCustomer)) co_return std::optional(SubjectId{});
-  auto term =
-      external_term(*work.keys, std::string_view(caller.on_behalf_of).substr(kCustomer.size()));
-  auto found = co_await context_.store.subject_by_term(std::move(term), caller.deadline);
-  if (!found) co_return std::move(found).error();
-  co_return std::optional(*found ? (*found)->id : SubjectId{});
+  auto own = co_await own_subject(context_, *work.keys, caller);
+  if (own && !*own) co_return std::optional(SubjectId{});
+  co_return own;
 }
 
 Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller,
                                        std::string_view operation, const Openable& openable,
-                                       const std::vector<std::string>& wanted, bool allowed,
-                                       Opened& opened) {
+                                       const std::vector<std::string>& wanted,
+                                       const Purpose& purpose, bool allowed, Opened& opened) {
   const auto& record = openable.record;
   const auto* collection = work.schema->find(record.collection);
   if (!collection) return Error(Code::corrupt, "the record's collection is missing");
@@ -176,6 +182,9 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
   if (!fields) return std::move(fields).error();
   const auto* engaged = opened.showing.engaged ? &*opened.showing.engaged : nullptr;
   bool cleared = false;
+  auto standing = standing_of(*work.keys, *openable.subject);
+  auto shut = standing ? closed_for(*standing, openable.subject->erased.has_value(), purpose)
+                       : Closed::open;
   OpenedRecord out{
       .record = record.id, .subject = record.subject, .values = {}, .masked = {}, .refused = {}};
   for (const auto& name : wanted) {
@@ -192,6 +201,10 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
       opened.barred = permitted.missing;
     if (permitted.view == View::none) {
       out.refused.push_back({name, "forbidden"});
+      continue;
+    }
+    if (!standing || shut != Closed::open) {
+      out.refused.push_back({name, std::string(standing ? reason_of(shut) : "corrupt")});
       continue;
     }
     auto sealed = std::ranges::find(*fields, field->id, &SealedField::field);
@@ -226,8 +239,11 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
 Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
                                    std::string_view operation, std::vector<OpenItem> items,
                                    std::string purpose, std::optional<Engaged> engaged) {
-  auto own = co_await own_subject(work, caller, purpose);
+  auto own = co_await own_only(work, caller, purpose);
   if (!own) co_return std::move(own).error();
+  auto declared = work.schema->purposes.find(purpose);
+  if (declared == work.schema->purposes.end())
+    co_return Error(Code::internal, "opening for a purpose that is not declared");
   std::vector<RecordId> ids;
   ids.reserve(items.size());
   for (const auto& item : items) ids.push_back(item.record);
@@ -250,7 +266,8 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
       out.barred = kOtherCustomer;
       allowed = false;
     }
-    auto one = open_one(work, caller, operation, openable, item.fields, allowed, out);
+    auto one =
+        open_one(work, caller, operation, openable, item.fields, declared->second, allowed, out);
     if (!one) co_return std::move(one).error();
     out.any |= !one->values.entries.empty();
     for (const auto& value : one->values.entries)
@@ -325,12 +342,12 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
   auto acting = co_await prepare(*work, std::move(caller), "records.verify", request.purpose,
                                  request.on_behalf_of);
   if (!acting) co_return std::move(acting).error();
-  auto own = co_await own_subject(*work, *acting, request.purpose);
+  auto own = co_await own_only(*work, *acting, request.purpose);
   if (!own) co_return std::move(own).error();
   auto loaded = co_await context_.store.load({request.record}, acting->deadline);
   if (!loaded) co_return std::move(loaded).error();
   if (loaded->records.empty()) co_return no_record();
-  auto& [record, keys] = loaded->records.front();
+  auto& [record, keys, subject] = loaded->records.front();
   const auto* collection = work->schema->find(record.collection);
   if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
   const auto* field = collection->find(request.field);
@@ -354,6 +371,14 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
   if (!allowed || permitted.view < View::verify)
     co_return co_await refused_under(std::move(*acting), std::move(event), engaged->has_value(),
                                      permitted.missing);
+  auto standing = standing_of(*work->keys, *subject);
+  if (!standing) co_return std::move(standing).error();
+  auto shut = closed_for(*standing, subject->erased.has_value(),
+                         work->schema->purposes.find(request.purpose)->second);
+  if (shut != Closed::open) {
+    event.facts = {{"closed", std::string(reason_of(shut))}};
+    co_return co_await refused(std::move(*acting), std::move(event), closed());
+  }
   auto day = to_ms(work->now) / 86'400'000;
   auto counted = co_await context_.journal.reader().read(
       kReadWrong,
@@ -407,7 +432,7 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
   if (!acting) co_return std::move(acting).error();
   if (request.q.entries.empty())
     co_return Error(Code::invalid, "name at least one value to find").at("q");
-  auto own = co_await own_subject(*work, *acting, request.purpose);
+  auto own = co_await own_only(*work, *acting, request.purpose);
   if (!own) co_return std::move(own).error();
 
   auto engaged =
@@ -440,6 +465,8 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
   }
 
   auto limit = static_cast<std::size_t>(request.limit.value_or(20));
+  const auto& purpose = work->schema->purposes.find(request.purpose)->second;
+  std::int64_t shut = 0;  // looked at and left out: the customer closed them for this purpose
   auto term =
       blind_term(*work->keys, collection->id, *terms.front().first, terms.front().second.expose());
   FoundRecords out;
@@ -459,6 +486,12 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
       const auto& record = openable.record;
       if (*own && **own != record.subject) continue;
       if (under && under->subject != record.subject) continue;
+      auto standing = standing_of(*work->keys, *openable.subject);
+      if (!standing) continue;  // damaged: it does not hide the others
+      if (closed_for(*standing, openable.subject->erased.has_value(), purpose) != Closed::open) {
+        ++shut;
+        continue;
+      }
       auto fields = unpack(record.sealed);
       if (!fields) co_return std::move(fields).error();
       bool all = true;
@@ -489,7 +522,7 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
     out.more |= looked >= kCandidates;
     co_await give_way();
   }
-  event.facts = {{"matched", static_cast<std::int64_t>(out.records.size())}};
+  event.facts = {{"closed", shut}, {"matched", static_cast<std::int64_t>(out.records.size())}};
   auto done = co_await admission_.record(*work, *acting, std::move(showing), {}, std::move(event));
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;

@@ -1,7 +1,8 @@
 // Sealed values opened for a purpose: revealed, compared, searched.
 //
 // The record of an opening is durable before the plaintext leaves: what cannot be recorded is not
-// shown. A value past its keep time is gone for everyone, swept or not.
+// shown. A value past its keep time is gone for everyone, swept or not. What the customer decided
+// (standing.h) is read with the record and closes it for everyone.
 #pragma once
 
 #include <map>
@@ -69,12 +70,12 @@ class Opening {
  private:
   Task<Error> refused_under(Caller caller, journal::Event event, bool engaged,
                             std::string_view missing);
-  Task<Result<std::optional<SubjectId>>> own_subject(const Working& work, const Caller& caller,
-                                                     std::string_view purpose);
+  Task<Result<std::optional<SubjectId>>> own_only(const Working& work, const Caller& caller,
+                                                  std::string_view purpose);
   Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
                                 std::string_view operation, const Openable& openable,
-                                const std::vector<std::string>& wanted, bool allowed,
-                                Opened& opened);
+                                const std::vector<std::string>& wanted, const Purpose& purpose,
+                                bool allowed, Opened& opened);
 
   Context context_;
   Admission& admission_;

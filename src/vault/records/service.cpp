@@ -79,20 +79,32 @@ class Customers {
       if (!one.subject.external.empty()) terms.push_back(external_term(keys, one.subject.external));
       if (one.subject.id) ids.insert(*one.subject.id);
     }
-    auto by_term = co_await context.store.subjects_by_term(std::move(terms), deadline);
+    auto by_term = co_await subjects_of(context, keys, std::move(terms), deadline);
     if (!by_term) co_return std::move(by_term).error();
     for (auto id : ids) {
-      auto subject = co_await context.store.subject(id, deadline);
+      auto subject = co_await subject_of(context, keys, {id, {}}, deadline);
       if (!subject) co_return std::move(subject).error();
       if (!*subject) co_return Error(Code::not_found, "no such customer").at("subject");
       if ((*subject)->erased) co_return Error(Code::gone, "this customer was erased").at("subject");
+      out.by_id_.emplace(id, (*subject)->id);
+      out.rows_.emplace((*subject)->id, std::move(**subject));
     }
-    for (const auto& [term, id] : *by_term) ids.insert(id);
-    auto held = co_await context.store.keys(std::vector(ids.begin(), ids.end()), deadline);
+    for (auto& [term, subject] : *by_term) {
+      out.by_term_.emplace(term, subject.id);
+      out.rows_.emplace(subject.id, std::move(subject));
+    }
+    std::vector<SubjectId> held_by;
+    for (const auto& [id, subject] : out.rows_) held_by.push_back(id);
+    auto held = co_await context.store.keys(std::move(held_by), deadline);
     if (!held) co_return std::move(held).error();
-    out.by_term_ = std::move(*by_term);
     out.keys_ = std::move(*held);
     co_return out;
+  }
+
+  /// Errors: conflict while the customer's data is restricted.
+  Result<void> may_change(const crypto::KeySet& keys, SubjectId subject) const {
+    auto found = rows_.find(subject);
+    return found == rows_.end() ? Result<void>() : changeable(keys, found->second);
   }
 
   Result<SubjectKeys*> of(const crypto::KeySet& keys, const SubjectRef& ref, Draft& draft) {
@@ -100,7 +112,7 @@ class Customers {
     if (!ref.external.empty()) term = external_term(keys, ref.external);
     auto known = by_term_.find(term);
     if (ref.id || known != by_term_.end()) {
-      auto& held = keys_.at(ref.id ? *ref.id : known->second);
+      auto& held = keys_.at(ref.id ? by_id_.at(*ref.id) : known->second);
       if (!fresh_.contains(held.subject())) draft.expect_living(held.subject());
       return &held;
     }
@@ -114,6 +126,8 @@ class Customers {
 
  private:
   std::map<Bytes, SubjectId> by_term_;
+  std::map<SubjectId, SubjectId> by_id_;  // an alias to whom it stands for
+  std::map<SubjectId, Subject> rows_;
   std::map<SubjectId, SubjectKeys> keys_;
   std::set<SubjectId> fresh_;
 };
@@ -133,13 +147,18 @@ Result<MaskedRecord> mask_record(const Context& context, const Working& work, co
                    .created = record.created,
                    .updated = record.updated,
                    .values = {},
-                   .hidden = {}};
+                   .hidden = {},
+                   .restricted = false};
   auto fields = unpack(record.sealed);
   if (!fields) return std::move(fields).error();
+  auto standing = standing_of(*work.keys, *openable.subject);
+  if (!standing) return std::move(standing).error();
+  out.restricted = standing->restricted.has_value() || openable.subject->erased.has_value();
   for (const auto& one : *fields) {
     const auto* field = collection->find(one.field);
     if (!field || expired(*field, record, work.now)) continue;
-    if (view_of_field(context, caller, operation, *collection, *field, {}) == View::none) {
+    if (out.restricted ||
+        view_of_field(context, caller, operation, *collection, *field, {}) == View::none) {
       out.hidden.push_back(field->name);
       continue;
     }
@@ -189,6 +208,8 @@ Task<Result<CreatedRecords>> Records::create(Caller caller, CreateRecords reques
       existing = std::move(*found);
     }
     if (existing) {
+      if (auto may = customers->may_change(*work->keys, subject); !may)
+        co_return std::move(may).error().at("subject");
       auto changed = draft.change_record(**keys, *collection, *existing, one.values);
       if (!changed) co_return std::move(changed).error();
       out.records.push_back({existing->id, subject, existing->version, false});
@@ -288,6 +309,8 @@ Task<Result<MaskedRecord>> Records::update(Caller caller, UpdateRecord request) 
     co_return Error(Code::invalid, "name at least one value").at("values");
   auto values = check_values(*collection, request.values, FieldPath("values"));
   if (!values) co_return std::move(values).error();
+  if (auto may = changeable(*work->keys, *openable.subject); !may)
+    co_return std::move(may).error().at("record");
 
   Draft draft(*work->keys, work->now);
   draft.expect_living(openable.record.subject);  // what a duty holds of an erased one does not grow
@@ -320,6 +343,8 @@ Task<Result<DeletedRows>> Records::remove(Caller caller, DeleteRecord request) {
         .at("version");
   const auto* collection = work->schema->find(openable.record.collection);
   if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
+  if (auto may = changeable(*work->keys, *openable.subject); !may)
+    co_return std::move(may).error().at("record");
   Draft draft(*work->keys, work->now);
   auto tokens = co_await context_.store.tokens_of(openable.record.id, caller.deadline);
   if (!tokens) co_return std::move(tokens).error();

@@ -31,7 +31,8 @@ class Records {
 };
 
 /// Masks of all fields of a record that the caller may see so; adds the names of others to
-/// `hidden`. Values that are past their keep time or erased are left out.
+/// `hidden`. Values that are past their keep time or erased are left out. Of a customer whose data
+/// is restricted, or whose rest only a duty holds, nothing is shown.
 Result<MaskedRecord> mask_record(const Context& context, const Working& work, const Caller& caller,
                                  std::string_view operation, const Openable& openable);
 

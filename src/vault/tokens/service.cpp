@@ -19,9 +19,31 @@ inline constexpr db::Sql kFindTokens{
     "vault.find_tokens",
     "select id, subject, record, field, mac from vault_tokens where id {{in $1}}"};
 
+inline constexpr db::Sql kTokensOfSubject{
+    "vault.tokens_of_subject",
+    "select t.id, t.subject, t.record, t.field, t.mac from vault_tokens t "
+    "join vault_records r on r.id = t.record where r.subject = $1 order by t.id"};
+inline constexpr db::Sql kMoveToken{
+    "vault.move_token",
+    "update vault_tokens set subject = $3, mac = $4 where id = $1 and mac = $2"};
+
 constexpr std::size_t kMost = 1000;
 
 using Found = TokenPlace;
+
+/// Errors: corrupt (damaged, or not written by Holdfast).
+Result<Found> found_in(const crypto::KeySet& keys, const db::Rows::Row& row) {
+  auto id = TokenId::from(row.bytes(0));
+  auto subject = SubjectId::from(row.bytes(1));
+  auto record = RecordId::from(row.bytes(2));
+  if (!id || !subject || !record) return Error(Code::corrupt, "a token's row is damaged");
+  Found found{*id, *subject, *record, static_cast<std::uint16_t>(row.integer(3))};
+  if (!token_mac_fits(keys, found, row.bytes(4)))
+    return Error(
+        Code::corrupt,
+        "a token's row was not written by Holdfast: run `holdfast journal verify --state`");
+  return found;
+}
 
 /// Rows whose MAC holds; a forged row is corrupt.
 Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::KeySet& keys,
@@ -32,17 +54,9 @@ Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::Ke
   if (!rows) co_return std::move(rows).error();
   std::map<TokenId, Found> out;
   for (std::size_t i = 0; i < rows->size(); ++i) {
-    auto row = (*rows)[i];
-    auto id = TokenId::from(row.bytes(0));
-    auto subject = SubjectId::from(row.bytes(1));
-    auto record = RecordId::from(row.bytes(2));
-    if (!id || !subject || !record) co_return Error(Code::corrupt, "a token's row is damaged");
-    Found found{*id, *subject, *record, static_cast<std::uint16_t>(row.integer(3))};
-    if (!token_mac_fits(keys, found, row.bytes(4)))
-      co_return Error(
-          Code::corrupt,
-          "a token's row was not written by Holdfast: run `holdfast journal verify --state`");
-    out.emplace(*id, found);
+    auto found = found_in(keys, (*rows)[i]);
+    if (!found) co_return std::move(found).error();
+    out.emplace(found->id, *found);
   }
   co_return out;
 }
@@ -50,7 +64,8 @@ Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::Ke
 }  // namespace
 
 std::span<const db::Sql* const> token_statements() {
-  static constexpr const db::Sql* kAll[] = {&kAddToken, &kFindTokens};
+  static constexpr const db::Sql* kAll[] = {&kAddToken, &kFindTokens, &kTokensOfSubject,
+                                            &kMoveToken};
   return kAll;
 }
 
@@ -94,8 +109,7 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
     std::optional<SubjectId> id = ref->id;
     if (!id && known != by_term.end()) id = known->second;
     if (!id || !held.contains(*id)) {
-      auto subject = id ? co_await context_.store.subject(*id, caller.deadline)
-                        : co_await context_.store.subject_by_term(term, caller.deadline);
+      auto subject = co_await subject_of(context_, *work->keys, *ref, caller.deadline);
       if (!subject) co_return std::move(subject).error();
       if (!*subject && ref->id)
         co_return Error(Code::not_found, "no such customer").at(where / "subject");
@@ -104,9 +118,11 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
       if (*subject) {
         id = (*subject)->id;
         draft.expect_living(*id);
-        auto keys = co_await context_.store.keys(*id, caller.deadline);
-        if (!keys) co_return std::move(keys).error();
-        held.insert_or_assign(*id, std::move(*keys));
+        if (!held.contains(*id)) {  // an item before may have named them otherwise
+          auto keys = co_await context_.store.keys(*id, caller.deadline);
+          if (!keys) co_return std::move(keys).error();
+          held.insert_or_assign(*id, std::move(*keys));
+        }
       } else {
         SubjectKeys fresh{SubjectId{}};
         auto added = draft.add_subject(ref->external, fresh);
@@ -240,6 +256,31 @@ Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return DeletedRows{count, done->receipt.event};
+}
+
+Task<Result<void>> Tokens::follow(SubjectId from, SubjectId into, db::Changes& changes,
+                                  journal::Event& event, MonoTime deadline) {
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  auto rows =
+      co_await context_.journal.reader().read(kTokensOfSubject, {to_bytes(from.bytes())}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  std::vector<db::Args> moved;
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    auto token = found_in(*keys, (*rows)[i]);
+    if (!token) co_return std::move(token).error();
+    auto before = to_bytes((*rows)[i].bytes(4));
+    token->subject = into;
+    auto mac = token_mac(*keys, *token);
+    event.touches.push_back(
+        {into, "tokens", to_bytes(token->id.bytes()), token_digest(*keys, token->id, mac)});
+    moved.push_back(
+        {to_bytes(token->id.bytes()), std::move(before), to_bytes(into.bytes()), std::move(mac)});
+  }
+  auto expect = db::Expect::exactly(static_cast<std::int64_t>(moved.size()));
+  changes.bulk(kMoveToken, std::move(moved), expect,
+               Error(Code::conflict, "the customer's tokens changed meanwhile: repeat"));
+  co_return Result<void>();
 }
 
 std::vector<http::Route> token_routes(Tokens* tokens) {

@@ -63,7 +63,7 @@ struct DeleteTokens {
 };
 
 /// Errors as in records/opening.h. Threads: any io_context thread.
-class Tokens {
+class Tokens final : public Follows {
  public:
   Tokens(Context context, Opening& opening) : context_(context), opening_(opening) {}
 
@@ -73,6 +73,10 @@ class Tokens {
   Task<Result<RevealedTokens>> reveal(Caller caller, RevealTokens request);
   /// The tokens alone; their records stay. Unknown ones are not an error: gone is gone.
   Task<Result<DeletedRows>> remove(Caller caller, DeleteTokens request);
+
+  /// The tokens of a customer who is merged into another stay what they are.
+  Task<Result<void>> follow(SubjectId from, SubjectId into, db::Changes& changes,
+                            journal::Event& event, MonoTime deadline) override;
 
  private:
   Context context_;

@@ -1,0 +1,63 @@
+#include "vault/subjects/afterlog.h"
+
+namespace holdfast::vault {
+namespace {
+
+std::optional<SubjectId> read_id(ByteReader& reader) {
+  auto bytes = reader.take(16);
+  return bytes ? SubjectId::from(*bytes) : std::nullopt;
+}
+
+}  // namespace
+
+Bytes erased_line(SubjectId subject, const std::vector<std::string>& groups) {
+  Bytes out = to_bytes(subject.bytes());
+  for (const auto& group : groups) put_part(out, group);
+  return out;
+}
+
+std::optional<ErasedLine> read_erased_line(BytesView bytes) {
+  ByteReader reader(bytes);
+  auto id = read_id(reader);
+  if (!id) return std::nullopt;
+  ErasedLine out{*id, {}};
+  while (!reader.rest().empty()) {
+    auto group = reader.part();
+    if (!group) return std::nullopt;
+    out.groups.emplace_back(as_text(*group));
+  }
+  return out;
+}
+
+Bytes merged_line(SubjectId from, SubjectId into) {
+  Bytes out = to_bytes(from.bytes());
+  out.insert(out.end(), into.uuid.begin(), into.uuid.end());
+  return out;
+}
+
+std::optional<MergedLine> read_merged_line(BytesView bytes) {
+  ByteReader reader(bytes);
+  auto from = read_id(reader);
+  auto into = read_id(reader);
+  if (!from || !into || !reader.done()) return std::nullopt;
+  return MergedLine{*from, *into};
+}
+
+Bytes standing_line(const Subject& subject) {
+  Bytes out = to_bytes(subject.id.bytes());
+  put_u64(out, static_cast<std::uint64_t>(subject.version));
+  out.insert(out.end(), subject.standing.begin(), subject.standing.end());
+  return out;
+}
+
+std::optional<StandingLine> read_standing_line(BytesView bytes) {
+  ByteReader reader(bytes);
+  auto id = read_id(reader);
+  auto version = reader.u64();
+  if (!id || !version || *version > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
+  auto standing = decode_standing(reader.rest());
+  if (!standing) return std::nullopt;
+  return StandingLine{*id, static_cast<std::int64_t>(*version), std::move(*standing)};
+}
+
+}  // namespace holdfast::vault

@@ -1,0 +1,46 @@
+// The lines that customers' rights leave outside the database, so that a restore cannot undo them.
+// Pure. Their bytes come back from a file: each reader refuses what its writer would not write.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vault/standing.h"
+
+namespace holdfast::vault {
+
+inline constexpr std::string_view kErased = "subject.erased";
+inline constexpr std::string_view kMerged = "subject.merged";
+inline constexpr std::string_view kStandingDecided = "subject.standing";
+
+/// Activities of the deed, and of the same done again out of the afterlog.
+inline constexpr std::string_view kErase = "subjects.erase", kEraseAgain = "subjects.erase_again";
+inline constexpr std::string_view kMerge = "subjects.merge", kMergeAgain = "subjects.merge_again";
+inline constexpr std::string_view kDecideAgain = "subjects.decide_again";
+
+/// The id, then the groups.
+struct ErasedLine {
+  SubjectId subject;
+  std::vector<std::string> groups;
+};
+Bytes erased_line(SubjectId subject, const std::vector<std::string>& groups);
+std::optional<ErasedLine> read_erased_line(BytesView bytes);
+
+/// The two ids.
+struct MergedLine {
+  SubjectId from, into;
+};
+Bytes merged_line(SubjectId from, SubjectId into);
+std::optional<MergedLine> read_merged_line(BytesView bytes);
+
+/// The id, the version of the row that has the standing, and the standing.
+struct StandingLine {
+  SubjectId subject;
+  std::int64_t version = 0;
+  Standing standing;
+};
+Bytes standing_line(const Subject& subject);
+std::optional<StandingLine> read_standing_line(BytesView bytes);
+
+}  // namespace holdfast::vault

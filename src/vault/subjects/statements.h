@@ -1,0 +1,20 @@
+// SQL of the subjects room.
+#pragma once
+
+#include "db/changes.h"
+
+namespace holdfast::vault {
+
+inline constexpr db::Sql kDropKeys{
+    "vault.drop_keys", "delete from vault_subject_keys where subject = $1 and keep_group = $2"};
+inline constexpr db::Sql kGuardRecord{"vault.guard_record",
+                                      "select 1 from vault_records where id = $1 and version = $2"};
+inline constexpr db::Sql kGroupsOf{
+    "vault.groups_of",
+    "select distinct keep_group from vault_subject_keys where subject {{in $1}} order by "
+    "keep_group"};
+inline constexpr db::Sql kGroupsOfMany{
+    "vault.groups_of_many",
+    "select distinct subject, keep_group from vault_subject_keys where subject {{in $1}}"};
+
+}  // namespace holdfast::vault

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Customers' rights through the built program, with the commands of docs/rights.md: consent,
+objection, restriction, merge, export, erasure with its statement, requests, and a restore that undoes
+none of it."""
+import json
+import re
+import shutil
+import sys
+
+from support import Store, create, declare, main, test
+
+DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
+
+
+def good(answer):
+    assert answer.code == DONE, answer
+    return answer.rows[0] if answer.rows else None
+
+
+def reveal(server, record, purpose):
+    answer = server.client().post(f"/v1/records/{record}/reveal", {"fields": ["email"], "purpose": purpose})
+    return answer.json["values"]["email"] if answer.status == 200 else answer.code
+
+
+@test
+def a_customer_decides_what_their_data_is_used_for(store, server):
+    run = lambda *words, **more: store.run(*words, server=server, **more)
+    declare(server.client())
+    record = create(server.client(), "ext:decides", email="decides@example.org")["record"]
+
+    assert reveal(server, record, "marketing") == "forbidden"
+    assert run("subjects", "consent", "ext:decides", "--purpose", "marketing").code != DONE, "no evidence"
+    good(run("subjects", "consent", "ext:decides", "--purpose", "marketing", "--evidence", "-", stdin=b"box ticked"))
+    assert reveal(server, record, "marketing") == "decides@example.org"
+    good(run("subjects", "consent", "ext:decides", "--purpose", "marketing", "--withdrawn"))
+    assert reveal(server, record, "marketing") == "forbidden"
+
+    good(run("subjects", "object", "ext:decides", "--purpose", "fraud_check"))
+    assert reveal(server, record, "fraud_check") == "forbidden"
+    good(run("subjects", "object", "ext:decides", "--purpose", "fraud_check", "--lifted"))
+    assert reveal(server, record, "fraud_check") == "decides@example.org"
+
+    good(run("subjects", "restrict", "ext:decides", "--ground", "accuracy_contested"))
+    assert reveal(server, record, "support") == "forbidden"
+    right = good(run("subjects", "rectify", "ext:decides", "--record", record, "--values", "-",
+                     stdin=b'{"email":"right@example.org"}'))
+    assert right["changed"] == ["email"], right
+    good(run("subjects", "unrestrict", "ext:decides", "--note", "-", stdin=b"told by letter"))
+    assert reveal(server, record, "support") == "right@example.org"
+
+    standing = good(run("subjects", "standing", "ext:decides"))
+    assert [one["decided"] for one in standing["decisions"]] == [
+        "unrestricted", "restricted", "objection_lifted", "objected", "consent_withdrawn", "consent_given"], standing
+    assert standing["decisions"][-1]["evidence"] == "box ticked", standing
+
+
+@test
+def a_copy_of_everything_is_downloaded(store, server):
+    declare(server.client())
+    create(server.client(), "ext:copy", email="copy@example.org")
+    file = store.base / "copy.html"
+    done = store.run("subjects", "export", "ext:copy", "--purpose", "subject_request", "--format", "html",
+                     "--output", file, server=server)
+    assert done.code == DONE, done
+    text = file.read_text()
+    assert "copy@example.org" in text and "<script" not in text, text[:500]
+    done = store.run("subjects", "export", "ext:copy", "--purpose", "subject_request", server=server)
+    copy = json.loads(done.out)
+    assert copy["external_ids"] == ["copy"] and copy["accesses"], copy
+    assert store.run("subjects", "export", "ext:copy", "--purpose", "support", server=server).code != DONE
+
+
+@test
+def a_guest_is_merged_and_erased_with_a_statement_that_verifies(store, server):
+    client = server.client()
+    declare(client)
+    account = create(client, "ext:account", email="account@example.org")
+    create(client, "ext:guest-1", email="guest@example.org")
+    merged = good(store.run("subjects", "merge", "ext:account", "--from", "ext:guest-1", server=server))
+    assert merged["subject"] == account["subject"] and merged["records"] == 1, merged
+    asked = good(store.run("requests", "open", "--subject", "ext:guest-1", "--kind", "erase", "--text", "-",
+                           server=server, stdin=b"please erase me"))
+    erased = good(store.run("subjects", "erase", "ext:guest-1", server=server))
+    good(store.run("requests", "update", asked["request"], "--identity", "account_login", server=server))
+    done = good(store.run("requests", "answer", asked["request"], "--outcome", "granted",
+                          "--event", erased["event"], server=server))
+    assert done["state"] == "answered" and done["event"] == erased["event"], done
+    assert good(store.run("requests", "get", asked["request"], server=server))["text"] == "please erase me"
+    assert not good(store.run("requests", "list", server=server))["requests"]
+
+    file = store.base / "erasure.json"
+    file.write_text(store.run("subjects", "erasure", account["subject"], server=server).out)
+    verified = store.run("proof", "verify", file)
+    assert verified.code == DONE and account["subject"] in verified.out, verified
+    assert "keys_deleted: done" in verified.out and "epoch_key_destroyed: not_scheduled" in verified.out, verified
+    key = re.search(r"Log key: (\S+)", verified.out).group(1)
+    assert store.run("proof", "verify", file, "--verifier", key).code == DONE
+    assert store.run("proof", "verify", file, "--verifier", key[:-2] + "AA").code == FAILED
+    said = file.read_text()
+    for wrong in (said.replace("not_scheduled", "done", 1), said.replace('"account"', '"legal"', 1), said[:-40]):
+        file.write_text(wrong)
+        assert store.run("proof", "verify", file).code == FAILED, wrong[:80]
+
+
+@test
+def a_database_put_back_undoes_no_decision(store, server):
+    del store, server
+    with Store() as own:
+        with own.serve() as server:
+            declare(server.client())
+            record = create(server.client(), "ext:back", email="back@example.org")["record"]
+        before = own.base / "before"
+        shutil.copytree(own.dir, before)
+        with own.serve() as server:
+            good(own.run("subjects", "restrict", "ext:back", "--ground", "unlawful", server=server))
+        for file in own.dir.glob("holdfast.db*"):
+            file.unlink()
+        for file in before.glob("holdfast.db*"):
+            shutil.copy2(file, own.dir / file.name)
+        assert own.run("journal", "accept-rollback", "--yes", "--dir", own.dir).code == DONE
+        with own.serve() as server:
+            assert reveal(server, record, "support") == "forbidden"
+        assert own.check_state().code == 0
+
+
+if __name__ == "__main__":
+    with Store() as shop, shop.serve() as served:
+        failed = main(store=shop, server=served)
+        assert served.process.poll() is None, f"the server died: {served.log()[-3000:]}"
+        assert served.stop() == 0
+        checked = shop.check_state()
+        print(f"{'PASS' if checked.code == 0 else 'FAIL'} the journal agrees with every row in the end")
+        if checked.code:
+            print(checked)
+    sys.exit(failed or checked.code)
