@@ -125,7 +125,7 @@ TEST_P(VaultRotationRights, takes_decisions_requests_and_merges_between_any_two_
     std::vector<DemandId> asked;
     do {
       auto number = std::to_string(++made);
-      auto first = bench_.create("ext:a" + number, {{"email", "a" + number + "@example.org"}});
+      bench_.create("ext:a" + number, {{"email", "a" + number + "@example.org"}});
       auto second = bench_.create("ext:b" + number, {{"email", "b" + number + "@example.org"}});
       agree("ext:b" + number, "agreed " + number);
       bench_(bench_.subjects().merge({}, {"ext:a" + number, "ext:b" + number, {}}));
