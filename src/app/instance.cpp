@@ -88,9 +88,27 @@ Result<void> Instance::open_all(OpenOptions options) {
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
-  rooms_ = std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_});
+  if (auto done = open_time(); !done) return done;
+  rooms_ =
+      std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_, *time_});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   return cores_.wait(replay());
+}
+
+Result<void> Instance::open_time() {
+  time_ = std::make_unique<journal::JournalTime>(
+      journal::JournalTime::Deps{
+          *log_, keys_, clock_,
+          [database = database_.get()](MonoTime deadline) { return database->time(deadline); }},
+      journal::JournalTime::Options{.continued = log_->continued()});
+  if (auto done = cores_.wait(time_->open()); !done) return done;
+  auto status = time_->status();
+  if (status.refused)
+    logger_->warn(said("irreversible_work_stands_still", {{"why", status.refused->text}}));
+  else if (status.behind > status.allowance)
+    logger_->warn(said("journal_time_behind", {{"ms", std::to_string(status.behind.count())},
+                                               {"next", "holdfast retention confirm-time"}}));
+  return {};
 }
 
 /// What the afterlog says must stay undone is undone again before anything is served.
@@ -147,6 +165,15 @@ void Instance::start() {
   background_.push_back(boost::asio::co_spawn(
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
+  auto tell_time = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("journal_time_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("journal_time_recovered", {}));
+  };
+  background_.push_back(boost::asio::co_spawn(
+      core, journal::keep_time({*time_, stopping_, tell_time}), boost::asio::use_future));
 }
 
 void Instance::stop() {
@@ -159,6 +186,7 @@ void Instance::stop() {
     if (auto done = cores_.wait(log_->settle()); !done)
       logger_->error(said("last_checkpoint_failed", {{"why", done.error().text}}));
   rooms_.reset();
+  time_.reset();
   index_.reset();
   log_.reset();
   database_->close();

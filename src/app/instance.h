@@ -14,6 +14,7 @@
 #include "base/pool.h"
 #include "db/database.h"
 #include "journal/access_index.h"
+#include "journal/journal_time.h"
 #include "journal/log.h"
 
 namespace spdlog {
@@ -53,6 +54,7 @@ class Instance {
   Rooms& rooms() { return *rooms_; }
   journal::Log& log() { return *log_; }
   journal::AccessIndex& index() { return *index_; }
+  journal::JournalTime& time() { return *time_; }
   db::Database& database() { return *database_; }
   const Config& config() const { return config_; }
   const SystemClock& clock() const { return clock_; }
@@ -73,6 +75,7 @@ class Instance {
   };
 
   Result<void> open_all(OpenOptions options);
+  Result<void> open_time();
   Task<Result<void>> replay();
 
   Config config_;
@@ -84,6 +87,7 @@ class Instance {
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;
   std::unique_ptr<journal::AccessIndex> index_;
+  std::unique_ptr<journal::JournalTime> time_;
   Notices notices_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;

@@ -12,6 +12,7 @@
 #include "crypto/key_set.h"
 #include "http/route.h"
 #include "journal/access_index.h"
+#include "journal/journal_time.h"
 #include "journal/log.h"
 #include "ledger/api.h"
 #include "vault/context.h"
@@ -34,6 +35,7 @@ class Rooms {
     const Clock& clock;
     access::Notices& notices;
     Pool& pool;
+    journal::JournalTime& time;
   };
 
   explicit Rooms(Deps deps);

@@ -73,6 +73,9 @@ class Log final : public Journal {
   /// What the afterlog says must stay undone; `afterlog_missing` when the file was not there.
   std::vector<AfterlogEntry> afterlog_entries() const { return afterlog_->entries(); }
   bool afterlog_missing() const { return afterlog_missing_; }
+  /// Whether the log goes on where its witness left it: false after a restore, an accepted
+  /// roll-back, and where an older log had no witness.
+  bool continued() const { return continued_; }
 
   /// Brings the tree up to every entry that was committed before the call.
   /// Cost: the entries since the last call. Threads: any; concurrent calls help each other.
@@ -158,6 +161,7 @@ class Log final : public Journal {
   std::unique_ptr<db::Writer> writer_;
   std::unique_ptr<Afterlog> afterlog_;
   bool afterlog_missing_ = false;
+  bool continued_ = false;
   std::string origin_;
   std::optional<crypto::Signer> signer_;
   std::atomic<std::int64_t> counter_{0};

@@ -155,6 +155,7 @@ Task<Result<void>> Log::check_witness() {
     same = *root == witness->root;
   }
   if (same) {
+    continued_ = true;
     std::scoped_lock lock(tree_mutex_);
     witnessed_ = size;
     co_return Result<void>();
