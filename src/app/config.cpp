@@ -43,6 +43,18 @@ std::span<const Setting> settings() {
        "Where backups of the data go. Any age of them can be restored."},
       {"backup.keys", "{dir}.backup/keys",
        "Where backups of the keys go: another place. Kept for 30 days."},
+      {"retention.each", "1 hour",
+       "How long after one sweep of values past their keep time the next one begins."},
+      {"controller.name", "", "Who is responsible for the customers' data (GDPR art. 30)."},
+      {"controller.address", "", "Their address."},
+      {"controller.email", "", "Their email."},
+      {"controller.phone", "", "Their phone."},
+      {"controller.representative", "",
+       "Their representative in the Union, when they are elsewhere (art. 27)."},
+      {"controller.officer", "", "Their data protection officer, and how to reach them."},
+      {"controller.recipients", "",
+       "Categories of recipients, such as carriers, payment providers, tax office.", true},
+      {"controller.transfers", "", "Transfers to third countries, and what safeguards them.", true},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

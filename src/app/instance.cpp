@@ -27,6 +27,17 @@ std::string said(std::string_view what,
   return out + '}';
 }
 
+vault::Controller controller_of(const Config& config) {
+  return {.name = config.text("controller.name"),
+          .address = config.text("controller.address"),
+          .email = config.text("controller.email"),
+          .phone = config.text("controller.phone"),
+          .representative = config.text("controller.representative"),
+          .officer = config.text("controller.officer"),
+          .recipients = config.list("controller.recipients"),
+          .transfers = config.list("controller.transfers")};
+}
+
 }  // namespace
 
 Result<crypto::Keyring> unlock(const Config& config) {
@@ -89,8 +100,13 @@ Result<void> Instance::open_all(OpenOptions options) {
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
   if (auto done = open_time(); !done) return done;
-  rooms_ =
-      std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_, *time_});
+  auto each = parse_duration(config_.text("retention.each"));
+  if (!each)
+    return Error(Code::invalid, "not a duration such as `1 hour`")
+        .at(FieldPath("retention") / "each");
+  rooms_ = std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_,
+                                               *time_, vault::SweepOptions{.each = *each},
+                                               controller_of(config_)});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   return cores_.wait(replay());
 }
@@ -107,7 +123,7 @@ Result<void> Instance::open_time() {
     logger_->warn(said("irreversible_work_stands_still", {{"why", status.refused->text}}));
   else if (status.behind > status.allowance)
     logger_->warn(said("journal_time_behind", {{"ms", std::to_string(status.behind.count())},
-                                               {"next", "holdfast retention confirm-time"}}));
+                                               {"next", "holdfast keys confirm-time"}}));
   return {};
 }
 
@@ -128,10 +144,13 @@ Task<Result<void>> Instance::replay() {
     if (entry.kind == "api_key.revoked") revoked.emplace_back(as_text(entry.id));
   auto ended = co_await rooms_->admin.revoke_after_restore(std::move(revoked));
   if (!ended) co_return std::move(ended).error();
+  auto held = co_await rooms_->holds.replay(entries);
+  if (!held) co_return std::move(held).error();
   auto erased = co_await rooms_->subjects.replay(std::move(entries));
   if (!erased) co_return std::move(erased).error();
-  if (*ended > 0 || *erased > 0)
+  if (*ended > 0 || *erased > 0 || *held > 0)
     logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
+                                             {"holds", std::to_string(*held)},
                                              {"customers_erased", std::to_string(*erased)}}));
   co_return Result<void>();
 }
@@ -174,6 +193,15 @@ void Instance::start() {
   };
   background_.push_back(boost::asio::co_spawn(
       core, journal::keep_time({*time_, stopping_, tell_time}), boost::asio::use_future));
+  auto tell_sweep = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("retention_stands_still", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("retention_goes_on", {}));
+  };
+  background_.push_back(boost::asio::co_spawn(core, rooms_->sweep.run(stopping_, tell_sweep),
+                                              boost::asio::use_future));
 }
 
 void Instance::stop() {

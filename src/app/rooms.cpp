@@ -83,16 +83,24 @@ Rooms::Rooms(Deps deps)
       fields_(schemas),
       accesses_(deps.index),
       access_api_({admin, access, cache, deps.log, deps.clock, fields_}),
+      old_answers_(deps.log),
+      old_sides_(deps.log),
       context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
+      holds(context),
       declarations(context),
-      records(context),
+      records(context, holds),
       opening(context),
       tokens(context, opening),
       subjects(context, accesses_),
       imports(context, declarations, deps.pool),
       vault_state(context),
+      sweep({context, deps.time, holds, closings_, {&old_answers_, &old_sides_}}, deps.sweep),
+      retention({context, deps.log, deps.time, holds, closings_, sweep}),
+      reports({context, deps.log, std::move(deps.controller)}),
+      hold_state_(holds),
       access_state_(admin),
-      ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
+      ledger_service_(
+          {deps.log, deps.index, deps.keys, {&vault_state, &access_state_, &hold_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
 
 std::vector<http::Route> Rooms::rows(Rooms* rooms) {
@@ -105,6 +113,8 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));
+  add(vault::retention_routes(rooms ? &rooms->retention : nullptr));
+  add(vault::report_routes(rooms ? &rooms->reports : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));
   add(ledger::Api::rows(rooms ? &rooms->ledger_api_ : nullptr));
   return out;

@@ -19,6 +19,8 @@
 #include "vault/declarations.h"
 #include "vault/import/service.h"
 #include "vault/records/api.h"
+#include "vault/reports/service.h"
+#include "vault/retention/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/service.h"
@@ -36,6 +38,8 @@ class Rooms {
     access::Notices& notices;
     Pool& pool;
     journal::JournalTime& time;
+    vault::SweepOptions sweep{};
+    vault::Controller controller{};
   };
 
   explicit Rooms(Deps deps);
@@ -48,7 +52,9 @@ class Rooms {
   /// under it.
   std::vector<http::Route> routes(std::vector<http::Route> more);
   /// Who tells of rows for `journal verify --state`.
-  std::vector<journal::StateSource*> state() { return {&vault_state, &access_state_}; }
+  std::vector<journal::StateSource*> state() {
+    return {&vault_state, &access_state_, &hold_state_};
+  }
 
  private:
   /// Access control as the vault knows it.
@@ -107,9 +113,13 @@ class Rooms {
   Fields fields_;
   Accesses accesses_;
   access::Api access_api_;
+  vault::NoClosings closings_;
+  vault::OldAnswers old_answers_;
+  vault::OldSides old_sides_;
 
  public:
   vault::Context context;
+  vault::LegalHolds holds;
   vault::Declarations declarations;
   vault::Records records;
   vault::Opening opening;
@@ -117,8 +127,12 @@ class Rooms {
   vault::Subjects subjects;
   vault::Imports imports;
   vault::VaultState vault_state;
+  vault::Sweep sweep;
+  vault::Retention retention;
+  vault::Reports reports;
 
  private:
+  vault::HoldState hold_state_;
   AccessState access_state_;
   ledger::Service ledger_service_;
   ledger::Api ledger_api_;

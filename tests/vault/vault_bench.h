@@ -24,6 +24,8 @@
 #include "vault/import/service.h"
 #include "vault/records/opening.h"
 #include "vault/records/service.h"
+#include "vault/reports/service.h"
+#include "vault/retention/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/service.h"
@@ -134,6 +136,19 @@ class IndexAccesses final : public Accesses {
 
  private:
   journal::AccessIndex& index_;
+};
+
+/// Engagements as a test says.
+class FakeClosings final : public Closings {
+ public:
+  std::map<SubjectId, Time> closed;
+  Task<Result<std::map<SubjectId, Time>>> last_closed(std::vector<SubjectId> subjects,
+                                                      MonoTime) override {
+    std::map<SubjectId, Time> out;
+    for (const auto& subject : subjects)
+      if (auto found = closed.find(subject); found != closed.end()) out.insert(*found);
+    co_return out;
+  }
 };
 
 using Named = std::initializer_list<std::pair<std::string, std::optional<std::string>>>;
@@ -257,7 +272,9 @@ class VaultBench {
                ? test::RawSql::sqlite(data_->path() / "holdfast.db")
                : test::RawSql::postgres(test::shared_postgres()->url(), schema_);
   }
-  journal::StateReport state() { return (*this)(journal::check_state(*log_, {&rooms_->state})); }
+  journal::StateReport state() {
+    return (*this)(journal::check_state(*log_, {&rooms_->state, &rooms_->hold_state}));
+  }
 
   // ── shorthand
 
@@ -313,6 +330,19 @@ class VaultBench {
   Tokens& tokens() { return rooms_->tokens; }
   Subjects& subjects() { return rooms_->subjects; }
   Imports& imports() { return rooms_->imports; }
+  journal::JournalTime& time() { return rooms_->time; }
+  LegalHolds& holds() { return rooms_->holds; }
+  Sweep& sweep() { return rooms_->sweep; }
+  Retention& retention() { return rooms_->retention; }
+  Reports& reports() { return rooms_->reports; }
+  FakeClosings& closings() { return closings_; }
+  /// One whole pass of the sweep.
+  Result<Swept> swept() {
+    std::atomic<bool> stop = false;
+    return run(sweep().pass(stop));
+  }
+  /// The next open() is on another boot of the machine.
+  void reboot() { ++boots_; }
 
  private:
   struct Rooms {
@@ -323,13 +353,24 @@ class VaultBench {
           store(bench.log_->reader()),
           schemas(journal, bench.keys_),
           context{journal, store, schemas, bench.keys_, bench.permits_, bench.clock_},
+          time({*bench.log_, bench.keys_, bench.clock_},
+               {bench.log_->continued(), "boot-" + std::to_string(bench.boots_)}),
+          holds(context),
           declarations(context),
-          records(context),
+          records(context, holds),
           opening(context),
           tokens(context, opening),
           subjects(context, accesses),
           imports(context, declarations, pool),
-          state(context) {}
+          state(context),
+          old_answers(journal),
+          old_sides(journal),
+          sweep({context, time, holds, bench.closings_, {&old_answers, &old_sides}}),
+          retention({context, *bench.log_, time, holds, bench.closings_, sweep}),
+          reports({context, *bench.log_, {.name = "Shop <GmbH>", .recipients = {"carriers"}}}),
+          hold_state(holds) {
+      must(bench.run(time.open()));
+    }
 
     SwitchedJournal journal;
     std::unique_ptr<journal::AccessIndex> index;
@@ -337,6 +378,8 @@ class VaultBench {
     Store store;
     SchemaCache schemas;
     Context context;
+    journal::JournalTime time;
+    LegalHolds holds;
     Declarations declarations;
     Records records;
     Opening opening;
@@ -345,6 +388,12 @@ class VaultBench {
     Pool pool{2, 16};
     Imports imports;
     VaultState state;
+    OldAnswers old_answers;
+    OldSides old_sides;
+    Sweep sweep;
+    Retention retention;
+    Reports reports;
+    HoldState hold_state;
   };
 
   std::unique_ptr<db::Database> open_database() {
@@ -362,6 +411,8 @@ class VaultBench {
   test::FakeClock clock_;
   crypto::HeldKeys keys_{std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock_.now()))};
   FakePermits permits_;
+  FakeClosings closings_;
+  int boots_ = 1;
   test::RunContext context_;
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;
