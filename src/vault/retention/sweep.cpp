@@ -47,14 +47,16 @@ struct Sweep::Pass {
 
 Task<Result<Swept>> Sweep::pass(const std::atomic<bool>& stop) {
   auto now = deps_.time.now();
-  if (!now) co_return std::move(now).error();
-  auto work = co_await begin(deps_.context, Caller{});
-  if (!work) co_return std::move(work).error();
+  auto work =
+      now ? co_await begin(deps_.context, Caller{}) : Result<Working>(std::move(now).error());
   {
     std::scoped_lock lock(mutex_);
-    status_.running = true;
-    status_.started = work->now;
+    status_.running = work.has_value();
+    status_.started = deps_.context.clock.now();
+    if (!work) status_.finished = status_.started;
+    if (!work) status_.stopped = work.error();
   }
+  if (!work) co_return std::move(work).error();
   Pass pass{stop, std::move(*work), {}, *now, {}};
   Result<void> outcome = co_await lift_ended(pass);
   std::vector<std::uint32_t> ids;
