@@ -13,6 +13,8 @@ namespace holdfast::app {
 namespace {
 
 constexpr std::size_t kPoolQueue = 64;
+constexpr Millis kShortestKept{86'400'000};
+constexpr Millis kShortestPause{1'000};
 
 std::string said(std::string_view what,
                  std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
@@ -46,6 +48,25 @@ Result<crypto::Keyring> unlock(const Config& config) {
   return crypto::read_keyring(config.path("keys.keyring"), key->root, key->store_id);
 }
 
+Result<vault::RotationSettings> rotation_settings(const Config& config) {
+  vault::RotationSettings out;
+  auto window = config.duration("backup.keep_keys", kShortestKept);
+  if (!window) return std::move(window).error();
+  out.window = *window;
+  out.epoch.reset();
+  if (config.text("keys.epoch") == "never") return out;
+  auto epoch = config.duration("keys.epoch", kShortestKept);
+  if (!epoch) return std::move(epoch).error();
+  out.epoch = *epoch;
+  return out;
+}
+
+Result<void> Instance::save_keyring(const crypto::Keyring& ring) {
+  auto key = crypto::read_key_file(config_.path("keys.file"));
+  if (!key) return std::move(key).error();
+  return crypto::write_keyring(config_.path("keys.keyring"), ring, key->root);
+}
+
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
                                                     std::size_t cores) {
   if (config.text("database.url").empty())
@@ -70,6 +91,14 @@ void Instance::Notices::tampered(std::string_view kind, std::string_view id,
       said("authority_row_refused", {{"kind", kind}, {"id", id}, {"why", what}}));
 }
 
+void Instance::Alarms::canary_opened(std::string_view principal, std::string_view operation,
+                                     const EventId& event) {
+  opened_.fetch_add(1, std::memory_order_relaxed);
+  instance_.logger_->critical(
+      said("canary_opened",
+           {{"principal", principal}, {"operation", operation}, {"journal_event", event.text()}}));
+}
+
 Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
                                                  std::shared_ptr<spdlog::logger> log,
                                                  OpenOptions options) {
@@ -81,6 +110,10 @@ Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
 Result<void> Instance::open_all(OpenOptions options) {
   auto ring = unlock(config_);
   if (!ring) return std::move(ring).error();
+  if (!ring->missing().empty()) {  // of an earlier version
+    ring = ring->with_missing(clock_.now());
+    if (auto saved = save_keyring(*ring); !saved) return saved;
+  }
   keys_.set(std::make_shared<const crypto::KeySet>(std::move(*ring)));
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
@@ -100,14 +133,36 @@ Result<void> Instance::open_all(OpenOptions options) {
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
   if (auto done = open_time(); !done) return done;
-  auto each = parse_duration(config_.text("retention.each"));
-  if (!each)
-    return Error(Code::invalid, "not a duration such as `1 hour`")
-        .at(FieldPath("retention") / "each");
-  rooms_ = std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_,
-                                               *time_, vault::SweepOptions{.each = *each},
-                                               controller_of(config_)});
+  auto each = config_.duration("retention.each", kShortestPause);
+  if (!each) return std::move(each).error();
+  auto rotation = rotation_settings(config_);
+  if (!rotation) return std::move(rotation).error();
+  auto zone = access::Zone::named(config_.text("access.time_zone"));
+  if (!zone) return std::move(zone).error().at(FieldPath("access") / "time_zone");
+  auto per_hour = config_.number("access.store_per_hour", 0, 1'000'000'000);
+  if (!per_hour) return std::move(per_hour).error();
+  auto per_day = config_.number("access.store_per_day", 0, 1'000'000'000);
+  if (!per_day) return std::move(per_day).error();
+  rooms_ = std::make_unique<Rooms>(Rooms::Deps{
+      .log = *log_,
+      .index = *index_,
+      .keys = keys_,
+      .clock = clock_,
+      .notices = notices_,
+      .pool = pool_,
+      .time = *time_,
+      .sweep = {.each = *each},
+      .controller = controller_of(config_),
+      .save_keyring = [this](const crypto::Keyring& ring) { return save_keyring(ring); },
+      .forget_backups =
+          [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
+      .rotation = *rotation,
+      .alarms = alarms_,
+      .ceiling = {*per_hour, *per_day},
+      .zone = std::move(*zone)});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
+  if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
+  if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
   return cores_.wait(replay());
 }
 
@@ -184,6 +239,15 @@ void Instance::start() {
   background_.push_back(boost::asio::co_spawn(
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
+  auto tell_rotation = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("rotation_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("rotation_goes_on", {}));
+  };
+  background_.push_back(boost::asio::co_spawn(rotating_, rooms_->rotations.run(tell_rotation),
+                                              boost::asio::use_future));
   auto tell_time = [this](const Error* error) {
     if (error)
       logger_->error(
@@ -202,12 +266,15 @@ void Instance::start() {
   };
   background_.push_back(boost::asio::co_spawn(core, rooms_->sweep.run(stopping_, tell_sweep),
                                               boost::asio::use_future));
+  background_.push_back(
+      boost::asio::co_spawn(core, rooms_->tend(stopping_, clock_), boost::asio::use_future));
 }
 
 void Instance::stop() {
   if (!database_) return;
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
+  if (rooms_) rooms_->rotations.stop();
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/thread_pool.hpp>
 #include <future>
 #include <memory>
 #include <vector>
@@ -30,6 +31,9 @@ struct OpenOptions {
 
 /// Reads the key file and opens the keyring with it. Errors name the file's part and the way on.
 Result<crypto::Keyring> unlock(const Config& config);
+
+/// How keys are rotated, out of the settings. Errors: invalid.
+Result<vault::RotationSettings> rotation_settings(const Config& config);
 
 /// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
@@ -61,6 +65,8 @@ class Instance {
   const crypto::HeldKeys& keys() const { return keys_; }
   Pool& pool() { return pool_; }
   Cores& cores() { return cores_; }
+  /// Invented customers that were opened since the start.
+  std::uint64_t canaries_opened() const { return alarms_.opened(); }
 
  private:
   Instance(Config config, Cores& cores, std::shared_ptr<spdlog::logger> log);
@@ -74,7 +80,21 @@ class Instance {
     Instance& instance_;
   };
 
+  class Alarms final : public vault::Alarms {
+   public:
+    explicit Alarms(Instance& instance) : instance_(instance) {}
+    void canary_opened(std::string_view principal, std::string_view operation,
+                       const EventId& event) override;
+    std::uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }
+
+   private:
+    Instance& instance_;
+    std::atomic<std::uint64_t> opened_ = 0;
+  };
+
   Result<void> open_all(OpenOptions options);
+  /// Makes a generation of the keyring durable in its file.
+  Result<void> save_keyring(const crypto::Keyring& ring);
   Result<void> open_time();
   Task<Result<void>> replay();
 
@@ -89,8 +109,10 @@ class Instance {
   std::unique_ptr<journal::AccessIndex> index_;
   std::unique_ptr<journal::JournalTime> time_;
   Notices notices_{*this};
+  Alarms alarms_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
+  boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;
 };

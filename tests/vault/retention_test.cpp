@@ -84,6 +84,20 @@ class VaultRetention : public Vault {
   HoldView lift(HoldId id) {
     return bench_(bench_.retention().unhold({.principal = "key_owner"}, {id, "settled"}));
   }
+  EngagementId engage(std::string subject, std::string reference) {
+    return bench_(bench_.engagements().open({.principal = "key_shop"},
+                                            {.subject = std::move(subject),
+                                             .kind = "ticket",
+                                             .reference = std::move(reference),
+                                             .assignee = {},
+                                             .life = {},
+                                             .on_behalf_of = {},
+                                             .idempotency_key = {}}))
+        .engagement;
+  }
+  void close(EngagementId id) {
+    bench_(bench_.engagements().close({.principal = "key_shop"}, {.engagement = id, .reason = {}}));
+  }
   RetentionPreview preview(std::int64_t days) {
     return bench_(bench_.retention().preview({}, {days}));
   }
@@ -182,20 +196,91 @@ TEST_P(VaultRetention, counts_from_the_last_change_where_that_is_declared) {
   EXPECT_EQ(sweep().values, 1);
 }
 
-TEST_P(VaultRetention, keeps_what_counts_from_an_engagement_until_one_has_closed) {
-  auto made = visit("ext:1", {{"ticket", "asks for an invoice"}});
+TEST_P(VaultRetention, keeps_what_counts_from_an_engagement_until_the_last_has_closed) {
+  visit("ext:1", {{"ticket", "asks for an invoice"}});
+  visit("ext:2", {{"ticket", "never had an engagement"}});
   bench_.clock().advance(400 * kDay);
+  auto first = engage("ext:1", "T-1"), second = engage("ext:1", "T-2");
   auto without = sweep();
-  bench_.closings().closed[made.subject] = bench_.clock().now();
+  close(first);
+  bench_.clock().advance(20 * kDay);
+  auto one_open = sweep();
+  close(second);
   bench_.clock().advance(9 * kDay);
   auto soon = sweep();
   bench_.clock().advance(2 * kDay);
 
   auto later = sweep();
 
-  EXPECT_EQ(without.values, 0);
-  EXPECT_EQ(soon.values, 0);
+  EXPECT_EQ(without.values + one_open.values + soon.values, 0);
   EXPECT_EQ(later.values, 1);
+  EXPECT_EQ(rows("vault_records"), 1);
+}
+
+TEST_P(VaultRetention, keeps_what_counts_from_an_engagement_whose_end_was_bent) {
+  visit("ext:1", {{"ticket", "asks for an invoice"}});
+  auto open = engage("ext:1", "T-1");
+  close(open);
+  auto raw = bench_.raw();
+  raw.run("update vault_engagements set closed_ms = closed_ms - 1000000");
+  bench_.clock().advance(200 * kDay);
+
+  auto swept = sweep();
+
+  EXPECT_EQ(swept.values, 0);
+  EXPECT_EQ(swept.others, 0) << "it stays as evidence";
+  EXPECT_EQ(bench_.state().changed_total, 1);
+  raw.run("update vault_engagements set closed_ms = closed_ms + 1000000");
+  EXPECT_EQ(sweep().values, 1);
+}
+
+TEST_P(VaultRetention, remembers_the_last_engagement_while_a_keep_time_counts_from_it) {
+  auto visits = this->visits();
+  visits.fields[2].keep = Keep{"200 days", KeepFrom::closed};
+  bench_(bench_.declarations().put({}, visits));
+  visit("ext:1", {{"ticket", "asks for an invoice"}});
+  bench_.create("ext:2", {{"email", "bob@example.org"}});
+  close(engage("ext:1", "T-1"));
+  bench_.clock().advance(kDay);
+  auto last = engage("ext:1", "T-2");
+  close(last);
+  close(engage("ext:2", "T-3"));
+  bench_.clock().advance(91 * kDay);
+  auto forgotten = sweep();
+  const auto kept = rows("vault_engagements");
+  bench_.clock().advance(110 * kDay);
+
+  auto done = sweep();
+
+  EXPECT_EQ(forgotten.others, 2) << "an older one, and one that nothing counts from";
+  EXPECT_EQ(kept, 1);
+  EXPECT_EQ(done.values, 1) << "it was not forgotten before it was needed";
+  EXPECT_EQ(done.others, 1);
+  EXPECT_EQ(rows("vault_engagements"), 0);
+  EXPECT_TRUE(bench_.state().good());
+}
+
+TEST_P(VaultRetention, forgets_engagements_by_journal_time_and_not_of_held_customers) {
+  bench_.create("ext:1", {{"email", "ann@example.org"}});
+  bench_.create("ext:2", {{"email", "bob@example.org"}});
+  close(engage("ext:1", "T-1"));
+  close(engage("ext:2", "T-2"));
+  auto held = hold("ext:1");
+  move_clock(kTenYears);
+  auto jumped = sweep();
+  move_clock(-kTenYears);
+  bench_.clock().advance(91 * kDay);
+
+  auto after = sweep();
+
+  EXPECT_EQ(jumped.others, 0);
+  EXPECT_EQ(after.others, 1);
+  EXPECT_EQ(rows("vault_engagements"), 1);
+  lift(held.hold);
+  EXPECT_EQ(sweep().others, 1);
+  auto report = bench_(bench_.retention().report({}, {}));
+  EXPECT_EQ(report.rows, 2);
+  EXPECT_TRUE(bench_.state().good());
 }
 
 TEST_P(VaultRetention, destroys_nothing_when_the_clock_is_set_forward_ten_years) {

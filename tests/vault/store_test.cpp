@@ -6,7 +6,10 @@
 #include <set>
 
 #include "db/sql.h"
+#include "vault/keys/rotation_rows.h"
+#include "vault/keys/rotation_walk.h"
 #include "vault/reports/counts.h"
+#include "vault/tokens/rows.h"
 #include "vault/vault_bench.h"
 
 namespace holdfast::vault {
@@ -14,8 +17,26 @@ namespace {
 
 std::vector<const db::Sql*> all_statements() {
   std::vector<const db::Sql*> out;
-  for (auto list : {statements(), record_statements(), token_statements(), subject_statements(),
-                    state_statements(), hold_statements(), sweep_statements(), count_statements()})
+  for (auto list : {statements(),
+                    record_statements(),
+                    token_statements(),
+                    subject_statements(),
+                    state_statements(),
+                    rotation_row_statements(),
+                    rotation_statements(),
+                    rotation_value_statements(),
+                    walk::statements(),
+                    token_row_statements(),
+                    engagement_row_statements(),
+                    engagement_statements(),
+                    canary_statements(),
+                    engagement_rotation_statements(),
+                    canary_rotation_statements(),
+                    hold_statements(),
+                    hold_row_statements(),
+                    sweep_statements(),
+                    past_engagement_statements(),
+                    count_statements()})
     out.insert(out.end(), list.begin(), list.end());
   return out;
 }

@@ -102,8 +102,8 @@ std::span<const Member> KeyCount::described() {
   return kMembers;
 }
 
-std::span<const Member> HeldKey::described() {
-  using H = HeldKey;
+std::span<const Member> RingKey::described() {
+  using H = RingKey;
   static constexpr Member kMembers[] = {member<&H::use>("use", "What the key is for."),
                                         member<&H::key>("key", "Its number."),
                                         member<&H::created>("created", "When it was made."),

@@ -74,7 +74,7 @@ struct KeyCount {
   std::int64_t key = 0, values = 0;
   static std::span<const Member> described();
 };
-struct HeldKey {
+struct RingKey {
   std::string use;
   std::int64_t key = 0;
   Time created{};
@@ -86,7 +86,7 @@ struct KeyVersions {
   std::vector<EpochCount> epochs;
   std::vector<KeyCount> values;
   std::int64_t index_terms = 0, external_ids = 0, tokens = 0, damaged = 0;
-  std::vector<HeldKey> keys;
+  std::vector<RingKey> keys;
   static std::span<const Member> described();
 };
 

@@ -3,10 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/secret.h"
-#include "crypto/aead.h"
-#include "crypto/hash.h"
-
 namespace holdfast::vault {
 namespace {
 
@@ -28,10 +24,6 @@ inline constexpr db::Sql kHoldsInForce{
     "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
     "sealed, version, mac_key, mac from vault_holds where released_ms is null and id > $1 "
     "order by id limit $2"};
-inline constexpr db::Sql kAllHolds{
-    "vault.all_holds",
-    "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
-    "sealed, version, mac_key, mac from vault_holds where id > $1 order by id limit $2"};
 inline constexpr db::Sql kEndedHolds{
     "vault.ended_holds",
     "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
@@ -92,68 +84,6 @@ Error forged() {
           "`holdfast journal verify --state`, and place the hold anew"};
 }
 
-/// All of the row but its MAC.
-Bytes content(const Hold& hold) {
-  Bytes out;
-  put_part(out, std::string_view("holdfast hold"));
-  put_part(out, hold.id.bytes());
-  put_part(out, hold.subject ? BytesView(hold.subject->bytes()) : BytesView());
-  put_u64(out, hold.collection ? std::uint64_t{*hold.collection} + 1 : 0);
-  put_part(out, hold.placed_by);
-  put_u64(out, static_cast<std::uint64_t>(to_ms(hold.placed)));
-  for (const auto& time : {hold.until, hold.released}) {
-    put_u8(out, time ? 1 : 0);
-    put_u64(out, time ? static_cast<std::uint64_t>(to_ms(*time)) : 0);
-  }
-  put_part(out, hold.released_by);
-  put_part(out, hold.sealed);
-  put_u64(out, static_cast<std::uint64_t>(hold.version));
-  return out;
-}
-
-/// Empty when the keyring does not hold that key.
-Bytes mac_of(const crypto::KeySet& keys, std::int64_t key, const Hold& hold) {
-  if (key < 0 || key > UINT32_MAX) return {};
-  const auto* secret = keys.ring.find(crypto::KeyUse::authority, static_cast<std::uint32_t>(key));
-  if (!secret) return {};
-  crypto::Hmac mac(secret->expose());
-  return to_bytes(BytesView(mac.mac(content(hold))));
-}
-
-crypto::Digest digest_of(const crypto::KeySet& keys, const Hold& hold) {
-  return keys.digest.mac(content(hold));
-}
-
-std::optional<Hold> hold_from(const db::Rows::Row& row) {
-  auto id = HoldId::from(row.bytes(0));
-  if (!id) return std::nullopt;
-  Hold out{.id = *id,
-           .subject = {},
-           .collection = {},
-           .placed_by = std::string(row.text(3)),
-           .placed = from_ms(row.integer(4)),
-           .until = {},
-           .released_by = std::string(row.text(6)),
-           .released = {},
-           .sealed = to_bytes(row.bytes(8)),
-           .version = row.integer(9)};
-  if (!row.null(1)) {
-    out.subject = SubjectId::from(row.bytes(1));
-    if (!out.subject) return std::nullopt;
-  }
-  if (!row.null(2)) out.collection = static_cast<std::uint32_t>(row.integer(2));
-  if (!row.null(5)) out.until = from_ms(row.integer(5));
-  if (!row.null(7)) out.released = from_ms(row.integer(7));
-  return out;
-}
-
-Bytes reason_binding(HoldId id) {
-  Bytes out;
-  put_part(out, std::string_view("holdfast hold reason"));
-  put_part(out, id.bytes());
-  return out;
-}
-
 /// The afterlog's line: id, customer or nothing, collection + 1 or 0, until + 1 or 0.
 Bytes placed_line(const Hold& hold) {
   Bytes out = blob(hold.id);
@@ -205,10 +135,8 @@ Task<Result<std::vector<Hold>>> LegalHolds::read(const db::Sql& sql, db::Args ar
   std::vector<Hold> out;
   out.reserve(rows->size());
   for (std::size_t i = 0; i < rows->size(); ++i) {
-    auto hold = hold_from((*rows)[i]);
+    auto hold = authentic_hold(*keys, (*rows)[i]);
     if (!hold) co_return forged();
-    auto mac = mac_of(*keys, (*rows)[i].integer(10), *hold);
-    if (mac.empty() || !equal_constant_time(mac, (*rows)[i].bytes(11))) co_return forged();
     out.push_back(std::move(*hold));
   }
   co_return out;
@@ -278,19 +206,6 @@ Task<Result<std::vector<Hold>>> LegalHolds::ended_by(Time now, std::int64_t limi
   return read(kEndedHolds, {to_ms(now), limit}, MonoTime::max());
 }
 
-Bytes LegalHolds::seal(const crypto::KeySet& keys, HoldId id, std::string_view reason) {
-  return crypto::seal(keys.ring.active(crypto::KeyUse::side).expose(),
-                      keys.ring.active_id(crypto::KeyUse::side), as_bytes(reason),
-                      reason_binding(id));
-}
-
-Result<Secret> LegalHolds::open(const crypto::KeySet& keys, const Hold& hold) {
-  auto id = crypto::sealed_key_id(hold.sealed);
-  const auto* key = id ? keys.ring.find(crypto::KeyUse::side, *id) : nullptr;
-  if (!key) return Error(Code::corrupt, "a legal hold's reason cannot be opened");
-  return crypto::open(key->expose(), hold.sealed, reason_binding(hold.id));
-}
-
 void LegalHolds::add(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
                      const Hold& hold) {
   Error missing(Code::not_found, "what is to be held is not there any more");
@@ -298,13 +213,14 @@ void LegalHolds::add(db::Changes& changes, journal::Event& event, const crypto::
   if (hold.collection)
     changes.guard(kHoldCollection, {std::int64_t{*hold.collection}}, std::move(missing));
   auto key = std::int64_t{keys.ring.active_id(crypto::KeyUse::authority)};
-  changes.write(kAddHold,
-                {blob(hold.id), hold.subject ? db::Value(blob(*hold.subject)) : db::Value(),
-                 hold.collection ? db::Value(std::int64_t{*hold.collection}) : db::Value(),
-                 hold.placed_by, to_ms(hold.placed), nullable(hold.until), hold.released_by,
-                 nullable(hold.released), hold.sealed, hold.version, key, mac_of(keys, key, hold)},
-                db::Expect::exactly(1));
-  event.touches.push_back({hold.subject, "holds", blob(hold.id), digest_of(keys, hold)});
+  changes.write(
+      kAddHold,
+      {blob(hold.id), hold.subject ? db::Value(blob(*hold.subject)) : db::Value(),
+       hold.collection ? db::Value(std::int64_t{*hold.collection}) : db::Value(), hold.placed_by,
+       to_ms(hold.placed), nullable(hold.until), hold.released_by, nullable(hold.released),
+       hold.sealed, hold.version, key, hold_mac(keys, key, hold)},
+      db::Expect::exactly(1));
+  event.touches.push_back({hold.subject, "holds", blob(hold.id), hold_digest(keys, hold)});
 }
 
 void LegalHolds::lift(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
@@ -315,10 +231,10 @@ void LegalHolds::lift(db::Changes& changes, journal::Event& event, const crypto:
   auto key = std::int64_t{keys.ring.active_id(crypto::KeyUse::authority)};
   changes.write(kLiftHold,
                 {blob(hold.id), before, hold.released_by, to_ms(at), hold.version, key,
-                 mac_of(keys, key, hold)},
+                 hold_mac(keys, key, hold)},
                 db::Expect::exactly(1),
                 Error(Code::conflict, "the hold changed meanwhile: read it and repeat"));
-  event.touches.push_back({hold.subject, "holds", blob(hold.id), digest_of(keys, hold)});
+  event.touches.push_back({hold.subject, "holds", blob(hold.id), hold_digest(keys, hold)});
 }
 
 Task<Result<void>> LegalHolds::note_placed(const Hold& hold) {
@@ -353,7 +269,7 @@ Task<Result<std::int64_t>> LegalHolds::replay(std::vector<journal::AfterlogEntry
     journal::Event event;
     if (!*there && !lifted.contains(id)) {
       event.activity = "retention.hold_again";
-      hold.sealed = seal(*keys, id, "");
+      hold.sealed = seal_reason(*keys, id, "");
       add(changes, event, *keys, hold);
     } else if (*there && !(*there)->released && lifted.contains(id)) {
       event.activity = "retention.unhold_again";
@@ -370,20 +286,32 @@ Task<Result<std::int64_t>> LegalHolds::replay(std::vector<journal::AfterlogEntry
   co_return count;
 }
 
-Task<Result<void>> LegalHolds::rows(journal::StateSource::Report report) {
-  auto keys = context_.keys.get();
-  if (!keys) co_return Error(Code::locked, "the server is locked");
+Task<Result<void>> LegalHolds::rows(journal::StateSource::Report report,
+                                    std::shared_ptr<const crypto::KeySet> keys) {
   Bytes after;
   for (;;) {
     auto rows = co_await context_.journal.reader().read(kAllHolds, {after, kPage});
     if (!rows) co_return std::move(rows).error();
     for (std::size_t i = 0; i < rows->size(); ++i) {
       auto hold = hold_from((*rows)[i]);
-      report("holds", (*rows)[i].bytes(0), hold ? digest_of(*keys, *hold) : crypto::Digest{1});
+      report("holds", (*rows)[i].bytes(0), hold ? hold_digest(*keys, *hold) : crypto::Digest{1});
       after = to_bytes((*rows)[i].bytes(0));
     }
     if (static_cast<std::int64_t>(rows->size()) < kPage) co_return Result<void>();
   }
+}
+
+Task<Result<void>> HoldState::rows(Report report) {
+  auto keys = holds_.keys();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  for (auto id : keys->ring.ids(crypto::KeyUse::digest))
+    if (auto told = co_await rows_under(keys->with_digest(id), report); !told) co_return told;
+  co_return Result<void>();
+}
+
+Task<Result<void>> HoldState::rows_under(std::shared_ptr<const crypto::KeySet> keys,
+                                         Report report) {
+  return holds_.rows(std::move(report), std::move(keys));
 }
 
 std::span<const db::Sql* const> hold_statements() {

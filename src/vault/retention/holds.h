@@ -4,7 +4,7 @@
 // database lifts one.
 #pragma once
 
-#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -14,26 +14,12 @@
 #include "journal/outside.h"
 #include "journal/state_check.h"
 #include "vault/context.h"
+#include "vault/retention/hold_row.h"
 
 namespace holdfast::vault {
 
-using HoldId = Id<"hold">;
-
 /// Holds in force at the same time.
 inline constexpr std::int64_t kMostHolds = 10'000;
-
-struct Hold {
-  HoldId id;
-  std::optional<SubjectId> subject;         // of one customer
-  std::optional<std::uint32_t> collection;  // or of one collection
-  std::string placed_by;
-  Time placed{};
-  std::optional<Time> until;  // lifted by the sweep when journal time reaches it
-  std::string released_by;    // `system`: its time ended
-  std::optional<Time> released;
-  Bytes sealed;  // the reason
-  std::int64_t version = 1;
-};
 
 /// What is held now.
 struct Held {
@@ -70,10 +56,6 @@ class LegalHolds final : public Holds {
   /// Those in force whose `until` has come.
   Task<Result<std::vector<Hold>>> ended_by(Time now, std::int64_t limit);
 
-  /// The reason, sealed for the row; and opened.
-  static Bytes seal(const crypto::KeySet& keys, HoldId id, std::string_view reason);
-  static Result<Secret> open(const crypto::KeySet& keys, const Hold& hold);
-
   /// Adds the row to a commit, and what the event says of it.
   static void add(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
                   const Hold& hold);
@@ -88,8 +70,10 @@ class LegalHolds final : public Holds {
   /// (without its reason, which no backup had); what it says was lifted is lifted. Gives how many.
   Task<Result<std::int64_t>> replay(std::vector<journal::AfterlogEntry> entries);
 
-  /// For `journal verify --state`.
-  Task<Result<void>> rows(journal::StateSource::Report report);
+  /// For `journal verify --state`: with the digests that `keys` make.
+  Task<Result<void>> rows(journal::StateSource::Report report,
+                          std::shared_ptr<const crypto::KeySet> keys);
+  std::shared_ptr<const crypto::KeySet> keys() const { return context_.keys.get(); }
 
  private:
   Task<Result<std::vector<Hold>>> read(const db::Sql& sql, db::Args args, MonoTime deadline);
@@ -97,11 +81,13 @@ class LegalHolds final : public Holds {
   Context context_;
 };
 
-/// Rows as they are now, for `journal verify --state`.
+/// Rows as they are now, for `journal verify --state`. While the digest key is rotated each row is
+/// told under each of the keys.
 class HoldState final : public journal::StateSource {
  public:
   explicit HoldState(LegalHolds& holds) : holds_(holds) {}
-  Task<Result<void>> rows(Report report) override { return holds_.rows(std::move(report)); }
+  Task<Result<void>> rows(Report report) override;
+  Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet> keys, Report report) override;
 
  private:
   LegalHolds& holds_;

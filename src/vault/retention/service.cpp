@@ -178,7 +178,7 @@ Task<Result<HoldView>> Retention::shown(const Working& work, const Hold& hold) {
     out.collection = collection ? collection->name : "?";
   }
   if (hold.released) out.lifted_by = hold.released_by;
-  auto reason = LegalHolds::open(*work.keys, hold);
+  auto reason = open_reason(*work.keys, hold);
   if (!reason) co_return std::move(reason).error();
   if (!reason->empty()) out.reason = std::move(*reason);
   co_return out;
@@ -219,7 +219,7 @@ Task<Result<HoldView>> Retention::hold(Caller caller, PlaceHold request) {
     hold.collection = collection->id;
     event.collection = collection->name;
   }
-  hold.sealed = LegalHolds::seal(*work->keys, hold.id, request.reason);
+  hold.sealed = seal_reason(*work->keys, hold.id, request.reason);
   wipe(request.reason);
   if (hold.until) event.facts.emplace_back("until", rfc3339(*hold.until));
   db::Changes changes;

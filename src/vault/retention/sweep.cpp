@@ -107,6 +107,10 @@ Task<Result<void>> Sweep::collection(Pass& pass, std::uint32_t id) {
   RecordId after{};
   std::vector<Due> waiting;
   for (bool more = true; more && !pass.stop;) {
+    // Keys are not held for longer than a page: who rotates them waits for whoever does.
+    auto work = co_await begin(deps_.context, Caller{});
+    if (!work) co_return std::move(work).error();
+    pass.work = std::move(*work);
     const auto* declared = pass.work.schema->find(id);
     auto shortest = declared ? shortest_keep(*declared) : std::nullopt;
     if (!shortest) break;

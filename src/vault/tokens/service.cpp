@@ -7,6 +7,7 @@
 #include "vault/idempotency.h"
 #include "vault/policy.h"
 #include "vault/statements.h"
+#include "vault/tokens/rows.h"
 
 namespace holdfast::vault {
 namespace {
@@ -20,23 +21,7 @@ inline constexpr db::Sql kFindTokens{
 
 constexpr std::size_t kMost = 1000;
 
-struct Found {
-  TokenId id;
-  SubjectId subject;
-  RecordId record;
-  std::uint16_t field = 0;
-};
-
-Bytes token_mac(const crypto::KeySet& keys, const Found& token) {
-  Bytes input;
-  put_part(input, std::string_view("token"));
-  put_part(input, token.id.bytes());
-  put_part(input, token.subject.bytes());
-  put_part(input, token.record.bytes());
-  put_u16(input, token.field);
-  auto mac = keys.digest.mac(input);
-  return {mac.begin(), mac.begin() + 16};
-}
+using Found = TokenPlace;
 
 /// Rows whose MAC holds; a forged row is corrupt.
 Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::KeySet& keys,
@@ -53,7 +38,7 @@ Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::Ke
     auto record = RecordId::from(row.bytes(2));
     if (!id || !subject || !record) co_return Error(Code::corrupt, "a token's row is damaged");
     Found found{*id, *subject, *record, static_cast<std::uint16_t>(row.integer(3))};
-    if (!equal_constant_time(token_mac(keys, found), row.bytes(4)))
+    if (!token_mac_fits(keys, found, row.bytes(4)))
       co_return Error(
           Code::corrupt,
           "a token's row was not written by Holdfast: run `holdfast journal verify --state`");
@@ -210,8 +195,11 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
   }
   std::vector<OpenItem> list;
   for (auto& [id, item] : items) list.push_back(std::move(item));
-  auto opened =
-      co_await opening_.open(*work, *acting, "tokens.reveal", std::move(list), request.purpose);
+  auto engaged = co_await opening_.engage(*work, *acting, "tokens.reveal", request.purpose,
+                                          request.engagement);
+  if (!engaged) co_return std::move(engaged).error();
+  auto opened = co_await opening_.open(*work, *acting, "tokens.reveal", std::move(list),
+                                       request.purpose, std::move(*engaged));
   if (!opened) co_return std::move(opened).error();
   for (auto& record : opened->records) {
     for (auto& value : record.values.entries) {
@@ -224,15 +212,12 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
     for (const auto& refusal : record.refused)
       out.refused.push_back({wanted.at({record.record, refusal.field}), refusal.reason});
   }
-  auto forbidden = [](const TokenRefusal& refusal) { return refusal.reason == "forbidden"; };
-  if (!opened->any && std::ranges::any_of(out.refused, forbidden))
-    co_return co_await opening_.refused(
-        std::move(*acting), std::move(opened->event),
-        Error(Code::forbidden,
-              "none of these tokens is open to you for this purpose; this try was recorded"));
-  auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
+  auto done = co_await opening_.record(
+      *work, *acting, *opened,
+      Error(Code::forbidden,
+            "none of these tokens is open to you for this purpose; this try was recorded"));
   if (!done) co_return std::move(done).error();
-  out.event = done->receipt.event;
+  out.event = *done;
   co_return out;
 }
 
@@ -332,7 +317,11 @@ std::span<const Member> RevealTokens::described() {
       member<&T::tokens>("tokens", "The tokens to open.", {.count = kMost}),
       member<&T::purpose>("purpose", "A declared purpose, such as `support`.", {.bytes = 63}),
       member<&T::on_behalf_of>("on_behalf_of", "Whom the key acts for, such as `staff:17`.",
-                               {.bytes = 100})};
+                               {.bytes = 100}),
+      member<&T::engagement>(
+          "engagement",
+          "The live engagement (`eng_...`) that this is for, where a grant demands one.",
+          {.bytes = 30})};
   return kMembers;
 }
 

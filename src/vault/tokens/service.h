@@ -42,6 +42,7 @@ struct RevealTokens {
   std::vector<TokenId> tokens;
   std::string purpose;
   std::optional<std::string> on_behalf_of;
+  std::optional<std::string> engagement{};
   static std::span<const Member> described();
 };
 struct TokenRefusal {
