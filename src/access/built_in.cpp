@@ -87,20 +87,24 @@ std::vector<Role> make() {
                       "records.search", "subjects.get", "tokens.reveal"},
                      {masks({plain, personal}), shows({plain}, {"order_fulfilment"}),
                       shows_fields(delivery_fields(), {"order_fulfilment"})}));
-  out.push_back(role("marketing", "Mailings to those who agreed: opens emails and first names.",
-                     {"access.explain", "collections.get", "collections.list", "fill",
-                      "records.get", "records.list", "records.search", "reports.*",
-                      "subjects.consent", "subjects.get", "subjects.object", "tokens.reveal"},
-                     {masks({plain, personal}), shows({plain}, {"marketing"}),
-                      shows_fields({"email", "first_name"}, {"marketing"})}));
+  out.push_back(
+      role("marketing", "Mailings to those who agreed: opens emails and first names.",
+           {"access.explain", "collections.get", "collections.list", "fill", "records.get",
+            "records.list", "records.search", "reports.art30", "reports.art30_page",
+            "reports.data_map", "reports.data_map_csv", "reports.key_versions", "reports.unused",
+            "subjects.consent", "subjects.get", "subjects.object", "tokens.reveal"},
+           {masks({plain, personal}), shows({plain}, {"marketing"}),
+            shows_fields({"email", "first_name"}, {"marketing"})}));
   auto invoice = delivery_fields();
   invoice.insert(invoice.end(), {"email", "tax_id", "vat_id", "taxvat", "iban"});
-  out.push_back(role("finance", "Invoices and accounts: opens what they must state.",
-                     {"access.explain", "collections.get", "collections.list", "fill",
-                      "records.get", "records.list", "records.reveal", "records.reveal_batch",
-                      "records.search", "reports.*", "subjects.get", "tokens.reveal"},
-                     {masks({plain, personal, payment}), shows({plain}, {"accounting"}),
-                      shows_fields(std::move(invoice), {"accounting"})}));
+  out.push_back(
+      role("finance", "Invoices and accounts: opens what they must state.",
+           {"access.explain", "collections.get", "collections.list", "fill", "records.get",
+            "records.list", "records.reveal", "records.reveal_batch", "records.search",
+            "reports.art30", "reports.art30_page", "reports.data_map", "reports.data_map_csv",
+            "reports.key_versions", "reports.unused", "subjects.get", "tokens.reveal"},
+           {masks({plain, personal, payment}), shows({plain}, {"accounting"}),
+            shows_fields(std::move(invoice), {"accounting"})}));
   out.push_back(role("developer",
                      "Builds the integration: declares, imports, writes. Opens nothing.",
                      {"access.explain", "collections.*", "imports.*", "keys.status",

@@ -52,6 +52,18 @@ std::span<const Setting> settings() {
       {"access.store_per_hour", "0",
        "Different customers that all callers together may open within an hour; 0: no ceiling."},
       {"access.store_per_day", "0", "The same within a day; 0: no ceiling."},
+      {"retention.each", "1 hour",
+       "How long after one sweep of values past their keep time the next one begins."},
+      {"controller.name", "", "Who is responsible for the customers' data (GDPR art. 30)."},
+      {"controller.address", "", "Their address."},
+      {"controller.email", "", "Their email."},
+      {"controller.phone", "", "Their phone."},
+      {"controller.representative", "",
+       "Their representative in the Union, when they are elsewhere (art. 27)."},
+      {"controller.officer", "", "Their data protection officer, and how to reach them."},
+      {"controller.recipients", "",
+       "Categories of recipients, such as carriers, payment providers, tax office.", true},
+      {"controller.transfers", "", "Transfers to third countries, and what safeguards them.", true},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kPoolQueue = 64;
 constexpr Millis kShortestKept{86'400'000};
+constexpr Millis kShortestPause{1'000};
 
 std::string said(std::string_view what,
                  std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
@@ -26,6 +27,17 @@ std::string said(std::string_view what,
     append_json_string(out, value);
   }
   return out + '}';
+}
+
+vault::Controller controller_of(const Config& config) {
+  return {.name = config.text("controller.name"),
+          .address = config.text("controller.address"),
+          .email = config.text("controller.email"),
+          .phone = config.text("controller.phone"),
+          .representative = config.text("controller.representative"),
+          .officer = config.text("controller.officer"),
+          .recipients = config.list("controller.recipients"),
+          .transfers = config.list("controller.transfers")};
 }
 
 }  // namespace
@@ -121,6 +133,8 @@ Result<void> Instance::open_all(OpenOptions options) {
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
   if (auto done = open_time(); !done) return done;
+  auto each = config_.duration("retention.each", kShortestPause);
+  if (!each) return std::move(each).error();
   auto rotation = rotation_settings(config_);
   if (!rotation) return std::move(rotation).error();
   auto zone = access::Zone::named(config_.text("access.time_zone"));
@@ -137,6 +151,8 @@ Result<void> Instance::open_all(OpenOptions options) {
       .notices = notices_,
       .pool = pool_,
       .time = *time_,
+      .sweep = {.each = *each},
+      .controller = controller_of(config_),
       .save_keyring = [this](const crypto::Keyring& ring) { return save_keyring(ring); },
       .forget_backups =
           [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
@@ -162,7 +178,7 @@ Result<void> Instance::open_time() {
     logger_->warn(said("irreversible_work_stands_still", {{"why", status.refused->text}}));
   else if (status.behind > status.allowance)
     logger_->warn(said("journal_time_behind", {{"ms", std::to_string(status.behind.count())},
-                                               {"next", "holdfast retention confirm-time"}}));
+                                               {"next", "holdfast keys confirm-time"}}));
   return {};
 }
 
@@ -183,10 +199,13 @@ Task<Result<void>> Instance::replay() {
     if (entry.kind == "api_key.revoked") revoked.emplace_back(as_text(entry.id));
   auto ended = co_await rooms_->admin.revoke_after_restore(std::move(revoked));
   if (!ended) co_return std::move(ended).error();
+  auto held = co_await rooms_->holds.replay(entries);
+  if (!held) co_return std::move(held).error();
   auto again = co_await rooms_->subjects.replay(std::move(entries));
   if (!again) co_return std::move(again).error();
-  if (*ended > 0 || again->erased + again->merged + again->decided > 0)
+  if (*ended > 0 || *held > 0 || again->erased + again->merged + again->decided > 0)
     logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
+                                             {"holds", std::to_string(*held)},
                                              {"customers_erased", std::to_string(again->erased)},
                                              {"customers_merged", std::to_string(again->merged)},
                                              {"decisions", std::to_string(again->decided)}}));
@@ -240,6 +259,15 @@ void Instance::start() {
   };
   background_.push_back(boost::asio::co_spawn(
       core, journal::keep_time({*time_, stopping_, tell_time}), boost::asio::use_future));
+  auto tell_sweep = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("retention_stands_still", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("retention_goes_on", {}));
+  };
+  background_.push_back(boost::asio::co_spawn(core, rooms_->sweep.run(stopping_, tell_sweep),
+                                              boost::asio::use_future));
   background_.push_back(
       boost::asio::co_spawn(core, rooms_->tend(stopping_, clock_), boost::asio::use_future));
   background_.push_back(

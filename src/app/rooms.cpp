@@ -121,20 +121,6 @@ Task<Result<vault::MovedRows>> Rooms::AccessRows::move(vault::MoveJob, vault::Pa
   co_return out;
 }
 
-/// Written down again it is under the active key.
-Task<Result<vault::MovedRows>> Rooms::TimeRow::move(vault::MoveJob, vault::Pass, Bytes,
-                                                    std::int64_t) {
-  auto done = co_await time_.save();
-  if (!done) co_return std::move(done).error();
-  co_return vault::MovedRows{.looked = 1, .moved = 1, .last = true};
-}
-
-Task<Result<std::int64_t>> Rooms::TimeRow::left(vault::MoveJob, vault::Pass) {
-  auto done = co_await time_.save();
-  if (!done) co_return std::move(done).error();
-  co_return 0;
-}
-
 Task<Result<std::int64_t>> Rooms::AccessRows::left(vault::MoveJob, vault::Pass) {
   return admin_.under_older_keys();
 }
@@ -177,21 +163,33 @@ Rooms::Rooms(Deps deps)
       proofs_(deps.log, deps.index),
       epochs_(rotations),
       access_api_({admin, access, cache, deps.log, deps.clock, fields_, budgets, deps.zone}),
+      old_answers_(deps.log),
+      old_sides_(deps.log),
       context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
+      holds(context),
       admission({context, vault_budgets_, canaries_known, deps.alarms}),
       declarations(context),
-      records(context),
+      records(context, holds),
       opening(context, admission),
       tokens(context, opening),
-      subjects(context, {accesses_, proofs_, holds_, epochs_, {&tokens}}),
+      subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens}}),
       requests(context, proofs_),
       imports(context, declarations, deps.pool),
       engagements(context, admission),
       canaries(context),
       vault_state(context),
+      closings_(context),
+      past_engagements_(context, holds),
+      sweep(
+          {context, deps.time, holds, closings_, {&old_answers_, &old_sides_, &past_engagements_}},
+          deps.sweep),
+      retention({context, deps.log, deps.time, holds, closings_, sweep}),
+      reports({context, deps.log, std::move(deps.controller)}),
+      hold_state_(holds),
       access_state_(admin),
       access_rows_(admin),
       time_row_(deps.time),
+      hold_rows_(context),
       renewed_keys_(context),
       sealed_values_(context),
       wrapped_keys_(context),
@@ -205,7 +203,7 @@ Rooms::Rooms(Deps deps)
       token_rows_(context),
       side_rows_(deps.log),
       log_keys_(deps.log),
-      restated_rows_(deps.log, {&vault_state, &access_state_}),
+      restated_rows_(deps.log, {&vault_state, &access_state_, &hold_state_}),
       rotations({context,
                  deps.keys,
                  std::move(deps.save_keyring),
@@ -214,10 +212,11 @@ Rooms::Rooms(Deps deps)
                  // Customers' values before the keys that wrap theirs.
                  {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
                   &declared_rows_, &subject_macs_, &engagement_rows_, &engagement_kind_rows_,
-                  &canary_rows_, &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_,
-                  &restated_rows_},
+                  &canary_rows_, &access_rows_, &time_row_, &hold_rows_, &token_rows_, &side_rows_,
+                  &log_keys_, &restated_rows_},
                  deps.rotation}),
-      ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
+      ledger_service_(
+          {deps.log, deps.index, deps.keys, {&vault_state, &access_state_, &hold_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
 
 std::vector<http::Route> Rooms::rows(Rooms* rooms) {
@@ -234,6 +233,8 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::rotation_routes(rooms ? &rooms->rotations : nullptr));
   add(vault::engagement_routes(rooms ? &rooms->engagements : nullptr));
   add(vault::canary_routes(rooms ? &rooms->canaries : nullptr));
+  add(vault::retention_routes(rooms ? &rooms->retention : nullptr));
+  add(vault::report_routes(rooms ? &rooms->reports : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));
   add(ledger::Api::rows(rooms ? &rooms->ledger_api_ : nullptr));
   return out;

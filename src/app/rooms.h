@@ -32,7 +32,11 @@
 #include "vault/keys/rotation_rows.h"
 #include "vault/proofs.h"
 #include "vault/records/api.h"
+#include "vault/reports/service.h"
 #include "vault/requests/service.h"
+#include "vault/retention/engagements.h"
+#include "vault/retention/rotation.h"
+#include "vault/retention/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -51,6 +55,8 @@ class Rooms {
     access::Notices& notices;
     Pool& pool;
     journal::JournalTime& time;
+    vault::SweepOptions sweep{};
+    vault::Controller controller{};
     /// See vault/keys/rotation.h.
     std::function<Result<void>(const crypto::Keyring&)> save_keyring;
     std::function<Result<std::int64_t>(Time before)> forget_backups;
@@ -73,7 +79,9 @@ class Rooms {
   /// fails comes again. Ends within 200 ms of `stop`.
   Task<void> tend(const std::atomic<bool>& stop, const Clock& clock);
   /// Who tells of rows for `journal verify --state`.
-  std::vector<journal::StateSource*> state() { return {&vault_state, &access_state_}; }
+  std::vector<journal::StateSource*> state() {
+    return {&vault_state, &access_state_, &hold_state_};
+  }
 
  private:
   /// Access control as the vault knows it.
@@ -183,22 +191,6 @@ class Rooms {
     access::Admin& admin_;
   };
 
-  /// Journal time's one row.
-  class TimeRow final : public vault::KeyedRows {
-   public:
-    explicit TimeRow(journal::JournalTime& time) : time_(time) {}
-    std::string_view name() const override { return "journal_time"; }
-    bool takes_part(vault::KeyKind kind, vault::Pass pass) const override {
-      return kind == vault::KeyKind::authority && pass == vault::Pass::move;
-    }
-    Task<Result<vault::MovedRows>> move(vault::MoveJob job, vault::Pass pass, Bytes after,
-                                        std::int64_t limit) override;
-    Task<Result<std::int64_t>> left(vault::MoveJob job, vault::Pass pass) override;
-
-   private:
-    journal::JournalTime& time_;
-  };
-
   vault::Store store_;
 
  public:
@@ -215,12 +207,14 @@ class Rooms {
   Fields fields_;
   Accesses accesses_;
   vault::LogProofs proofs_;
-  vault::NoHolds holds_;
   Epochs epochs_;
   access::Api access_api_;
+  vault::OldAnswers old_answers_;
+  vault::OldSides old_sides_;
 
  public:
   vault::Context context;
+  vault::LegalHolds holds;
   vault::Admission admission;
   vault::Declarations declarations;
   vault::Records records;
@@ -234,9 +228,20 @@ class Rooms {
   vault::VaultState vault_state;
 
  private:
+  vault::ClosedEngagements closings_;
+  vault::PastEngagements past_engagements_;
+
+ public:
+  vault::Sweep sweep;
+  vault::Retention retention;
+  vault::Reports reports;
+
+ private:
+  vault::HoldState hold_state_;
   AccessState access_state_;
   AccessRows access_rows_;
-  TimeRow time_row_;
+  vault::TimeRow time_row_;
+  vault::HoldRows hold_rows_;
   vault::RenewedKeys renewed_keys_;
   vault::SealedValues sealed_values_;
   vault::WrappedKeys wrapped_keys_;

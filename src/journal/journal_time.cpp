@@ -44,7 +44,7 @@ Error written_meanwhile() {
 Error forged() {
   return {Code::corrupt,
           "journal time in the database is not as Holdfast wrote it, so nothing is destroyed: look "
-          "into it, then run `holdfast retention confirm-time`"};
+          "into it, then run `holdfast keys confirm-time`"};
 }
 
 }  // namespace
@@ -288,7 +288,7 @@ Result<Time> JournalTime::now_locked() const {
   if (time - wall > kClockBehind)
     return Error(Code::unavailable,
                  "the clock lies behind journal time, so it was set back and nothing is destroyed: "
-                 "set it right, or where it is right, run `holdfast retention confirm-time`");
+                 "set it right, or where it is right, run `holdfast keys confirm-time`");
   return std::min(time, wall);
 }
 
@@ -344,8 +344,7 @@ Task<Result<TimeStatus>> JournalTime::confirm(Caller caller, Time said) {
   wall = deps_.clock.now();
   next.time_ms = to_ms(wall);
   const auto mono = deps_.clock.mono();
-  if (auto done =
-          co_await write(std::move(caller), std::move(next), "retention.confirm_time", from);
+  if (auto done = co_await write(std::move(caller), std::move(next), "keys.confirm_time", from);
       !done)
     co_return std::move(done).error();
   {

@@ -6,7 +6,7 @@
 // It is written down each hour and at stop. After a start on the same boot of the machine the time
 // between is measured, too. After another boot it is a gap: taken by itself while the allowance
 // lasts (7 days, refilled by measured uptime) and the log goes on where its witness left it; else
-// it stays open, nothing is destroyed that became due in it, and `retention confirm-time` closes
+// it stays open, nothing is destroyed that became due in it, and `keys confirm-time` closes
 // it.
 #pragma once
 

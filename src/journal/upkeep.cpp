@@ -29,23 +29,30 @@ Task<void> follow(FollowDeps deps) {
   if (auto done = co_await deps.log.settle(); !done) deps.tell(&done.error());
 }
 
+Task<Result<std::int64_t>> sweep_some_sides(Journal& journal, Time now, std::int64_t most) {
+  auto rows = co_await journal.reader().read(kExpiredSides, {to_ms(now), most});
+  if (!rows) co_return std::move(rows).error();
+  if (rows->empty()) co_return 0;
+  auto count = static_cast<std::int64_t>(rows->size());
+  db::List expired;
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    expired.cells.emplace_back(to_bytes((*rows)[i].bytes(0)));
+  db::Changes changes;
+  changes.write(kDropSides, {std::move(expired)}, db::Expect::exactly(count));
+  auto done =
+      co_await journal.commit(Caller{}, std::move(changes),
+                              {.activity = "journal.sweep_sides", .facts = {{"count", count}}});
+  if (!done) co_return std::move(done).error();
+  co_return count;
+}
+
 Task<Result<std::int64_t>> sweep_sides(Journal& journal, Time now) {
   std::int64_t total = 0;
   for (;;) {
-    auto rows = co_await journal.reader().read(kExpiredSides, {to_ms(now), kSweptSides});
-    if (!rows) co_return std::move(rows).error();
-    if (rows->empty()) co_return total;
-    auto count = static_cast<std::int64_t>(rows->size());
-    db::List expired;
-    for (std::size_t i = 0; i < rows->size(); ++i)
-      expired.cells.emplace_back(to_bytes((*rows)[i].bytes(0)));
-    db::Changes changes;
-    changes.write(kDropSides, {std::move(expired)}, db::Expect::exactly(count));
-    auto done =
-        co_await journal.commit(Caller{}, std::move(changes),
-                                {.activity = "journal.sweep_sides", .facts = {{"count", count}}});
-    if (!done) co_return std::move(done).error();
-    total += count;
+    auto count = co_await sweep_some_sides(journal, now, kSweptSides);
+    if (!count) co_return std::move(count).error();
+    if (*count == 0) co_return total;
+    total += *count;
   }
 }
 

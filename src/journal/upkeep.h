@@ -27,9 +27,11 @@ Task<void> follow(FollowDeps deps);
 
 /// Side rows that one event removes at most.
 inline constexpr std::int64_t kSweptSides = 5'000;
-/// Removes sealed addresses, user agents and notes whose keep time ended before `now`, in batches
-/// with one event each. `now` must not be one reading of a clock that can jump: it cannot be
+/// Removes at most `most` sealed addresses, user agents and notes whose keep time ended before
+/// `now`, with one event. `now` must not be one reading of a clock that can jump: it cannot be
 /// undone. Gives how many went. Errors: those of commit.
+Task<Result<std::int64_t>> sweep_some_sides(Journal& journal, Time now, std::int64_t most);
+/// The same until none is left.
 Task<Result<std::int64_t>> sweep_sides(Journal& journal, Time now);
 
 }  // namespace holdfast::journal

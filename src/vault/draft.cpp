@@ -175,7 +175,7 @@ Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collectio
   }
   if (!changed) return false;
   auto before = record.version++;
-  record.updated = now_;
+  if (!keeps_updated_) record.updated = now_;
   record.sealed = pack(*fields);
   puts_.push_back({blob(record.id), before, record.version, to_ms(record.updated), record.sealed});
   touches_.push_back({record.subject, "records", blob(record.id), record_digest(keys_, record)});

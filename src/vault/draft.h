@@ -52,6 +52,9 @@ class Draft {
   Result<void> drop_record(SubjectKeys& keys, const Collection& collection, const Record& record,
                            std::span<const TokenOf> tokens);
   void drop_tokens(SubjectId subject, std::span<const TokenOf> tokens);
+  /// From here on a value that is taken out is no change of its record: `updated` stays as it is,
+  /// so that the keep times of its other values do not begin anew.
+  void keep_updated() { keeps_updated_ = true; }
   /// The commit fails with `gone` when this customer is erased or merged away meanwhile.
   void expect_living(SubjectId subject) { living_.insert(subject); }
 
@@ -71,6 +74,7 @@ class Draft {
       terms_, unique_, terms_also_, old_terms_also_;
   db::List token_drops_;
   std::set<SubjectId> living_;
+  bool keeps_updated_ = false;
   std::set<std::pair<SubjectId, std::string>> lost_;  // groups of which single values went
   std::vector<journal::Touch> touches_;
 };

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <span>
 #include <string>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -174,6 +175,26 @@ class Follows {
   /// into the one commit of the merge. Errors: conflict (something forbids it), those of reads.
   virtual Task<Result<void>> follow(SubjectId from, SubjectId into, db::Changes& changes,
                                     journal::Event& event, MonoTime deadline) = 0;
+};
+
+/// Engagements, for keep times that count from the end of one. Errors: corrupt, unavailable.
+class Closings {
+ public:
+  virtual ~Closings() = default;
+  /// When the last engagement of each customer closed. Left out: who never had one, and who has one
+  /// that is open; their values stay.
+  virtual Task<Result<std::map<SubjectId, Time>>> last_closed(std::vector<SubjectId> subjects,
+                                                              MonoTime deadline) = 0;
+};
+/// Rows that other rooms forget at a time of their own; the retention sweep asks them to.
+class Remains {
+ public:
+  virtual ~Remains() = default;
+  /// A literal name for reports: `answers`.
+  virtual std::string_view what() const = 0;
+  /// Forgets at most `most` rows whose time ended by `now` (journal time), in one commit with its
+  /// event; gives how many went. Errors: those of commit.
+  virtual Task<Result<std::int64_t>> forget(Time now, std::int64_t most) = 0;
 };
 
 }  // namespace holdfast::vault

@@ -163,7 +163,7 @@ TEST_P(JournalTimeTest, closes_a_gap_that_the_owner_confirms_and_records_it) {
   bench_.settle();
   auto entries = bench_(bench_.log().read(size, 10));
   ASSERT_EQ(entries.size(), 1u);
-  EXPECT_NE(entries[0].entry.find("retention.confirm_time"), std::string::npos);
+  EXPECT_NE(entries[0].entry.find("keys.confirm_time"), std::string::npos);
   start("boot-3");
   EXPECT_EQ(now(), bench_.clock().now());
 }

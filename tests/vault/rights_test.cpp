@@ -570,7 +570,7 @@ TEST_P(VaultRights, a_merge_is_refused_for_the_erased_the_restricted_and_the_hel
   EXPECT_EQ(code_of(merge("ext:a", "ext:a")), Code::conflict);
   EXPECT_EQ(code_of(merge("ext:a", "ext:nobody")), Code::not_found);
   must(unrestrict("ext:c"));
-  bench_.holds().on = true;
+  bench_.fake_holds().on = true;
   EXPECT_EQ(code_of(merge("ext:a", "ext:c")), Code::conflict);
   EXPECT_EQ(last().outcome, journal::Outcome::refused);
 }
@@ -661,14 +661,14 @@ TEST_P(VaultRights, an_erased_account_takes_its_names_along_also_after_a_restore
 
 TEST_P(VaultRights, a_legal_hold_forbids_to_erase) {
   auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
-  bench_.holds().on = true;
+  bench_.fake_holds().on = true;
 
   EXPECT_EQ(code_of(bench_.erase("ext:4711")), Code::conflict);
 
   EXPECT_EQ(last().activity, "subjects.erase");
   EXPECT_EQ(last().outcome, journal::Outcome::refused);
   EXPECT_EQ(open(made.record, "support"), "ann@example.org");
-  bench_.holds().on = false;
+  bench_.fake_holds().on = false;
   EXPECT_TRUE(bench_.erase("ext:4711"));
 }
 

@@ -15,6 +15,7 @@ class VaultRotation : public Vault {
   TokenId token_{};
   EngagementId engagement_{};
   RecordId canary_{};
+  HoldView hold_;
 
   void SetUp() override {
     ann_ = bench_.create("ext:1", {{"email", "ann@example.org"},
@@ -52,6 +53,10 @@ class VaultRotation : public Vault {
                                                    .email_domain = "post.example.org",
                                                    .slot = {}}))
                    .record;
+    hold_ = bench_(bench_.retention().hold({.principal = "key_privacy"},
+                                           {"ext:guest-9", {}, "dispute, file 12/26", {}}));
+    auto other = bench_(bench_.retention().hold({}, {{}, "customers", "tax audit", {}}));
+    bench_(bench_.retention().unhold({}, {other.hold, "settled"}));
   }
 
   static std::string name(KeyKind kind) {
@@ -97,6 +102,15 @@ class VaultRotation : public Vault {
     must(bench_.reveal(canary_, {"email"}));
     EXPECT_EQ(bench_.alarms().seen.size(), alarms + 1) << where;
     EXPECT_EQ(bench_(bench_.canaries().list({}, {})).damaged, 0) << where;
+    EXPECT_TRUE(bench_(bench_.holds().held(guest_.subject, MonoTime::max()))) << where;
+    auto holds = bench_(bench_.retention().holds({}, {.ended = true})).holds;
+    ASSERT_EQ(holds.size(), 2u) << where;
+    EXPECT_EQ(holds[0].reason->expose_text(), "dispute, file 12/26") << where;
+    EXPECT_EQ(holds[1].reason->expose_text(), "tax audit") << where;
+    EXPECT_TRUE(bench_.time().now()) << where;
+  }
+  static Task<void> go_on(VaultRotation* test, int steps) {
+    for (int i = 0; i < steps; ++i) must(co_await test->bench_.rotations().step());
   }
   void expect_sound(const std::string& where) {
     auto report = bench_.state();
@@ -507,6 +521,77 @@ TEST_P(VaultRotation, tells_its_progress_and_knows_no_other) {
   auto status = bench_(bench_.rotations().rotation_status(MonoTime::max()));
   EXPECT_EQ(status.rotations.size(), 1u);
   EXPECT_EQ(status.epoch, 1);
+}
+
+TEST_P(VaultRotation, of_authority_and_side_keys_moves_holds_that_then_still_hold) {
+  auto raw = bench_.raw();
+  const auto sealed_before = raw.bytes("select sealed from vault_holds where released_ms is null");
+
+  rotate(KeyKind::authority, true);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::done) << last().doing;
+  rotate(KeyKind::side, true);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::done) << last().doing;
+  bench_.reopen();
+
+  auto after = bench_.raw();
+  EXPECT_EQ(after.number("select count(*) from vault_holds where mac_key = 2"), 2);
+  const auto sealed = after.bytes("select sealed from vault_holds where released_ms is null");
+  EXPECT_NE(sealed, sealed_before);
+  auto refused = bench_.run(bench_.records().remove({}, {guest_.record, {}}));
+  EXPECT_EQ(code_of(refused), Code::conflict);
+  EXPECT_EQ(must(bench_.swept()).damaged, 0);
+  auto lifted = bench_(bench_.retention().unhold({}, {hold_.hold, "settled"}));
+  EXPECT_TRUE(lifted.lifted);
+  EXPECT_FALSE(bench_(bench_.holds().held(guest_.subject, MonoTime::max())));
+  EXPECT_EQ(bench_(bench_.records().remove({}, {guest_.record, {}})).deleted, 1);
+  expect_sound("after lifting");
+}
+
+TEST_P(VaultRotation, leaves_no_row_broken_that_was_being_closed_or_lifted_when_it_was_moved) {
+  for (auto kind : {KeyKind::subject, KeyKind::side}) {
+    rotate(kind, true);
+    while (last().phase != RotationPhase::moving) ASSERT_EQ(steps(1), 1);
+    bench_.journal().before_commit = [this] { return go_on(this, 40); };
+
+    const auto first = kind == KeyKind::subject
+                           ? code_of(bench_.run(bench_.engagements().close({}, {engagement_, {}})))
+                           : code_of(bench_.run(bench_.retention().unhold({}, {hold_.hold, "x"})));
+    const auto second = kind == KeyKind::subject
+                            ? code_of(bench_.run(bench_.engagements().close({}, {engagement_, {}})))
+                            : code_of(bench_.run(bench_.retention().unhold({}, {hold_.hold, "x"})));
+
+    steps();
+    EXPECT_EQ(first, Code::conflict) << name(kind);
+    EXPECT_FALSE(second) << name(kind);
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    expect_sound(name(kind));
+  }
+  auto found = bench_(bench_.engagements().find({}, {.kind = "repair", .reference = "R-1"}));
+  EXPECT_EQ(found.damaged, 0);
+  EXPECT_EQ(bench_(bench_.retention().holds({}, {.ended = true})).holds.size(), 2u);
+}
+
+TEST_P(VaultRotation, names_a_hold_that_was_bent_and_keeps_the_key_that_tells) {
+  auto raw = bench_.raw();
+  const auto where = " where id = " + raw.literal(hold_.hold.bytes());
+  raw.run("update vault_holds set placed_by = 'key_other'" + where);
+
+  rotate(KeyKind::authority, true);
+  steps();
+
+  EXPECT_EQ(last().phase, RotationPhase::stopped);
+  ASSERT_EQ(last().refused_rows.size(), 1u);
+  EXPECT_EQ(last().refused_rows.front(), "holds " + hold_.hold.text());
+  EXPECT_NE(bench_.keys().get()->ring.find(crypto::KeyUse::authority, 1), nullptr);
+  EXPECT_EQ(bench_.state().changed_total, 1);
+  raw.run("update vault_holds set placed_by = 'key_privacy'" + where);
+  rotate(KeyKind::authority, true);
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::done) << last().doing;
+  expect_all_well("put right");
+  expect_sound("put right");
 }
 
 TEST_P(VaultRotation, of_subjects_again_goes_by_the_next_number) {

@@ -34,7 +34,11 @@
 #include "vault/proofs.h"
 #include "vault/records/opening.h"
 #include "vault/records/service.h"
+#include "vault/reports/service.h"
 #include "vault/requests/service.h"
+#include "vault/retention/engagements.h"
+#include "vault/retention/rotation.h"
+#include "vault/retention/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -323,7 +327,9 @@ class VaultBench {
                ? test::RawSql::sqlite(data_->path() / "holdfast.db")
                : test::RawSql::postgres(test::shared_postgres()->url(), schema_);
   }
-  journal::StateReport state() { return (*this)(journal::check_state(*log_, {&rooms_->state})); }
+  journal::StateReport state() {
+    return (*this)(journal::check_state(*log_, {&rooms_->state, &rooms_->hold_state}));
+  }
 
   // ── shorthand
 
@@ -382,6 +388,18 @@ class VaultBench {
   Subjects& subjects() { return rooms_->subjects; }
   Requests& requests() { return rooms_->requests; }
   Imports& imports() { return rooms_->imports; }
+  journal::JournalTime& time() { return rooms_->time; }
+  LegalHolds& holds() { return rooms_->holds; }
+  Sweep& sweep() { return rooms_->sweep; }
+  Retention& retention() { return rooms_->retention; }
+  Reports& reports() { return rooms_->reports; }
+  /// One whole pass of the sweep.
+  Result<Swept> swept() {
+    std::atomic<bool> stop = false;
+    return run(sweep().pass(stop));
+  }
+  /// The next open() is on another boot of the machine.
+  void reboot() { ++boots_; }
   Rotations& rotations() { return rooms_->rotations; }
   /// What rotations are told of time, and how the keyring's file takes a new generation.
   std::optional<Time> journal_time;  // unset: the clock
@@ -393,7 +411,7 @@ class VaultBench {
   Context& context() { return rooms_->context; }
   Engagements& engagements() { return rooms_->engagements; }
   Canaries& canaries() { return rooms_->canaries; }
-  FakeHolds& holds() { return holds_; }
+  FakeHolds& fake_holds() { return holds_; }
   FakeEpochs& epochs() { return epochs_; }
 
  private:
@@ -406,10 +424,13 @@ class VaultBench {
           store(bench.log_->reader()),
           schemas(journal, bench.keys_),
           context{journal, store, schemas, bench.keys_, bench.permits_, bench.clock_},
+          time({*bench.log_, bench.keys_, bench.clock_},
+               {bench.log_->continued(), "boot-" + std::to_string(bench.boots_)}),
+          holds(context),
           canaries_known(bench.log_->reader(), bench.keys_),
           admission({context, bench.budgets_, canaries_known, bench.alarms_}),
           declarations(context),
-          records(context),
+          records(context, holds),
           opening(context, admission),
           tokens(context, opening),
           subjects(context, {accesses, proofs, bench.holds_, bench.epochs_, {&tokens}}),
@@ -418,6 +439,14 @@ class VaultBench {
           engagements(context, admission),
           canaries(context),
           state(context),
+          old_answers(journal),
+          old_sides(journal),
+          closings(context),
+          past_engagements(context, holds),
+          sweep({context, time, holds, closings, {&old_answers, &old_sides, &past_engagements}}),
+          retention({context, *bench.log_, time, holds, closings, sweep}),
+          reports({context, *bench.log_, {.name = "Shop <GmbH>", .recipients = {"carriers"}}}),
+          hold_state(holds),
           wrapped_keys(context),
           renewed_keys(context),
           sealed_values(context),
@@ -429,9 +458,11 @@ class VaultBench {
           canary_rows(context),
           subject_macs(context),
           token_rows(context),
+          hold_rows(context),
+          time_row(time),
           side_rows(*bench.log_),
           log_keys(*bench.log_),
-          restated_rows(*bench.log_, {&state}),
+          restated_rows(*bench.log_, {&state, &hold_state}),
           rotations(
               {context,
                bench.keys_,
@@ -450,8 +481,11 @@ class VaultBench {
                },
                {&renewed_keys, &sealed_values, &wrapped_keys, &index_terms, &external_terms,
                 &declared_rows, &subject_macs, &engagement_rows, &engagement_kind_rows,
-                &canary_rows, &token_rows, &side_rows, &log_keys, &restated_rows},
-               bench.rotation_settings}) {}
+                &canary_rows, &token_rows, &hold_rows, &time_row, &side_rows, &log_keys,
+                &restated_rows},
+               bench.rotation_settings}) {
+      must(bench.run(time.open()));
+    }
 
     SwitchedJournal journal;
     std::unique_ptr<journal::AccessIndex> index;
@@ -460,6 +494,8 @@ class VaultBench {
     Store store;
     SchemaCache schemas;
     Context context;
+    journal::JournalTime time;
+    LegalHolds holds;
     CanaryCache canaries_known;
     Admission admission;
     Declarations declarations;
@@ -473,6 +509,14 @@ class VaultBench {
     Engagements engagements;
     Canaries canaries;
     VaultState state;
+    OldAnswers old_answers;
+    OldSides old_sides;
+    ClosedEngagements closings;
+    PastEngagements past_engagements;
+    Sweep sweep;
+    Retention retention;
+    Reports reports;
+    HoldState hold_state;
     WrappedKeys wrapped_keys;
     RenewedKeys renewed_keys;
     SealedValues sealed_values;
@@ -484,6 +528,8 @@ class VaultBench {
     CanaryRows canary_rows;
     SubjectMacs subject_macs;
     TokenRows token_rows;
+    HoldRows hold_rows;
+    TimeRow time_row;
     SideRows side_rows;
     LogKeys log_keys;
     RestatedRows restated_rows;
@@ -506,6 +552,7 @@ class VaultBench {
   crypto::HeldKeys keys_{std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock_.now()))};
   std::optional<crypto::Keyring> keyring_file_;
   FakePermits permits_;
+  int boots_ = 1;
   FakeBudgets budgets_;
   FakeAlarms alarms_;
   FakeHolds holds_;

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::string_view kAccount = "account";
 constexpr std::string_view kKindRows = "engagement_kinds";
-constexpr Millis kForgottenAfter = std::chrono::days(90);
 constexpr std::int64_t kAtOnce = 500;
 
 Bytes blob(const auto& id) {
@@ -38,9 +37,12 @@ bool is_actor(std::string_view text) {
 void close_one(const crypto::KeySet& keys, Engagement& one, Time at, db::Changes& changes,
                journal::Event& event) {
   const auto before = one.version++;
+  auto mac_before = std::move(one.mac);
   one.closed = at;
   authenticate(keys, one);
-  changes.write(kCloseEngagement, {blob(one.id), before, to_ms(at), one.version, one.mac},
+  // Rotations seal rows anew without another version: the MAC must not be of what was sealed then.
+  changes.write(kCloseEngagement,
+                {blob(one.id), before, to_ms(at), one.version, one.mac, std::move(mac_before)},
                 db::Expect::exactly(1),
                 Error(Code::conflict, "the engagement changed meanwhile: repeat"));
   event.touches.push_back(touch(keys, one));
@@ -324,21 +326,6 @@ Task<Result<std::int64_t>> Engagements::sweep(MonoTime deadline) {
     auto done = co_await context_.journal.commit(self, std::move(changes), std::move(event));
     if (!done) co_return std::move(done).error();
   }
-  auto old = co_await reader.read(kOldEngagements, {to_ms(work->now - kForgottenAfter), kAtOnce},
-                                  deadline);
-  if (!old) co_return std::move(old).error();
-  if (old->empty()) co_return closed;
-  db::Changes drops;
-  journal::Event forgotten{.activity = "engagements.forget",
-                           .facts = {{"engagements", static_cast<std::int64_t>(old->size())}}};
-  for (std::size_t i = 0; i < old->size(); ++i) {
-    auto row = (*old)[i];
-    drops.write(kDropEngagement, {to_bytes(row.bytes(0)), row.integer(2)}, db::Expect::exactly(1));
-    forgotten.touches.push_back(
-        {SubjectId::from(row.bytes(1)), "engagements", to_bytes(row.bytes(0)), crypto::Digest{}});
-  }
-  auto done = co_await context_.journal.commit(self, std::move(drops), std::move(forgotten));
-  if (!done) co_return std::move(done).error();
   co_return closed;
 }
 
@@ -455,8 +442,8 @@ std::vector<http::Route> engagement_routes(Engagements* engagements) {
 
 std::span<const db::Sql* const> engagement_statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kAddEngagement,     &kCloseEngagement,   &kDropEngagement, &kPageEngagements,
-      &kPageEngagementsOf, &kEngagementsOfTerm, &kDueEngagements, &kOldEngagements,
+      &kAddEngagement,     &kCloseEngagement,   &kPageEngagements,
+      &kPageEngagementsOf, &kEngagementsOfTerm, &kDueEngagements,
       &kListKinds,         &kPutKind,           &kDropKind};
   return kAll;
 }

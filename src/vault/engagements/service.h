@@ -31,8 +31,8 @@ class Engagements {
   /// A built-in kind of that name stands again; under others nothing opens any more.
   Task<Result<DeletedKind>> delete_kind(Caller caller, KindRef request);
 
-  /// Closes what is past its deadline, and forgets what was closed 90 days ago. Gives how many it
-  /// closed. Rows that do not authenticate stay as they are.
+  /// Closes what is past its deadline; gives how many. Rows that do not authenticate stay as they
+  /// are. The retention sweep forgets what was closed long ago.
   Task<Result<std::int64_t>> sweep(MonoTime deadline);
 
  private:

@@ -13,9 +13,7 @@ inline constexpr db::Sql kAddEngagement{
 inline constexpr db::Sql kCloseEngagement{
     "vault.close_engagement",
     "update vault_engagements set live_term = null, closed_ms = $3, version = $4, mac = $5 "
-    "where id = $1 and version = $2 and closed_ms is null"};
-inline constexpr db::Sql kDropEngagement{
-    "vault.drop_engagement", "delete from vault_engagements where id = $1 and version = $2"};
+    "where id = $1 and version = $2 and mac = $6 and closed_ms is null"};
 inline constexpr db::Sql kPageEngagements{
     "vault.page_engagements",
     "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "
@@ -36,10 +34,6 @@ inline constexpr db::Sql kDueEngagements{
     "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "
     "opener_person, assignee, version, mac from vault_engagements "
     "where closed_ms is null and closes_ms <= $1 order by closes_ms limit $2"};
-inline constexpr db::Sql kOldEngagements{
-    "vault.old_engagements",
-    "select id, subject, version from vault_engagements where closed_ms <= $1 "
-    "order by closed_ms limit $2"};
 inline constexpr db::Sql kListKinds{
     "vault.list_engagement_kinds",
     "select name, version, declared, mac from vault_engagement_kinds order by name"};

@@ -345,6 +345,23 @@ Task<Result<DeletedRows>> Records::remove(Caller caller, DeleteRecord request) {
   if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
   if (auto may = changeable(*work->keys, *openable.subject); !may)
     co_return std::move(may).error().at("record");
+  auto held = co_await holds_.held(openable.record.subject, caller.deadline);
+  if (!held) co_return std::move(held).error();
+  if (*held) {
+    journal::Event refused{
+        .activity = "records.delete",
+        .outcome = journal::Outcome::refused,
+        .reason = "held",
+        .collection = collection->name,
+        .touches = {
+            {openable.record.subject, "records", to_bytes(openable.record.id.bytes()), {}}}};
+    auto recorded = co_await context_.journal.commit(caller, {}, std::move(refused));
+    if (!recorded) co_return std::move(recorded).error();
+    co_return Error(Code::conflict,
+                    "a legal hold forbids to delete anything of this customer: see `holdfast "
+                    "retention holds`")
+        .at("record");
+  }
   Draft draft(*work->keys, work->now);
   auto tokens = co_await context_.store.tokens_of(openable.record.id, caller.deadline);
   if (!tokens) co_return std::move(tokens).error();
@@ -353,8 +370,9 @@ Task<Result<DeletedRows>> Records::remove(Caller caller, DeleteRecord request) {
   journal::Event event{.activity = "records.delete",
                        .collection = collection->name,
                        .touches = std::move(draft.touches())};
-  auto done =
-      co_await context_.journal.commit(caller, std::move(draft).changes(), std::move(event));
+  auto changes = std::move(draft).changes();
+  holds_.guard(changes, openable.record.subject);
+  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return DeletedRows{1, done->receipt.event};
 }

@@ -12,7 +12,7 @@ namespace holdfast::vault {
 /// Threads: any io_context thread.
 class Records {
  public:
-  explicit Records(Context context) : context_(context) {}
+  Records(Context context, Holds& holds) : context_(context), holds_(holds) {}
 
   /// One record or up to 1,000, with the customers that do not exist yet. All or none.
   /// Cost: about 5 µs a value, one share of a group commit.
@@ -23,11 +23,12 @@ class Records {
   Task<Result<RecordPage>> list(Caller caller, ListRecords request);
   /// Replaces or takes out the named values; the rest stays sealed as it is.
   Task<Result<MaskedRecord>> update(Caller caller, UpdateRecord request);
-  /// Takes the record away with its index terms and tokens.
+  /// Takes the record away with its index terms and tokens. Errors: conflict under a legal hold.
   Task<Result<DeletedRows>> remove(Caller caller, DeleteRecord request);
 
  private:
   Context context_;
+  Holds& holds_;
 };
 
 /// Masks of all fields of a record that the caller may see so; adds the names of others to

@@ -1,0 +1,325 @@
+#include "vault/retention/holds.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::vault {
+namespace {
+
+inline constexpr db::Sql kAddHold{
+    "vault.add_hold",
+    "insert into vault_holds (id, subject, collection, placed_by, placed_ms, until_ms, "
+    "released_by, released_ms, sealed, version, mac_key, mac) "
+    "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"};
+inline constexpr db::Sql kLiftHold{
+    "vault.lift_hold",
+    "update vault_holds set released_by = $3, released_ms = $4, version = $5, mac_key = $6, "
+    "mac = $7 where id = $1 and version = $2 and released_ms is null"};
+inline constexpr db::Sql kFindHold{
+    "vault.find_hold",
+    "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
+    "sealed, version, mac_key, mac from vault_holds where id = $1"};
+inline constexpr db::Sql kHoldsInForce{
+    "vault.holds_in_force",
+    "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
+    "sealed, version, mac_key, mac from vault_holds where released_ms is null and id > $1 "
+    "order by id limit $2"};
+inline constexpr db::Sql kEndedHolds{
+    "vault.ended_holds",
+    "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
+    "sealed, version, mac_key, mac from vault_holds where released_ms is null and "
+    "until_ms <= $1 order by id limit $2"};
+inline constexpr db::Sql kHoldsOn{
+    "vault.holds_on",
+    "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
+    "sealed, version, mac_key, mac from vault_holds where released_ms is null and (subject = $1 "
+    "or collection in (select collection from vault_records where subject = $1)) limit 100"};
+inline constexpr db::Sql kCountHolds{"vault.count_holds",
+                                     "select count(*) from vault_holds where released_ms is null"};
+
+// A hold locks what it is on; whoever destroys shares that lock. So one of the two sees the other.
+inline constexpr db::Sql kHoldSubject{"vault.hold_subject",
+                                      "select 1 from vault_subjects where id = $1 {{for update}}"};
+inline constexpr db::Sql kHoldCollection{
+    "vault.hold_collection", "select 1 from vault_collections where id = $1 {{for update}}"};
+// Counted, so that a guard holds where there is nothing to lock.
+inline constexpr db::Sql kShareSubjects{
+    "vault.share_subjects",
+    "select 1 where (select count(*) from (select id from vault_subjects where id {{in $1}} "
+    "{{for share}}) locked) >= 0"};
+inline constexpr db::Sql kShareCollection{
+    "vault.share_collection",
+    "select 1 where (select count(*) from (select id from vault_collections where id = $1 "
+    "{{for share}}) locked) >= 0"};
+inline constexpr db::Sql kShareCollectionsOf{
+    "vault.share_collections_of",
+    "select 1 where (select count(*) from (select id from vault_collections where id in "
+    "(select collection from vault_records where subject = $1) {{for share}}) locked) >= 0"};
+inline constexpr db::Sql kGuardNoHold{
+    "vault.guard_no_hold",
+    "select 1 where not exists (select 1 from vault_holds where released_ms is null and "
+    "(collection = $2 or subject {{in $1}}))"};
+inline constexpr db::Sql kGuardNoHoldOn{
+    "vault.guard_no_hold_on",
+    "select 1 where not exists (select 1 from vault_holds where released_ms is null and "
+    "(subject = $1 or collection in (select collection from vault_records where subject = $1)))"};
+
+constexpr std::string_view kPlaced = "hold.placed", kLifted = "hold.lifted";
+constexpr std::int64_t kPage = 500;
+
+Bytes blob(const auto& id) {
+  return to_bytes(id.bytes());
+}
+db::Value nullable(const std::optional<Time>& time) {
+  return time ? db::Value(to_ms(*time)) : db::Value();
+}
+Error held_meanwhile() {
+  return {Code::conflict,
+          "a legal hold came meanwhile: see `holdfast retention holds`, and repeat when it is "
+          "lifted"};
+}
+Error forged() {
+  return {Code::corrupt,
+          "a legal hold in the database is not as Holdfast wrote it, so nothing is destroyed: run "
+          "`holdfast journal verify --state`, and place the hold anew"};
+}
+
+/// The afterlog's line: id, customer or nothing, collection + 1 or 0, until + 1 or 0.
+Bytes placed_line(const Hold& hold) {
+  Bytes out = blob(hold.id);
+  put_part(out, hold.subject ? BytesView(hold.subject->bytes()) : BytesView());
+  put_u64(out, hold.collection ? std::uint64_t{*hold.collection} + 1 : 0);
+  put_u64(out, hold.until ? static_cast<std::uint64_t>(to_ms(*hold.until)) + 1 : 0);
+  return out;
+}
+
+std::optional<Hold> read_placed(BytesView line, Time at) {
+  ByteReader reader(line);
+  auto id = reader.take(16);
+  auto subject = reader.part();
+  auto collection = reader.u64();
+  auto until = reader.u64();
+  if (!id || !subject || !collection || !until || !reader.done()) return std::nullopt;
+  Hold out{.id = *HoldId::from(*id),
+           .subject = {},
+           .collection = {},
+           .placed_by = "system",
+           .placed = at,
+           .until = {},
+           .released_by = {},
+           .released = {},
+           .sealed = {},
+           .version = 1};
+  if (!subject->empty()) {
+    out.subject = SubjectId::from(*subject);
+    if (!out.subject) return std::nullopt;
+  }
+  if (*collection > 0) out.collection = static_cast<std::uint32_t>(*collection - 1);
+  if (*until > 0) out.until = from_ms(static_cast<std::int64_t>(*until - 1));
+  return out;
+}
+
+void put_first(db::Changes& changes, db::Changes first) {
+  first.append(std::move(changes));
+  changes = std::move(first);
+}
+
+}  // namespace
+
+Task<Result<std::vector<Hold>>> LegalHolds::read(const db::Sql& sql, db::Args args,
+                                                 MonoTime deadline) {
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  auto rows = co_await context_.journal.reader().read(sql, std::move(args), deadline);
+  if (!rows) co_return std::move(rows).error();
+  std::vector<Hold> out;
+  out.reserve(rows->size());
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    auto hold = authentic_hold(*keys, (*rows)[i]);
+    if (!hold) co_return forged();
+    out.push_back(std::move(*hold));
+  }
+  co_return out;
+}
+
+Task<Result<bool>> LegalHolds::held(SubjectId subject, MonoTime deadline) {
+  auto found = co_await read(kHoldsOn, {blob(subject)}, deadline);
+  if (!found) co_return std::move(found).error();
+  co_return !found->empty();
+}
+
+void LegalHolds::guard(db::Changes& changes, SubjectId subject) const {
+  db::Changes first;
+  db::List one;
+  one.cells.emplace_back(blob(subject));
+  first.guard(kShareSubjects, {std::move(one)});
+  first.guard(kShareCollectionsOf, {blob(subject)});
+  first.guard(kGuardNoHoldOn, {blob(subject)}, held_meanwhile());
+  put_first(changes, std::move(first));
+}
+
+void LegalHolds::guard(db::Changes& changes, const std::vector<SubjectId>& subjects,
+                       std::uint32_t collection) {
+  db::Changes first;
+  db::List list;
+  for (const auto& subject : subjects) list.cells.emplace_back(blob(subject));
+  first.guard(kShareSubjects, {list});
+  first.guard(kShareCollection, {std::int64_t{collection}});
+  first.guard(kGuardNoHold, {std::move(list), std::int64_t{collection}}, held_meanwhile());
+  put_first(changes, std::move(first));
+}
+
+Task<Result<Held>> LegalHolds::in_force(MonoTime deadline) {
+  Held out;
+  HoldId after{};
+  for (;;) {
+    auto page = co_await read(kHoldsInForce, {blob(after), kPage}, deadline);
+    if (!page) co_return std::move(page).error();
+    for (const auto& hold : *page) {
+      if (hold.subject) out.subjects.insert(*hold.subject);
+      if (hold.collection) out.collections.insert(*hold.collection);
+    }
+    if (std::ssize(*page) < kPage) co_return out;
+    after = page->back().id;
+  }
+}
+
+Task<Result<std::vector<Hold>>> LegalHolds::list(bool ended, HoldId after, std::int64_t limit,
+                                                 MonoTime deadline) {
+  return read(ended ? kAllHolds : kHoldsInForce, {blob(after), limit}, deadline);
+}
+
+Task<Result<std::optional<Hold>>> LegalHolds::find(HoldId id, MonoTime deadline) {
+  auto found = co_await read(kFindHold, {blob(id)}, deadline);
+  if (!found) co_return std::move(found).error();
+  if (found->empty()) co_return std::optional<Hold>();
+  co_return std::optional(std::move(found->front()));
+}
+
+Task<Result<std::int64_t>> LegalHolds::count(MonoTime deadline) {
+  auto rows = co_await context_.journal.reader().read(kCountHolds, {}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  co_return (*rows)[0].integer(0);
+}
+
+Task<Result<std::vector<Hold>>> LegalHolds::ended_by(Time now, std::int64_t limit) {
+  return read(kEndedHolds, {to_ms(now), limit}, MonoTime::max());
+}
+
+void LegalHolds::add(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
+                     const Hold& hold) {
+  Error missing(Code::not_found, "what is to be held is not there any more");
+  if (hold.subject) changes.guard(kHoldSubject, {blob(*hold.subject)}, missing);
+  if (hold.collection)
+    changes.guard(kHoldCollection, {std::int64_t{*hold.collection}}, std::move(missing));
+  auto key = std::int64_t{keys.ring.active_id(crypto::KeyUse::authority)};
+  changes.write(
+      kAddHold,
+      {blob(hold.id), hold.subject ? db::Value(blob(*hold.subject)) : db::Value(),
+       hold.collection ? db::Value(std::int64_t{*hold.collection}) : db::Value(), hold.placed_by,
+       to_ms(hold.placed), nullable(hold.until), hold.released_by, nullable(hold.released),
+       hold.sealed, hold.version, key, hold_mac(keys, key, hold)},
+      db::Expect::exactly(1));
+  event.touches.push_back({hold.subject, "holds", blob(hold.id), hold_digest(keys, hold)});
+}
+
+void LegalHolds::lift(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
+                      Hold& hold, std::string by, Time at) {
+  auto before = hold.version++;
+  hold.released_by = std::move(by);
+  hold.released = at;
+  auto key = std::int64_t{keys.ring.active_id(crypto::KeyUse::authority)};
+  changes.write(kLiftHold,
+                {blob(hold.id), before, hold.released_by, to_ms(at), hold.version, key,
+                 hold_mac(keys, key, hold)},
+                db::Expect::exactly(1),
+                Error(Code::conflict, "the hold changed meanwhile: read it and repeat"));
+  event.touches.push_back({hold.subject, "holds", blob(hold.id), hold_digest(keys, hold)});
+}
+
+Task<Result<void>> LegalHolds::note_placed(const Hold& hold) {
+  return context_.journal.afterlog(kPlaced, placed_line(hold));
+}
+
+Task<Result<void>> LegalHolds::note_lifted(HoldId id) {
+  return context_.journal.afterlog(kLifted, blob(id));
+}
+
+Task<Result<std::int64_t>> LegalHolds::replay(std::vector<journal::AfterlogEntry> entries) {
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  std::map<HoldId, Hold> placed;
+  std::set<HoldId> lifted;
+  for (const auto& entry : entries) {
+    if (entry.kind == kPlaced) {
+      auto hold = read_placed(entry.id, entry.at);
+      if (!hold) co_return Error(Code::corrupt, "a line of the afterlog cannot be read");
+      placed.insert_or_assign(hold->id, std::move(*hold));
+    } else if (entry.kind == kLifted) {
+      auto id = HoldId::from(entry.id);
+      if (!id) co_return Error(Code::corrupt, "a line of the afterlog cannot be read");
+      lifted.insert(*id);
+    }
+  }
+  std::int64_t count = 0;
+  for (auto& [id, hold] : placed) {
+    auto there = co_await find(id, MonoTime::max());
+    if (!there) co_return std::move(there).error();
+    db::Changes changes;
+    journal::Event event;
+    if (!*there && !lifted.contains(id)) {
+      event.activity = "retention.hold_again";
+      hold.sealed = seal_reason(*keys, id, "");
+      add(changes, event, *keys, hold);
+    } else if (*there && !(*there)->released && lifted.contains(id)) {
+      event.activity = "retention.unhold_again";
+      lift(changes, event, *keys, **there, "system", context_.clock.now());
+    } else {
+      continue;
+    }
+    auto done = co_await context_.journal.commit(Caller{}, std::move(changes), std::move(event));
+    // The customer or collection itself is not in this database: there is nothing to hold.
+    if (!done && done.error().code == Code::not_found) continue;
+    if (!done) co_return std::move(done).error();
+    ++count;
+  }
+  co_return count;
+}
+
+Task<Result<void>> LegalHolds::rows(journal::StateSource::Report report,
+                                    std::shared_ptr<const crypto::KeySet> keys) {
+  Bytes after;
+  for (;;) {
+    auto rows = co_await context_.journal.reader().read(kAllHolds, {after, kPage});
+    if (!rows) co_return std::move(rows).error();
+    for (std::size_t i = 0; i < rows->size(); ++i) {
+      auto hold = hold_from((*rows)[i]);
+      report("holds", (*rows)[i].bytes(0), hold ? hold_digest(*keys, *hold) : crypto::Digest{1});
+      after = to_bytes((*rows)[i].bytes(0));
+    }
+    if (static_cast<std::int64_t>(rows->size()) < kPage) co_return Result<void>();
+  }
+}
+
+Task<Result<void>> HoldState::rows(Report report) {
+  auto keys = holds_.keys();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  for (auto id : keys->ring.ids(crypto::KeyUse::digest))
+    if (auto told = co_await rows_under(keys->with_digest(id), report); !told) co_return told;
+  co_return Result<void>();
+}
+
+Task<Result<void>> HoldState::rows_under(std::shared_ptr<const crypto::KeySet> keys,
+                                         Report report) {
+  return holds_.rows(std::move(report), std::move(keys));
+}
+
+std::span<const db::Sql* const> hold_statements() {
+  static constexpr const db::Sql* kAll[] = {
+      &kAddHold,       &kLiftHold,        &kFindHold,           &kHoldsInForce, &kAllHolds,
+      &kEndedHolds,    &kHoldsOn,         &kCountHolds,         &kHoldSubject,  &kHoldCollection,
+      &kShareSubjects, &kShareCollection, &kShareCollectionsOf, &kGuardNoHold,  &kGuardNoHoldOn};
+  return kAll;
+}
+
+}  // namespace holdfast::vault

@@ -1,0 +1,98 @@
+// Legal holds: what is held is not destroyed, whatever its keep time and whoever asks. Each is on
+// one customer or on a whole collection. Rows carry a MAC (KeyUse::authority), leave a digest in
+// the journal and a line in the afterlog, so that neither a restore nor a row taken out of the
+// database lifts one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "journal/outside.h"
+#include "journal/state_check.h"
+#include "vault/context.h"
+#include "vault/retention/hold_row.h"
+
+namespace holdfast::vault {
+
+/// Holds in force at the same time.
+inline constexpr std::int64_t kMostHolds = 10'000;
+
+/// What is held now.
+struct Held {
+  std::set<SubjectId> subjects;
+  std::set<std::uint32_t> collections;
+  bool holds(const SubjectId& subject, std::uint32_t collection) const {
+    return subjects.contains(subject) || collections.contains(collection);
+  }
+};
+
+/// Threads: any io_context thread. Errors of all: locked; corrupt (a row of a hold was written past
+/// Holdfast: nothing is destroyed until it is put right); unavailable.
+class LegalHolds final : public Holds {
+ public:
+  explicit LegalHolds(Context context) : context_(context) {}
+
+  Task<Result<bool>> held(SubjectId subject, MonoTime deadline) override;
+  /// Puts its statements before those that are there: they look at the customer's records as they
+  /// were.
+  void guard(db::Changes& changes, SubjectId subject) const override;
+
+  /// All in force, read and checked.
+  Task<Result<Held>> in_force(MonoTime deadline);
+  /// The commit fails with conflict when one of these customers, or the collection, came under a
+  /// hold meanwhile. Waits for a hold that is being placed on PostgreSQL.
+  static void guard(db::Changes& changes, const std::vector<SubjectId>& subjects,
+                    std::uint32_t collection);
+
+  /// By id, oldest first, behind `after`; `ended` shows lifted ones, too.
+  Task<Result<std::vector<Hold>>> list(bool ended, HoldId after, std::int64_t limit,
+                                       MonoTime deadline);
+  Task<Result<std::optional<Hold>>> find(HoldId id, MonoTime deadline);
+  Task<Result<std::int64_t>> count(MonoTime deadline);
+  /// Those in force whose `until` has come.
+  Task<Result<std::vector<Hold>>> ended_by(Time now, std::int64_t limit);
+
+  /// Adds the row to a commit, and what the event says of it.
+  static void add(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
+                  const Hold& hold);
+  /// Lifts it: `hold` as it was read; it is changed to what will be there.
+  static void lift(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
+                   Hold& hold, std::string by, Time at);
+
+  /// Lines of the afterlog, to be written before the commit.
+  Task<Result<void>> note_placed(const Hold& hold);
+  Task<Result<void>> note_lifted(HoldId id);
+  /// Before serving: what the afterlog says is held and the database does not know is held again
+  /// (without its reason, which no backup had); what it says was lifted is lifted. Gives how many.
+  Task<Result<std::int64_t>> replay(std::vector<journal::AfterlogEntry> entries);
+
+  /// For `journal verify --state`: with the digests that `keys` make.
+  Task<Result<void>> rows(journal::StateSource::Report report,
+                          std::shared_ptr<const crypto::KeySet> keys);
+  std::shared_ptr<const crypto::KeySet> keys() const { return context_.keys.get(); }
+
+ private:
+  Task<Result<std::vector<Hold>>> read(const db::Sql& sql, db::Args args, MonoTime deadline);
+
+  Context context_;
+};
+
+/// Rows as they are now, for `journal verify --state`. While the digest key is rotated each row is
+/// told under each of the keys.
+class HoldState final : public journal::StateSource {
+ public:
+  explicit HoldState(LegalHolds& holds) : holds_(holds) {}
+  Task<Result<void>> rows(Report report) override;
+  Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet> keys, Report report) override;
+
+ private:
+  LegalHolds& holds_;
+};
+
+std::span<const db::Sql* const> hold_statements();
+
+}  // namespace holdfast::vault
