@@ -139,8 +139,7 @@ TEST_P(VaultRotationRights, takes_decisions_requests_and_merges_between_any_two_
                                                          .on_behalf_of = {},
                                                          .idempotency_key = {}}))
                           .request);
-      bench_(
-          bench_.subjects().object({}, {"ext:b" + number, "fraud_check", false, {}, {}}));
+      bench_(bench_.subjects().object({}, {"ext:b" + number, "fraud_check", false, {}, {}}));
       ASSERT_LT(made, 1000) << name(kind);
     } while (steps(1) == 1);
 
