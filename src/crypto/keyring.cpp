@@ -10,9 +10,13 @@
 namespace holdfast::crypto {
 namespace {
 
-constexpr std::array kUses = {
-    KeyUse::epoch,   KeyUse::index, KeyUse::external, KeyUse::authority, KeyUse::digest,
-    KeyUse::journal, KeyUse::side,  KeyUse::afterlog, KeyUse::cursor,    KeyUse::idempotency};
+/// The first ten are in every keyring; what comes after them is missing from older ones.
+constexpr std::array kUses = {KeyUse::epoch,       KeyUse::index,    KeyUse::external,
+                              KeyUse::authority,   KeyUse::digest,   KeyUse::journal,
+                              KeyUse::side,        KeyUse::afterlog, KeyUse::cursor,
+                              KeyUse::idempotency, KeyUse::token};
+constexpr std::size_t kFirstUses = 10;
+constexpr std::string_view kAddedLabel = "holdfast keyring, key of an added use";
 
 // On disk (README.md): head in the clear, then a sealed value over the entries, then a checksum.
 constexpr std::string_view kMagic = "HFKEYRNG";
@@ -25,10 +29,6 @@ constexpr std::size_t kMostKeys = 16'384;
 constexpr std::uint32_t kRootKeyId = 0;
 
 static_assert(kHeadBytes + kSealOverhead + 4 + kMostKeys * kEntryBytes + kCheckBytes < 1 << 20);
-
-bool known(KeyUse use) {
-  return std::find(kUses.begin(), kUses.end(), use) != kUses.end();
-}
 
 /// put_ functions for memory that is locked: a Bytes would leave copies where it grew.
 struct SecretWriter {
@@ -113,6 +113,26 @@ Keyring Keyring::without(KeyUse use, std::uint32_t id) const {
   return out;
 }
 
+std::vector<KeyUse> Keyring::missing() const {
+  std::vector<KeyUse> out;
+  for (auto use : kUses)
+    if (auto first = keys_.lower_bound({use, 0}); first == keys_.end() || first->first.first != use)
+      out.push_back(use);
+  return out;
+}
+
+Keyring Keyring::with_missing(Time now) const {
+  auto out = clone();
+  ++out.generation_;
+  Hmac source(active(KeyUse::authority).expose());
+  for (auto use : missing()) {
+    auto info = to_bytes(kAddedLabel);
+    put_u8(info, static_cast<std::uint8_t>(use));
+    out.keys_.emplace(std::pair(use, 1), Entry{now, true, source.expand(info)});
+  }
+  return out;
+}
+
 bool Keyring::holds_all_of(const Keyring& other) const {
   return std::all_of(other.keys_.begin(), other.keys_.end(), [this](const auto& item) {
     auto* mine = find(item.first.first, item.first.second);
@@ -182,7 +202,7 @@ Result<Keyring> Keyring::open(BytesView file, const Secret& root) {
     auto created = reader.u64();
     auto active = reader.u8();
     auto key = reader.take(kKeyBytes);
-    if (!key || *active > 1 || !known(KeyUse{*use})) return malformed();
+    if (!key || *active > 1 || *use == 0) return malformed();
     std::pair name(KeyUse{*use}, *id);
     // In order, each once: one keyring has one spelling.
     if (!out.keys_.empty() && out.keys_.rbegin()->first >= name) return malformed();
@@ -194,14 +214,15 @@ Result<Keyring> Keyring::open(BytesView file, const Secret& root) {
 }
 
 bool Keyring::one_active_each() const {
-  std::size_t actives = 0;
   for (auto item = keys_.begin(); item != keys_.end(); ++item) {
     auto next = std::next(item);
     bool last = next == keys_.end() || next->first.first != item->first.first;
     if (item->second.active != last) return false;
-    actives += last;
   }
-  return actives == kUses.size();
+  auto none = missing();
+  return std::none_of(kUses.begin(), kUses.begin() + kFirstUses, [&](KeyUse use) {
+    return std::find(none.begin(), none.end(), use) != none.end();
+  });
 }
 
 }  // namespace holdfast::crypto

@@ -27,6 +27,7 @@ enum class KeyUse : std::uint8_t {
   afterlog = 8,      // MACs the afterlog
   cursor = 9,        // seals paging cursors
   idempotency = 10,  // fingerprints of requests
+  token = 11,        // terms under which tokens are found, and the shape of their texts
 };
 
 struct KeyInfo {
@@ -37,7 +38,9 @@ struct KeyInfo {
 };
 
 /// An immutable set of keys, 32 bytes each: for every use exactly one active key, whose id is the
-/// highest of that use, so that an id never comes back. Threads: safe. Held by shared_ptr because a
+/// highest of that use, so that an id never comes back. A keyring of an earlier version lacks the
+/// uses that came later (`missing`), and one of a later version holds uses that this one does not
+/// know: they are carried along. Threads: safe. Held by shared_ptr because a
 /// rotation replaces it while requests still use the old one. One that was default-constructed or
 /// moved from holds nothing, and `active` on it is a bug (std::out_of_range).
 class Keyring {
@@ -61,6 +64,13 @@ class Keyring {
   /// The next generation without that key, which it must hold and which must not be active
   /// (std::invalid_argument).
   Keyring without(KeyUse use, std::uint32_t id) const;
+
+  /// Known uses of which this keyring holds no key, because an earlier version made it.
+  std::vector<KeyUse> missing() const;
+  /// The next generation with a first key of each missing use. These are derived (HKDF-Expand)
+  /// from the active authority key, so that every node and every backup of this generation comes to
+  /// the same ones; a rotation replaces them by random ones.
+  Keyring with_missing(Time now) const;
 
   /// True when this keyring holds every key that `other` holds, with the same bytes.
   bool holds_all_of(const Keyring& other) const;

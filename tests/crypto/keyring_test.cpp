@@ -58,7 +58,7 @@ TEST(Keyring, starts_with_one_active_key_of_each_use) {
   auto ring = Keyring::make(kNow);
 
   auto keys = ring.list();
-  EXPECT_EQ(keys.size(), 10u);
+  EXPECT_EQ(keys.size(), 11u);
   for (const auto& key : keys) {
     EXPECT_TRUE(key.active);
     EXPECT_EQ(key.id, 1u);
@@ -279,7 +279,6 @@ TEST(SealedKeyring, refuses_contents_that_make_no_sense) {
       << "the active one is not the last";
   EXPECT_FALSE(with([](List list) { list.insert(list.begin(), {1, 1, 0}); })) << "twice";
   EXPECT_FALSE(with([](List list) { std::swap(list[0], list[1]); })) << "out of order";
-  EXPECT_FALSE(with([](List list) { list.push_back({11, 1, 1}); })) << "an unknown use";
   EXPECT_FALSE(with([](List list) { list.insert(list.begin(), {0, 1, 1}); }));
 
   auto longer = entries(good);
@@ -292,6 +291,57 @@ TEST(SealedKeyring, refuses_contents_that_make_no_sense) {
   many[0] = 0xff;
   EXPECT_FALSE(Keyring::open(crafted(root, many), root));
   EXPECT_FALSE(Keyring::open(crafted(root, {}), root));
+}
+
+/// A keyring file as the first version wrote it, before there were uses 11 and up.
+Bytes of_first_version(const Secret& root) {
+  std::vector<Entry> list;
+  for (int use = 1; use <= 10; ++use) list.push_back({use, 1, 1});
+  return crafted(root, entries(list));
+}
+
+TEST(SealedKeyring, of_an_earlier_version_opens_and_gets_the_keys_that_it_lacks) {
+  auto root = Secret::random(32);
+  auto old = Keyring::open(of_first_version(root), root).value();
+
+  auto next = old.with_missing(kNow);
+
+  EXPECT_EQ(old.missing().front(), KeyUse::token);
+  EXPECT_TRUE(next.missing().empty());
+  EXPECT_EQ(next.generation(), old.generation() + 1);
+  EXPECT_TRUE(next.holds_all_of(old));
+  EXPECT_FALSE(next.active(KeyUse::token).matches(old.active(KeyUse::authority).expose()));
+  EXPECT_TRUE(Keyring::open(next.sealed(root), root));
+}
+
+TEST(SealedKeyring, of_an_earlier_version_gets_the_same_keys_on_every_node) {
+  auto root = Secret::random(32);
+  auto file = of_first_version(root);
+
+  auto one = Keyring::open(file, root).value().with_missing(kNow);
+  auto other = Keyring::open(file, root).value().with_missing(kNow + Millis(5));
+
+  EXPECT_TRUE(one.active(KeyUse::token).matches(other.active(KeyUse::token).expose()));
+}
+
+TEST(SealedKeyring, of_a_later_version_keeps_the_keys_that_this_one_does_not_know) {
+  auto root = Secret::random(32);
+  std::vector<Entry> list;
+  for (int use = 1; use <= 11; ++use) list.push_back({use, 1, 1});
+  list.push_back({200, 1, 0});
+  list.push_back({200, 2, 1});
+
+  auto ring = Keyring::open(crafted(root, entries(list)), root);
+
+  ASSERT_TRUE(ring);
+  auto next = ring->with_new(KeyUse::index, kNow);
+  EXPECT_TRUE(Keyring::open(next.sealed(root), root)->find(KeyUse{200}, 2));
+  list.back().active = 0;
+  EXPECT_FALSE(Keyring::open(crafted(root, entries(list)), root)) << "none active";
+}
+
+TEST(Keyring, has_no_missing_keys_when_it_is_new) {
+  EXPECT_TRUE(Keyring::make(kNow).missing().empty());
 }
 
 TEST(KeyringFile, is_read_back_and_is_for_its_owner_only) {
