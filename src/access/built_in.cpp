@@ -55,22 +55,24 @@ std::vector<Role> make() {
   std::vector<Role> out;
   out.push_back(
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
-  out.push_back(role(
-      "admin", "Runs the server: keys, roles, collections, imports. Sees masks only.",
-      {"access.*", "api_keys.*", "canaries.*", "collections.*", "engagements.*", "imports.*",
-       "journal.*", "keys.progress", "keys.rehearse", "keys.status", "records.get", "records.list",
-       "reports.*", "requests.*", "retention.*", "roles.*", "subjects.accesses", "subjects.get"},
-      {masks(all_classes())}));
+  out.push_back(role("admin",
+                     "Runs the server: keys, roles, collections, imports. Sees masks only.",
+                     {"access.*", "api_keys.*", "canaries.*", "cards.status", "collections.*",
+                      "engagements.*", "imports.*", "journal.*", "keys.progress", "keys.rehearse",
+                      "keys.status", "records.get", "records.list", "reports.*", "requests.*",
+                      "retention.*", "roles.*", "subjects.accesses", "subjects.get"},
+                     {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
                      {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "canaries.*",
-                      "journal.*", "keys.lock", "keys.progress", "keys.status", "reports.*",
-                      "roles.get", "roles.list", "subjects.accesses"},
+                      "cards.status", "journal.*", "keys.lock", "keys.progress", "keys.status",
+                      "reports.*", "roles.get", "roles.list", "subjects.accesses"},
                      {}));
-  out.push_back(role(
-      "privacy", "Answers customers' rights: access, rectify, restrict, erase.",
-      {"access.explain", "collections.get", "collections.list", "engagements.list", "journal.*",
-       "records.get", "records.list", "reports.*", "requests.*", "retention.*", "subjects.*"},
-      {masks(all_classes()), shows({plain, personal, sensitive}, {"subject_request"})}));
+  out.push_back(
+      role("privacy", "Answers customers' rights: access, rectify, restrict, erase.",
+           {"access.explain", "cards.status", "collections.get", "collections.list",
+            "engagements.list", "journal.*", "records.get", "records.list", "reports.*",
+            "requests.*", "retention.*", "subjects.*"},
+           {masks(all_classes()), shows({plain, personal, sensitive}, {"subject_request"})}));
   out.push_back(
       role("support", "Helps customers: opens personal fields for support.",
            {"access.explain", "collections.get", "collections.list", "engagements.*", "records.get",

@@ -43,6 +43,11 @@ std::span<const Setting> settings() {
        "Where backups of the data go. Any age of them can be restored."},
       {"backup.keys", "{dir}.backup/keys",
        "Where backups of the keys go: another place. Kept for 30 days."},
+      {"cards.node", "",
+       "This server's name in handles of card verification codes; empty: the host's name. Card "
+       "data "
+       "itself is switched on by `holdfast cards switch-on`, which says what that means (PCI DSS "
+       "SAQ D instead of SAQ A)."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

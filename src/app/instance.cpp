@@ -1,6 +1,8 @@
 #include "app/instance.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 #include <thread>
@@ -25,6 +27,14 @@ std::string said(std::string_view what,
     append_json_string(out, value);
   }
   return out + '}';
+}
+
+/// The server's name in handles, which people and load balancers read.
+std::string node_name(const Config& config) {
+  if (!config.text("cards.node").empty()) return config.text("cards.node");
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data())
+                                                          : std::string("node");
 }
 
 }  // namespace
@@ -67,10 +77,36 @@ Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
   return out;
 }
 
-Result<void> Instance::open_all(OpenOptions options) {
+Result<void> Instance::unlock_keys() {
   auto ring = unlock(config_);
   if (!ring) return std::move(ring).error();
-  keys_.set(std::make_shared<const crypto::KeySet>(std::move(*ring)));
+  keys_added_ = !ring->missing().empty();
+  keys_.set(std::make_shared<const crypto::KeySet>(keys_added_ ? ring->with_missing(clock_.now())
+                                                               : std::move(*ring)));
+  return {};
+}
+
+/// Added keys come out the same every time until they are written, so a crash between the two
+/// steps only repeats the first.
+Result<void> Instance::keep_added_keys() {
+  if (!keys_added_) return {};
+  const auto& ring = keys_.get()->ring;
+  journal::Event event{.activity = "keys.added",
+                       .facts = {{"generation", static_cast<std::int64_t>(ring.generation())}}};
+  auto recorded = cores_.wait(log_->commit(Caller{}, {}, std::move(event)));
+  if (!recorded) return std::move(recorded).error();
+  auto key = crypto::read_key_file(config_.path("keys.file"));
+  if (!key) return std::move(key).error();
+  auto wrote = crypto::write_keyring(config_.path("keys.keyring"), ring, key->root);
+  if (!wrote) return wrote;
+  keys_added_ = false;
+  logger_->warn(said("keys_added", {{"generation", std::to_string(ring.generation())},
+                                    {"next", "make a backup: it holds the keyring"}}));
+  return {};
+}
+
+Result<void> Instance::open_all(OpenOptions options) {
+  if (auto done = unlock_keys(); !done) return done;
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
@@ -85,10 +121,12 @@ Result<void> Instance::open_all(OpenOptions options) {
   auto log = cores_.wait(journal::Log::open({*database_, keys_, clock_}, std::move(log_options)));
   if (!log) return std::move(log).error();
   log_ = std::move(*log);
+  if (auto done = keep_added_keys(); !done) return done;
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
-  rooms_ = std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_});
+  rooms_ = std::make_unique<Rooms>(
+      Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_, node_name(config_)});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   return cores_.wait(replay());
 }
@@ -147,12 +185,14 @@ void Instance::start() {
   background_.push_back(boost::asio::co_spawn(
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
+  background_.push_back(boost::asio::co_spawn(core, rooms_->tokens.run(), boost::asio::use_future));
 }
 
 void Instance::stop() {
   if (!database_) return;
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
+  if (rooms_) rooms_->tokens.stop();
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)

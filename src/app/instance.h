@@ -73,6 +73,9 @@ class Instance {
   };
 
   Result<void> open_all(OpenOptions options);
+  Result<void> unlock_keys();
+  /// Records that the keyring gets keys which an earlier version had no use for, then writes it.
+  Result<void> keep_added_keys();
   Task<Result<void>> replay();
 
   Config config_;
@@ -87,6 +90,7 @@ class Instance {
   Notices notices_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
+  bool keys_added_ = false;  // in memory, and not yet in the keyring's file
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;
 };

@@ -85,9 +85,10 @@ Rooms::Rooms(Deps deps)
       access_api_({admin, access, cache, deps.log, deps.clock, fields_}),
       context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
       declarations(context),
+      cards(context),
       records(context),
       opening(context),
-      tokens(context, opening),
+      tokens(context, opening, deps.node),
       subjects(context, accesses_),
       imports(context, declarations, deps.pool),
       vault_state(context),
@@ -101,6 +102,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
     for (auto& route : list) out.push_back(std::move(route));
   };
   add(vault::declaration_routes(rooms ? &rooms->declarations : nullptr));
+  add(vault::card_routes(rooms ? &rooms->cards : nullptr));
   add(vault::record_routes(rooms ? &rooms->records : nullptr, rooms ? &rooms->opening : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));

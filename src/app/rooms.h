@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "access/admin.h"
@@ -14,6 +15,7 @@
 #include "journal/access_index.h"
 #include "journal/log.h"
 #include "ledger/api.h"
+#include "vault/cards.h"
 #include "vault/context.h"
 #include "vault/declarations.h"
 #include "vault/import/service.h"
@@ -34,6 +36,7 @@ class Rooms {
     const Clock& clock;
     access::Notices& notices;
     Pool& pool;
+    std::string node = "node";  // this server in handles of card verification codes
   };
 
   explicit Rooms(Deps deps);
@@ -109,6 +112,7 @@ class Rooms {
  public:
   vault::Context context;
   vault::Declarations declarations;
+  vault::Cards cards;
   vault::Records records;
   vault::Opening opening;
   vault::Tokens tokens;

@@ -32,6 +32,11 @@ Result<std::vector<CheckedValue>> check_values(const Collection& collection, con
     if (!field) {
       wrong.push_back(Error(Code::invalid, "the collection does not declare this field")
                           .at(where / entry.name));
+    } else if (field->type == FieldType::card_verification) {
+      wrong.push_back(Error(Code::invalid,
+                            "a card verification code is never kept: give it to tokens.create, "
+                            "which holds it in memory for 15 minutes and one read")
+                          .at(where / entry.name));
     } else if (entry.null) {
       out.push_back({field, Secret(), true});
     } else if (entry.json != (field->type == FieldType::json) && entry.json) {
@@ -118,6 +123,8 @@ Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection
   for (const auto& value : values) {
     if (value.remove) continue;
     const auto& field = *value.field;
+    if (field.type == FieldType::card_verification)
+      return Error(Code::internal, "a card verification code on its way into a record");
     auto ready = keys.ensure(keys_, field.keep_group, subject_keys_);
     if (!ready) return std::move(ready).error();
     auto sealed = keys.seal(keys_, field.keep_group,

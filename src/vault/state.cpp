@@ -1,6 +1,7 @@
 #include "vault/state.h"
 
 #include "vault/statements.h"
+#include "vault/token_row.h"
 
 namespace holdfast::vault {
 namespace {
@@ -16,7 +17,9 @@ inline constexpr db::Sql kAllSubjects{
     "select id, external_term, external_sealed, created_ms, erased_ms, version "
     "from vault_subjects where id > $1 order by id limit $2"};
 inline constexpr db::Sql kAllTokens{
-    "vault.all_tokens", "select id, mac from vault_tokens where id > $1 order by id limit $2"};
+    "vault.all_tokens",
+    "select id, subject, record, field, created_ms, mac, key_id, text_term, text_sealed, "
+    "value_term, sharer from vault_tokens where id > $1 order by id limit $2"};
 
 /// Walks a table by its id, page by page.
 template <class Each>
@@ -46,8 +49,7 @@ Task<Result<void>> VaultState::rows(Report report) {
   });
   if (!done) co_return done;
   done = co_await walk(reader, kAllTokens, [&](const db::Rows::Row& row) {
-    auto id = TokenId::from(row.bytes(0)).value_or(TokenId{});
-    report("tokens", row.bytes(0), token_digest(*keys, id, row.bytes(1)));
+    report("tokens", row.bytes(0), token_digest(*keys, unchecked_token_row(row)));
   });
   if (!done) co_return done;
   auto collections = co_await reader.read(kListCollections, {});
@@ -56,6 +58,13 @@ Task<Result<void>> VaultState::rows(Report report) {
     auto row = (*collections)[i];
     report("collections", as_bytes(row.text(1)),
            declared_digest(*keys, "collections", row.text(1), row.text(3), row.bytes(4)));
+  }
+  auto switches = co_await reader.read(kListSwitches, {});
+  if (!switches) co_return std::move(switches).error();
+  for (std::size_t i = 0; i < switches->size(); ++i) {
+    auto row = (*switches)[i];
+    report("switches", as_bytes(row.text(0)),
+           declared_digest(*keys, "switches", row.text(0), row.text(2), row.bytes(3)));
   }
   auto purposes = co_await reader.read(kListPurposes, {});
   if (!purposes) co_return std::move(purposes).error();

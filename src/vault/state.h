@@ -6,8 +6,8 @@
 
 namespace holdfast::vault {
 
-/// Records, customers, tokens, collections and purposes. Reads in pages of 1,000; gives way between
-/// them. Errors: locked, unavailable.
+/// Records, customers, tokens, collections, purposes and switches. Reads in pages of 1,000; gives
+/// way between them. Errors: locked, unavailable.
 class VaultState final : public journal::StateSource {
  public:
   explicit VaultState(Context context) : context_(context) {}

@@ -269,14 +269,6 @@ crypto::Digest subject_digest(const crypto::KeySet& keys, const Subject& subject
   return keys.digest.mac(input);
 }
 
-crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac) {
-  Bytes input;
-  put_part(input, std::string_view("tokens"));
-  put_part(input, token.bytes());
-  put_part(input, mac);
-  return keys.digest.mac(input);
-}
-
 std::span<const db::Sql* const> statements() {
   static constexpr const db::Sql* kAll[] = {
       &kListCollections, &kAddCollection, &kPutCollection, &kDropCollection, &kAnyRecord,
@@ -286,7 +278,7 @@ std::span<const db::Sql* const> statements() {
       &kPageRecords,     &kAddRecord,     &kPutRecord,     &kDropRecord,     &kAddTerm,
       &kDropTerm,        &kFindTerm,      &kGuardUnique,   &kFindAnswer,     &kAddAnswer,
       &kDropAnswers,     &kOpenRecord,    &kNoRecord,      &kTokensOf,       &kDropTokens,
-      &kFindTerms};
+      &kFindTerms,       &kListSwitches,  &kPutSwitch};
   return kAll;
 }
 

@@ -20,6 +20,7 @@
 #include "support/fake_clock.h"
 #include "support/raw_sql.h"
 #include "support/temp_dir.h"
+#include "vault/cards.h"
 #include "vault/declarations.h"
 #include "vault/import/service.h"
 #include "vault/records/opening.h"
@@ -308,6 +309,8 @@ class VaultBench {
   FakePermits& permits() { return permits_; }
   Store& store() { return rooms_->store; }
   Declarations& declarations() { return rooms_->declarations; }
+  Cards& cards() { return rooms_->cards; }
+  const Context& context() { return rooms_->context; }
   Records& records() { return rooms_->records; }
   Opening& opening() { return rooms_->opening; }
   Tokens& tokens() { return rooms_->tokens; }
@@ -324,6 +327,7 @@ class VaultBench {
           schemas(journal, bench.keys_),
           context{journal, store, schemas, bench.keys_, bench.permits_, bench.clock_},
           declarations(context),
+          cards(context),
           records(context),
           opening(context),
           tokens(context, opening),
@@ -338,6 +342,7 @@ class VaultBench {
     SchemaCache schemas;
     Context context;
     Declarations declarations;
+    Cards cards;
     Records records;
     Opening opening;
     Tokens tokens;

@@ -36,7 +36,8 @@ class Opening {
   Task<Result<RevealedRecord>> reveal(Caller caller, RevealRecord request);
   /// Gives way to other requests every 64 records.
   Task<Result<RevealedRecords>> reveal_batch(Caller caller, RevealRecords request);
-  /// 5 wrong values per customer, field and day over all callers, then exhausted.
+  /// 5 wrong values per customer, field and day over all callers, then exhausted. Card numbers are
+  /// compared for no person, nor are they searched for one.
   Task<Result<Verified>> verify(Caller caller, VerifyValue request);
   /// Exact matches of all values given. Candidates of the index are opened and compared.
   Task<Result<FoundRecords>> search(Caller caller, SearchRecords request);
@@ -51,10 +52,11 @@ class Opening {
                                const std::optional<std::string>& on_behalf_of);
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
-
- private:
+  /// Under self_service the one customer whose data may be opened (a zero id: nobody's).
   Task<Result<std::optional<SubjectId>>> own_subject(const Working& work, const Caller& caller,
                                                      std::string_view purpose);
+
+ private:
   Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
                                 std::string_view operation, const Openable& openable,
                                 const std::vector<std::string>& wanted, std::string_view purpose,

@@ -1,171 +1,164 @@
 #include "vault/tokens/service.h"
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <map>
+#include <set>
 
-#include "vault/draft.h"
-#include "vault/idempotency.h"
-#include "vault/policy.h"
 #include "vault/statements.h"
 
 namespace holdfast::vault {
 namespace {
 
-inline constexpr db::Sql kAddToken{"vault.add_token",
-                                   "insert into vault_tokens (id, subject, record, field, "
-                                   "created_ms, mac) values ($1, $2, $3, $4, $5, $6)"};
-inline constexpr db::Sql kFindTokens{
-    "vault.find_tokens",
-    "select id, subject, record, field, mac from vault_tokens where id {{in $1}}"};
+constexpr std::chrono::milliseconds kTick{100};
+constexpr int kTicksToSweep = 20;
 
-constexpr std::size_t kMost = 1000;
-
-struct Found {
-  TokenId id;
-  SubjectId subject;
-  RecordId record;
-  std::uint16_t field = 0;
-};
-
-Bytes token_mac(const crypto::KeySet& keys, const Found& token) {
-  Bytes input;
-  put_part(input, std::string_view("token"));
-  put_part(input, token.id.bytes());
-  put_part(input, token.subject.bytes());
-  put_part(input, token.record.bytes());
-  put_u16(input, token.field);
-  auto mac = keys.digest.mac(input);
-  return {mac.begin(), mac.begin() + 16};
+/// Each once, in the order given.
+std::vector<std::string> distinct(std::vector<std::string> tokens) {
+  std::set<std::string> seen;
+  std::erase_if(tokens, [&](const std::string& token) { return !seen.insert(token).second; });
+  return tokens;
 }
 
-/// Rows whose MAC holds; a forged row is corrupt.
-Task<Result<std::map<TokenId, Found>>> find(db::Reader& reader, const crypto::KeySet& keys,
-                                            const std::vector<TokenId>& ids, MonoTime deadline) {
-  db::List list;
-  for (auto id : ids) list.cells.emplace_back(to_bytes(id.bytes()));
-  auto rows = co_await reader.read(kFindTokens, {std::move(list)}, deadline);
-  if (!rows) co_return std::move(rows).error();
-  std::map<TokenId, Found> out;
-  for (std::size_t i = 0; i < rows->size(); ++i) {
-    auto row = (*rows)[i];
-    auto id = TokenId::from(row.bytes(0));
-    auto subject = SubjectId::from(row.bytes(1));
-    auto record = RecordId::from(row.bytes(2));
-    if (!id || !subject || !record) co_return Error(Code::corrupt, "a token's row is damaged");
-    Found found{*id, *subject, *record, static_cast<std::uint16_t>(row.integer(3))};
-    if (!equal_constant_time(token_mac(keys, found), row.bytes(4)))
-      co_return Error(
-          Code::corrupt,
-          "a token's row was not written by Holdfast: run `holdfast journal verify --state`");
-    out.emplace(*id, found);
+/// Which fields of which records a request opens, and for which token each.
+struct Opens {
+  std::vector<OpenItem> items;
+  std::map<std::pair<RecordId, std::string>, std::string> wanted;
+};
+
+Opens opens_of(const Schema& schema, const std::vector<std::string>& tokens,
+               const std::map<std::string, TokenRow>& found,
+               const std::map<RecordId, Record>& records, std::vector<TokenRefusal>& refused) {
+  Opens out;
+  std::map<RecordId, OpenItem> items;
+  for (const auto& token : tokens) {
+    auto row = found.find(token);
+    if (row == found.end()) {
+      refused.push_back({token, "not_found"});
+      continue;
+    }
+    auto id = row->second.record;
+    auto record = records.find(id);
+    const auto* collection =
+        record == records.end() ? nullptr : schema.find(record->second.collection);
+    const auto* field = collection ? collection->find(row->second.field) : nullptr;
+    if (!field || record->second.subject != row->second.subject) {
+      refused.push_back({token, "erased"});
+    } else if (!out.wanted.emplace(std::pair(id, field->name), token).second) {
+      refused.push_back({token, "corrupt"});  // two tokens of one value: never made
+    } else {
+      items.try_emplace(id, OpenItem{id, {}}).first->second.fields.push_back(field->name);
+    }
+  }
+  for (auto& [id, item] : items) out.items.push_back(std::move(item));
+  return out;
+}
+
+/// What was opened, by token. A token of which nothing is said else was of a value that its record
+/// has no more.
+void answer(Opened& opened, std::map<std::pair<RecordId, std::string>, std::string>& wanted,
+            RevealedTokens& out) {
+  for (auto& record : opened.records) {
+    for (auto& value : record.values.entries) {
+      auto token = wanted.extract({record.record, value.name});
+      if (std::ranges::find(record.masked, value.name) != record.masked.end())
+        out.masked.push_back(token.mapped());
+      value.name = std::move(token.mapped());
+      out.values.entries.push_back(std::move(value));
+    }
+    for (const auto& refusal : record.refused) {
+      auto token = wanted.extract({record.record, refusal.field});
+      out.refused.push_back({std::move(token.mapped()), refusal.reason});
+    }
+  }
+  for (auto& [place, token] : wanted) out.refused.push_back({std::move(token), "removed"});
+}
+
+/// The card verification codes that one request may read, and is about to.
+struct Reading {
+  struct One {
+    std::string handle;
+    Codes::About about;
+    std::string field;
+    std::optional<Codes::Held> held{};
+  };
+  std::vector<One> codes;
+  bool forbidden = false;
+};
+
+/// Which of the handles may be read; what is refused goes into `refused`.
+Task<Result<Reading>> readable(const Context& context, const Working& work, const Caller& caller,
+                               Codes& codes, const std::vector<std::string>& handles,
+                               std::optional<SubjectId> own, std::string_view purpose,
+                               std::vector<TokenRefusal>& refused) {
+  Reading out;
+  for (const auto& handle : handles) {
+    auto about = codes.look(handle);
+    if (!about) {
+      bool here = Codes::node_of(handle) == codes.node();
+      refused.push_back({handle, here ? "read_or_expired" : "other_node"});
+      continue;
+    }
+    const auto* collection = work.schema->find(about->collection);
+    const auto* field = collection ? collection->find(about->field) : nullptr;
+    bool allowed = field && (!own || *own == about->subject) &&
+                   view_of_field(context, caller, "tokens.reveal", *collection, *field, purpose) ==
+                       View::clear;
+    if (!allowed) {
+      out.forbidden = true;
+      refused.push_back({handle, "forbidden"});
+      continue;
+    }
+    auto subject = co_await context.store.subject(about->subject, caller.deadline);
+    if (!subject) co_return std::move(subject).error();
+    if (!*subject || (*subject)->erased) {
+      codes.drop(handle);
+      refused.push_back({handle, "erased"});
+      continue;
+    }
+    out.codes.push_back({handle, *about, field->name});
   }
   co_return out;
 }
 
-}  // namespace
-
-std::span<const db::Sql* const> token_statements() {
-  static constexpr const db::Sql* kAll[] = {&kAddToken, &kFindTokens};
-  return kAll;
+/// Takes what may be read, so that nobody else reads it while this is recorded.
+void take(Reading& reading, Codes& codes, journal::Event& event,
+          std::vector<TokenRefusal>& refused) {
+  for (auto& one : reading.codes) {
+    one.held = codes.take(one.handle);
+    if (!one.held) {
+      refused.push_back({one.handle, "read_or_expired"});
+      continue;
+    }
+    event.opened = true;
+    if (std::ranges::find(event.fields, one.field) == event.fields.end())
+      event.fields.push_back(one.field);
+    event.touches.push_back({one.about.subject, "card_verification", to_bytes(one.about.id), {}});
+  }
+  std::erase_if(reading.codes, [](const Reading::One& one) { return !one.held; });
 }
 
-Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) {
-  auto work = co_await begin(context_, caller);
-  if (!work) co_return std::move(work).error();
-  auto text = to_json(request);
-  Repeat repeat(*work->keys, caller, "tokens.create", request.idempotency_key, text, work->now);
-  wipe(text);
-  auto earlier = co_await repeat.earlier(context_.journal.reader(), caller.deadline);
-  if (!earlier) co_return std::move(earlier).error();
-  if (*earlier) co_return parse_json_as<CreatedTokens>(**earlier);
+}  // namespace
 
-  if (request.items.empty() == request.values.entries.empty())
-    co_return Error(Code::invalid, "give either `values` or `items`").at("values");
-  if (request.items.empty()) {
-    if (!request.subject) co_return Error(Code::invalid, "name the customer").at("subject");
-    if (!request.collection) co_return Error(Code::invalid, "name the collection").at("collection");
-    request.items.push_back(
-        {std::move(*request.subject), std::move(*request.collection), std::move(request.values)});
-  }
-  Draft draft(*work->keys, work->now);
-  std::vector<db::Args> rows;
-  std::vector<journal::Touch> touches;
-  std::map<Bytes, SubjectId> by_term;
-  std::map<SubjectId, SubjectKeys> held;
-  CreatedTokens out, remembered;
-  for (std::size_t i = 0; i < request.items.size(); ++i) {
-    auto& item = request.items[i];
-    auto where = FieldPath("items")[i];
-    const auto* collection = work->schema->find(item.collection);
-    if (!collection)
-      co_return Error(Code::not_found, "no such collection").at(where / "collection");
-    auto values = check_values(*collection, item.values, where / "values");
-    if (!values) co_return std::move(values).error();
-    auto ref = parse_subject_ref(item.subject);
-    if (!ref) co_return std::move(ref).error().at(where / "subject");
-
-    auto term = ref->id ? Bytes() : external_term(*work->keys, ref->external);
-    auto known = by_term.find(term);
-    std::optional<SubjectId> id = ref->id;
-    if (!id && known != by_term.end()) id = known->second;
-    if (!id || !held.contains(*id)) {
-      auto subject = id ? co_await context_.store.subject(*id, caller.deadline)
-                        : co_await context_.store.subject_by_term(term, caller.deadline);
-      if (!subject) co_return std::move(subject).error();
-      if (!*subject && ref->id)
-        co_return Error(Code::not_found, "no such customer").at(where / "subject");
-      if (*subject && (*subject)->erased)
-        co_return Error(Code::gone, "this customer was erased").at(where / "subject");
-      if (*subject) {
-        id = (*subject)->id;
-        draft.expect_living(*id);
-        auto keys = co_await context_.store.keys(*id, caller.deadline);
-        if (!keys) co_return std::move(keys).error();
-        held.insert_or_assign(*id, std::move(*keys));
-      } else {
-        SubjectKeys fresh{SubjectId{}};
-        auto added = draft.add_subject(ref->external, fresh);
-        if (!added) co_return std::move(added).error();
-        id = *added;
-        held.insert_or_assign(*id, std::move(fresh));
-      }
-      if (!ref->id) by_term.insert_or_assign(term, *id);
-    }
-    CreatedToken made{.subject = *id, .record = {}, .tokens = {}};
-    std::vector<std::pair<const Field*, std::string>> masks;
-    for (const auto& value : *values) {
-      if (value.remove)
-        co_return Error(Code::invalid, "a token needs a value")
-            .at(where / "values" / value.field->name);
-      masks.emplace_back(value.field, masked(*value.field, value.value.expose_text()));
-    }
-    auto record = draft.add_record(held.at(*id), *collection, {}, *values);
-    if (!record) co_return std::move(record).error();
-    made.record = record->id;
-    auto kept = made;
-    for (auto& [field, mask] : masks) {
-      Found token{TokenId::make(work->now), *id, record->id, field->id};
-      auto mac = token_mac(*work->keys, token);
-      touches.push_back(
-          {*id, "tokens", to_bytes(token.id.bytes()), token_digest(*work->keys, token.id, mac)});
-      rows.push_back({to_bytes(token.id.bytes()), to_bytes(id->bytes()),
-                      to_bytes(record->id.bytes()), std::int64_t{field->id}, to_ms(work->now),
-                      std::move(mac)});
-      made.tokens.emplace_back(field->name, TokenView{token.id, std::move(mask)});
-      kept.tokens.emplace_back(field->name, TokenView{token.id, {}});
-    }
-    out.items.push_back(std::move(made));
-    remembered.items.push_back(std::move(kept));
-  }
-  journal::Event event{.activity = "tokens.create", .touches = std::move(draft.touches())};
-  for (auto& touch : touches) event.touches.push_back(std::move(touch));
-  event.facts = {{"tokens", static_cast<std::int64_t>(rows.size())}};
-  auto changes = std::move(draft).changes();
-  auto expect = db::Expect::exactly(static_cast<std::int64_t>(rows.size()));
-  changes.bulk(kAddToken, std::move(rows), expect);
-  repeat.remember(changes, to_json(remembered));
-  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
-  if (!done) co_return std::move(done).error();
+Task<Result<std::map<std::string, TokenRow>>> Tokens::find(const crypto::KeySet& keys,
+                                                           std::vector<std::string> tokens,
+                                                           std::optional<SubjectId> own,
+                                                           MonoTime deadline) {
+  TokenStore store(context_.journal.reader(), keys);
+  std::vector<TokenId> ids;
+  for (const auto& token : tokens)
+    if (auto id = TokenId::parse(token)) ids.push_back(*id);
+  auto by_id = co_await store.by_id(std::move(ids), deadline);
+  if (!by_id) co_return std::move(by_id).error();
+  std::map<std::string, TokenRow> out;
+  for (auto& [id, row] : *by_id)
+    if (row.text_term.empty()) out.emplace(id.text(), std::move(row));
+  std::erase_if(tokens, [&](const std::string& token) { return out.contains(token); });
+  auto by_text = co_await store.by_text(std::move(tokens), own, deadline);
+  if (!by_text) co_return std::move(by_text).error();
+  out.merge(*by_text);
   co_return out;
 }
 
@@ -177,61 +170,48 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
   if (!acting) co_return std::move(acting).error();
   if (request.tokens.empty())
     co_return Error(Code::invalid, "name at least one token").at("tokens");
-  auto found =
-      co_await find(context_.journal.reader(), *work->keys, request.tokens, acting->deadline);
-  if (!found) co_return std::move(found).error();
+  auto own = co_await opening_.own_subject(*work, *acting, request.purpose);
+  if (!own) co_return std::move(own).error();
+  auto tokens = distinct(std::move(request.tokens));
+  std::vector<std::string> handles;
+  std::erase_if(tokens, [&](std::string& token) {
+    bool code = Codes::node_of(token).has_value();
+    if (code) handles.push_back(std::move(token));
+    return code;
+  });
 
+  auto found = co_await find(*work->keys, tokens, *own, acting->deadline);
+  if (!found) co_return std::move(found).error();
   std::vector<RecordId> ids;
-  for (const auto& [id, token] : *found) ids.push_back(token.record);
+  for (const auto& [token, row] : *found) ids.push_back(row.record);
   auto records = co_await context_.store.records(std::move(ids), acting->deadline);
   if (!records) co_return std::move(records).error();
 
   RevealedTokens out;
-  std::map<RecordId, OpenItem> items;
-  std::map<std::pair<RecordId, std::string>, TokenId> wanted;
-  for (auto id : request.tokens) {
-    auto one = found->find(id);
-    if (one == found->end()) {
-      out.refused.push_back({id, "not_found"});
-      continue;
-    }
-    auto record = records->find(one->second.record);
-    const auto* collection =
-        record == records->end() ? nullptr : work->schema->find(record->second.collection);
-    const auto* field = collection ? collection->find(one->second.field) : nullptr;
-    if (!field) {
-      out.refused.push_back({id, "erased"});
-      continue;
-    }
-    if (!wanted.emplace(std::pair(one->second.record, field->name), id).second) continue;
-    auto& item =
-        items.try_emplace(one->second.record, OpenItem{one->second.record, {}}).first->second;
-    item.fields.push_back(field->name);
-  }
-  std::vector<OpenItem> list;
-  for (auto& [id, item] : items) list.push_back(std::move(item));
-  auto opened =
-      co_await opening_.open(*work, *acting, "tokens.reveal", std::move(list), request.purpose);
+  Opens opens = opens_of(*work->schema, tokens, *found, *records, out.refused);
+  auto opened = co_await opening_.open(*work, *acting, "tokens.reveal", std::move(opens.items),
+                                       request.purpose);
   if (!opened) co_return std::move(opened).error();
-  for (auto& record : opened->records) {
-    for (auto& value : record.values.entries) {
-      auto id = wanted.at({record.record, value.name});
-      if (std::ranges::find(record.masked, value.name) != record.masked.end())
-        out.masked.push_back(id);
-      value.name = id.text();
-      out.values.entries.push_back(std::move(value));
-    }
-    for (const auto& refusal : record.refused)
-      out.refused.push_back({wanted.at({record.record, refusal.field}), refusal.reason});
-  }
+  answer(*opened, opens.wanted, out);
+
+  auto reading = co_await readable(context_, *work, *acting, codes_, handles, *own, request.purpose,
+                                   out.refused);
+  if (!reading) co_return std::move(reading).error();
   auto forbidden = [](const TokenRefusal& refusal) { return refusal.reason == "forbidden"; };
-  if (!opened->any && std::ranges::any_of(out.refused, forbidden))
+  if (!opened->any && reading->codes.empty() && std::ranges::any_of(out.refused, forbidden))
     co_return co_await opening_.refused(
         std::move(*acting), std::move(opened->event),
         Error(Code::forbidden,
               "none of these tokens is open to you for this purpose; this try was recorded"));
+  take(*reading, codes_, opened->event, out.refused);
   auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
-  if (!done) co_return std::move(done).error();
+  if (!done) {
+    for (auto& one : reading->codes) codes_.put_back(one.handle, std::move(*one.held));
+    co_return std::move(done).error();
+  }
+  for (auto& one : reading->codes)
+    out.values.entries.push_back(
+        {{std::move(one.handle), std::move(one.held->code), false}, false});
   out.event = done->receipt.event;
   co_return out;
 }
@@ -239,22 +219,53 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
 Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
-  auto found =
-      co_await find(context_.journal.reader(), *work->keys, request.tokens, caller.deadline);
+  auto tokens = distinct(std::move(request.tokens));
+  auto found = co_await find(*work->keys, tokens, std::nullopt, caller.deadline);
   if (!found) co_return std::move(found).error();
+  std::vector<std::string> texts;
+  std::map<TokenId, TokenRow> rows;
+  for (auto& [token, row] : *found) {
+    if (!row.text_term.empty()) texts.push_back(token);
+    rows.emplace(row.id, std::move(row));
+  }
+  auto sharing = co_await TokenStore(context_.journal.reader(), *work->keys)
+                     .all_by_text(std::move(texts), caller.deadline);
+  if (!sharing) co_return std::move(sharing).error().at("tokens");
+  for (auto& row : *sharing) rows.try_emplace(row.id, std::move(row));
+
   journal::Event event{.activity = "tokens.delete"};
   db::List ids;
-  for (const auto& [id, token] : *found) {
+  for (const auto& [id, row] : rows) {
     ids.cells.emplace_back(to_bytes(id.bytes()));
-    event.touches.push_back({token.subject, "tokens", to_bytes(id.bytes()), crypto::Digest{}});
+    event.touches.push_back({row.subject, "tokens", to_bytes(id.bytes()), crypto::Digest{}});
   }
-  auto count = static_cast<std::int64_t>(found->size());
-  event.facts = {{"deleted", count}};
+  auto count = static_cast<std::int64_t>(rows.size());
+  std::int64_t codes = 0;
+  for (const auto& token : tokens)
+    if (auto about = codes_.look(token); about && codes_.drop(token)) {
+      event.touches.push_back({about->subject, "card_verification", to_bytes(about->id), {}});
+      ++codes;
+    }
+  event.facts = {{"deleted", count + codes}};
   db::Changes changes;
   if (count > 0) changes.write(kDropTokens, {std::move(ids)}, db::Expect::exactly(count));
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
-  co_return DeletedRows{count, done->receipt.event};
+  co_return DeletedRows{count + codes, done->receipt.event};
+}
+
+Task<void> Tokens::run() {
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+  for (int ticks = 0; !stopping_.load(); ++ticks) {
+    timer.expires_after(kTick);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    if (ticks % kTicksToSweep != 0) continue;
+    if (context_.keys.get())
+      codes_.sweep();
+    else
+      codes_.clear();
+  }
+  codes_.clear();
 }
 
 std::vector<http::Route> token_routes(Tokens* tokens) {
@@ -272,93 +283,6 @@ std::vector<http::Route> token_routes(Tokens* tokens) {
   out.push_back(http::route<&Tokens::remove>(tokens, "tokens.delete", "POST", "/v1/tokens/delete",
                                              "Delete up to 1,000 tokens; their records stay"));
   return out;
-}
-
-// ── members
-
-std::span<const Member> NewTokens::described() {
-  using T = NewTokens;
-  static constexpr Member kMembers[] = {
-      member<&T::subject>("subject", "The customer: `sub_...` or `ext:` and the shop's own id.",
-                          {.bytes = 260}),
-      member<&T::collection>("collection", "The collection that declares the fields.",
-                             {.bytes = 63}),
-      member<&T::values>("values", "Field names and values.", {.bytes = 65'536, .count = 200},
-                         holdfast::Place::body, Sensitivity::personal)};
-  return kMembers;
-}
-
-std::span<const Member> CreateTokens::described() {
-  using T = CreateTokens;
-  static constexpr Member kMembers[] = {
-      member<&T::subject>("subject", "The customer: `sub_...` or `ext:` and the shop's own id.",
-                          {.bytes = 260}),
-      member<&T::collection>("collection", "The collection that declares the fields.",
-                             {.bytes = 63}),
-      member<&T::values>("values", "Field names and values.", {.bytes = 65'536, .count = 200},
-                         holdfast::Place::body, Sensitivity::personal),
-      member<&T::items>("items", "Several customers at once, instead of `subject` and `values`.",
-                        {.count = kMost}, holdfast::Place::body, Sensitivity::personal)};
-  return kMembers;
-}
-
-std::span<const Member> TokenView::described() {
-  using T = TokenView;
-  static constexpr Member kMembers[] = {
-      member<&T::token>("token", "Keep this in the shop's own tables."),
-      member<&T::mask>("mask", "To show in its place; absent in a repeated answer.", {},
-                       holdfast::Place::body, Sensitivity::personal)};
-  return kMembers;
-}
-
-std::span<const Member> CreatedToken::described() {
-  using T = CreatedToken;
-  static constexpr Member kMembers[] = {
-      member<&T::subject>("subject", "The customer's id."),
-      member<&T::record>("record", "The record that holds the values."),
-      member<&T::tokens>("tokens", "By field.", {.count = 200})};
-  return kMembers;
-}
-
-std::span<const Member> CreatedTokens::described() {
-  static constexpr Member kMembers[] = {
-      member<&CreatedTokens::items>("items", "In the order of the request.")};
-  return kMembers;
-}
-
-std::span<const Member> RevealTokens::described() {
-  using T = RevealTokens;
-  static constexpr Member kMembers[] = {
-      member<&T::tokens>("tokens", "The tokens to open.", {.count = kMost}),
-      member<&T::purpose>("purpose", "A declared purpose, such as `support`.", {.bytes = 63}),
-      member<&T::on_behalf_of>("on_behalf_of", "Whom the key acts for, such as `staff:17`.",
-                               {.bytes = 100})};
-  return kMembers;
-}
-
-std::span<const Member> TokenRefusal::described() {
-  using T = TokenRefusal;
-  static constexpr Member kMembers[] = {
-      member<&T::token>("token", "The token."),
-      member<&T::reason>("reason", "`not_found`, `forbidden`, `expired`, `erased` or `corrupt`.")};
-  return kMembers;
-}
-
-std::span<const Member> RevealedTokens::described() {
-  using T = RevealedTokens;
-  static constexpr Member kMembers[] = {
-      member<&T::values>("values", "By token; those named in `masked` are masks.",
-                         {.bytes = 65'536}, holdfast::Place::body, Sensitivity::personal),
-      member<&T::masked>("masked", "Tokens that are not open to you for this purpose: masks."),
-      member<&T::refused>("refused", "Tokens that were not shown, and why."),
-      member<&T::event>("event", "The journal entry that recorded it.")};
-  return kMembers;
-}
-
-std::span<const Member> DeleteTokens::described() {
-  static constexpr Member kMembers[] = {
-      member<&DeleteTokens::tokens>("tokens", "The tokens to delete.", {.count = kMost})};
-  return kMembers;
 }
 
 }  // namespace holdfast::vault
