@@ -32,11 +32,6 @@ Result<std::vector<CheckedValue>> check_values(const Collection& collection, con
     if (!field) {
       wrong.push_back(Error(Code::invalid, "the collection does not declare this field")
                           .at(where / entry.name));
-    } else if (field->type == FieldType::card_verification) {
-      wrong.push_back(Error(Code::invalid,
-                            "a card verification code is never kept: give it to tokens.create, "
-                            "which holds it in memory for 15 minutes and one read")
-                          .at(where / entry.name));
     } else if (entry.null) {
       out.push_back({field, Secret(), true});
     } else if (entry.json != (field->type == FieldType::json) && entry.json) {

@@ -131,12 +131,14 @@ Result<Secret> checked_format(const Field& field, std::string_view text) {
       return Secret::copy(Scrubbed(std::move(*expiry)).text);
     }
     case FieldType::card_verification:
-      return stored(is_card_verification(text),
-                    Error(Code::invalid, "not a card verification code of three or four digits"));
     case FieldType::json:
       break;
   }
   return Error(Code::internal, "a value of no type");
+}
+
+Error cards_off() {
+  return {Code::invalid, "card data is off: see `holdfast cards status`"};
 }
 
 // ── masks
@@ -231,11 +233,21 @@ Mask default_mask(FieldType type) {
 
 }  // namespace
 
+Result<Secret> checked_code(const Field& field, std::string_view value) {
+  if (!field.cards_on) return cards_off();
+  if (!is_card_verification(value))
+    return Error(Code::invalid, "not a card verification code of three or four digits");
+  return Secret::copy(value);
+}
+
 Result<Secret> checked_value(const Field& field, std::string_view value) {
   if (value.size() > kMaxValueBytes) return Error(Code::too_large, "longer than 65,536 bytes");
   if (field.type == FieldType::json) return checked_json(field, value);
-  if (is_card(field.type) && !field.cards_on)
-    return Error(Code::invalid, "card data is off: see `holdfast cards status`");
+  if (is_card(field.type) && !field.cards_on) return cards_off();
+  if (field.type == FieldType::card_verification)
+    return Error(Code::invalid,
+                 "a card verification code is never kept: give it to tokens.create, which holds it "
+                 "in memory for 15 minutes and one read");
 
   Scrubbed normal;
   auto text = value;

@@ -272,6 +272,7 @@ TEST_P(VaultCards, verification_codes_are_taken_nowhere_else) {
   EXPECT_EQ(code_of(changed), Code::invalid);
   EXPECT_EQ(code_of(create({{"cvc", "12x"}})), Code::invalid);
   EXPECT_EQ(code_of(create({{"cvc", std::nullopt}})), Code::invalid);
+  EXPECT_EQ(bench_.raw().number("select count(*) from vault_records"), 1);
 }
 
 TEST_P(VaultCards, verification_codes_open_only_to_those_who_may_and_stay_until_then) {

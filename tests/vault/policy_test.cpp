@@ -148,6 +148,21 @@ std::string card_places(const std::string& fields) {
   return declared ? "" : places(declared.error());
 }
 
+TEST(VaultValues, of_card_verification_are_codes_and_go_into_no_record) {
+  auto field = field_of(FieldType::card_verification);
+
+  EXPECT_EQ(checked_code(field, "123")->expose_text(), "123");
+  EXPECT_EQ(checked_code(field, "1234")->expose_text(), "1234");
+  for (std::string wrong : {"", "12", "12345", "12a", "1 2 3", "１２３"})
+    EXPECT_FALSE(checked_code(field, wrong)) << wrong;
+  auto kept = checked_value(field, "123");
+  ASSERT_FALSE(kept);
+  EXPECT_NE(kept.error().text.find("tokens.create"), std::string_view::npos);
+  EXPECT_EQ(masked(field, "123"), "•••");
+  field.cards_on = false;
+  EXPECT_FALSE(checked_code(field, "123"));
+}
+
 TEST(VaultDeclarations, of_cards_are_of_their_own_class_mask_and_index) {
   EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","index":"unique","mask":"last4"},
       {"name":"expiry","type":"card_expiry"},{"name":"cvc","type":"card_verification"}])"),

@@ -48,7 +48,7 @@ std::vector<NewCode> take_codes(const Schema& schema, CreateTokens& request) {
 
 Result<void> check_codes(std::vector<NewCode>& codes) {
   for (auto& one : codes) {
-    auto checked = checked_value(*one.field, one.code.expose_text());
+    auto checked = checked_code(*one.field, one.code.expose_text());
     if (!checked)
       return std::move(checked).error().at(FieldPath("items")[one.item] / "values" /
                                            one.field->name);

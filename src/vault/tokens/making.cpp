@@ -69,11 +69,12 @@ Task<Result<std::map<TokenId, std::string>>> token_texts(const Context& context,
 }
 
 Task<Result<MadeTokens>> Making::run() {
+  if (work_.keys->tokens.empty()) co_return Error(Code::internal, "the keyring has no token key");
   if (auto done = co_await load_subjects(); !done) co_return std::move(done).error();
   if (auto done = co_await load_equal(); !done) co_return std::move(done).error();
   MadeTokens out;
   if (!stale_.empty()) co_return out;
-  if (auto done = choose(); !done) co_return std::move(done).error();
+  if (auto done = co_await choose(); !done) co_return std::move(done).error();
   if (auto done = co_await draw_again(); !done) co_return std::move(done).error();
   for (std::size_t item = 0; item < wanted_.size(); ++item) {
     if (auto done = build(item, out); !done) co_return std::move(done).error();
@@ -160,7 +161,9 @@ Task<Result<void>> Making::load_equal() {
 
   std::map<RecordId, const Openable*> records;
   for (const auto& one : loaded->records) records.emplace(one.record.id, &one);
+  std::size_t seen = 0;
   for (auto& row : *rows) {
+    if (++seen % kSlice == 0) co_await give_way();
     auto at = records.find(row.record);
     auto of = terms.find(row.value_term);
     if (at == records.end() || of == terms.end()) continue;  // erased this moment
@@ -218,44 +221,50 @@ Result<Making::Text*> Making::new_text(const CheckedValue& value) {
   return none_free();
 }
 
-Result<void> Making::choose() {
+Task<Result<void>> Making::choose() {
   by_item_.resize(wanted_.size());
-  for (std::size_t item = 0; item < wanted_.size(); ++item)
-    for (const auto& value : wanted_[item].values) {
-      auto where = wanted_[item].where / "values" / value.field->name;
-      auto subject = subjects_[item];
-      auto& choice = choices_.emplace_back(Choice{.item = item, .value = &value});
-      by_item_[item].push_back(&choice);
-      auto scope = scope_of(*value.field);
-      Equal nobody;
-      Equal* equal = &nobody;
-      if (scope != TokenScope::none) {
-        choice.value_term =
-            token_value_term(work_.keys->tokens.front(), wanted_[item].collection->id, *value.field,
-                             subject, value.value.expose());
-        equal = &equal_[choice.value_term];
-      }
-      if (auto found = equal->found.find(subject); found != equal->found.end()) {
-        choice.row = found->second.row;
-        choice.text = found->second.text;
-        continue;
-      }
-      if (auto same = equal->chosen.find(subject); same != equal->chosen.end()) {
-        choice.same_as = same->second;
-        choice.text = choice.same_as->text;
-        continue;
-      }
-      if (shape_of(*value.field) != TokenShape::tok || scope == TokenScope::field) {
-        choice.first = equal->text == nullptr;
-        if (choice.first) {
-          auto text = new_text(value);
-          if (!text) return std::move(text).error().at(where);
-          equal->text = *text;
-        }
-        choice.text = equal->text;
-      }
-      equal->chosen.emplace(subject, &choice);
+  for (std::size_t item = 0; item < wanted_.size(); ++item) {
+    if (auto done = choose(item); !done) co_return done;
+    if (item % kSlice == kSlice - 1) co_await give_way();
+  }
+  co_return Result<void>();
+}
+
+Result<void> Making::choose(std::size_t item) {
+  for (const auto& value : wanted_[item].values) {
+    auto where = wanted_[item].where / "values" / value.field->name;
+    auto subject = subjects_[item];
+    auto& choice = choices_.emplace_back(Choice{.item = item, .value = &value});
+    by_item_[item].push_back(&choice);
+    auto scope = scope_of(*value.field);
+    Equal nobody;
+    Equal* equal = &nobody;
+    if (scope != TokenScope::none) {
+      choice.value_term = token_value_term(work_.keys->tokens.front(), wanted_[item].collection->id,
+                                           *value.field, subject, value.value.expose());
+      equal = &equal_[choice.value_term];
     }
+    if (auto found = equal->found.find(subject); found != equal->found.end()) {
+      choice.row = found->second.row;
+      choice.text = found->second.text;
+      continue;
+    }
+    if (auto same = equal->chosen.find(subject); same != equal->chosen.end()) {
+      choice.same_as = same->second;
+      choice.text = choice.same_as->text;
+      continue;
+    }
+    if (shape_of(*value.field) != TokenShape::tok || scope == TokenScope::field) {
+      choice.first = equal->text == nullptr;
+      if (choice.first) {
+        auto text = new_text(value);
+        if (!text) return std::move(text).error().at(where);
+        equal->text = *text;
+      }
+      choice.text = equal->text;
+    }
+    equal->chosen.emplace(subject, &choice);
+  }
   return {};
 }
 

@@ -107,7 +107,8 @@ class Making {
   Task<Result<void>> load_subjects();
   Task<Result<void>> load_equal();
   Result<bool> still_holds(const Openable& openable, const TokenRow& row, const Secret& value);
-  Result<void> choose();
+  Task<Result<void>> choose();
+  Result<void> choose(std::size_t item);
   Result<Text*> new_text(const CheckedValue& value);
   Task<Result<void>> draw_again();
   Result<void> build(std::size_t item, MadeTokens& out);

@@ -1,10 +1,13 @@
 #include "vault/tokens/messages.h"
 
+#include "vault/token_shape.h"
+
 namespace holdfast::vault {
 namespace {
 
 constexpr std::size_t kMost = 1000;
-constexpr Limits kToken{.bytes = 96};
+constexpr Limits kToken{.bytes = kLongestToken};
+constexpr Limits kTokens{.bytes = kLongestToken, .count = kMost};
 
 }  // namespace
 
@@ -64,7 +67,7 @@ std::span<const Member> CreatedTokens::described() {
 std::span<const Member> RevealTokens::described() {
   using T = RevealTokens;
   static constexpr Member kMembers[] = {
-      member<&T::tokens>("tokens", "The tokens to open.", {.bytes = 96, .count = kMost}),
+      member<&T::tokens>("tokens", "The tokens to open.", kTokens),
       member<&T::purpose>("purpose", "A declared purpose, such as `support`.", {.bytes = 63}),
       member<&T::on_behalf_of>("on_behalf_of", "Whom the key acts for, such as `staff:17`.",
                                {.bytes = 100})};
@@ -97,8 +100,8 @@ std::span<const Member> RevealedTokens::described() {
 }
 
 std::span<const Member> DeleteTokens::described() {
-  static constexpr Member kMembers[] = {member<&DeleteTokens::tokens>(
-      "tokens", "The tokens to delete.", {.bytes = 96, .count = kMost})};
+  static constexpr Member kMembers[] = {
+      member<&DeleteTokens::tokens>("tokens", "The tokens to delete.", kTokens)};
   return kMembers;
 }
 
