@@ -43,7 +43,7 @@ std::string numbered(std::string_view name, int n) {
 }
 
 /// 100 roles of 50 grants: 500 collections, fields and classes, 5 purposes.
-std::vector<Role> large_policy() {
+std::vector<Role> large_policy(bool conditions = false) {
   std::vector<Role> out(kRoles);
   for (int r = 0; r < kRoles; ++r) {
     out[r].permissions = {numbered("group", r) + ".*", numbered("records.op", r)};
@@ -56,14 +56,22 @@ std::vector<Role> large_policy() {
         grant.fields = {numbered("field", g), numbered("field", g + 1)};
       else
         grant.classes = {static_cast<FieldClass>(g % 4)};
+      if (conditions && g % 3 == 0) {
+        grant.engagements = {"ticket", "call"};
+        grant.hours = {"mon-fri 08:00-18:00"};
+        grant.networks = {"192.0.2.0/24"};
+        grant.budget = Budget{.per_hour = 1 + g};
+      }
       out[r].grants.push_back(std::move(grant));
     }
   }
   return out;
 }
 
+/// With an argument of 1 every third grant has all conditions.
 void decide_100_roles_of_50_grants(benchmark::State& state) {
-  const auto roles = large_policy();
+  const auto roles = large_policy(state.range(0) != 0);
+  const auto address = parse_address("192.0.2.7");
   std::vector<const Role*> pointers;
   for (const auto& role : roles) pointers.push_back(&role);
   const auto rights = Rights::compile(pointers);
@@ -83,14 +91,17 @@ void decide_100_roles_of_50_grants(benchmark::State& state) {
                                      .field = fields[i],
                                      .field_class = FieldClass::personal,
                                      .purpose = purposes[i],
-                                     .on_behalf_of = "staff:17"});
+                                     .on_behalf_of = "staff:17",
+                                     .engagement = "ticket",
+                                     .minute_of_week = 600,
+                                     .address = &*address});
     benchmark::DoNotOptimize(decision);
   }
 
   state.counters["allocations"] =
       static_cast<double>(allocations - before) / static_cast<double>(state.iterations());
 }
-BENCHMARK(decide_100_roles_of_50_grants);
+BENCHMARK(decide_100_roles_of_50_grants)->Arg(0)->Arg(1);
 
 /// A journal over given rows that never change, so that only the check itself is measured.
 class StillJournal final : public journal::Journal, public db::Reader, public db::Scratch {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "access/declare.h"
+#include "access/hours.h"
 #include "access/key_text.h"
 #include "access/network.h"
 #include "access/policy.h"
@@ -37,6 +38,14 @@ void network(std::string_view text) {
   if (const auto address = parse_address(text)) require(neighbourhood(*address).contains(*address));
 }
 
+void hours(std::string_view text) {
+  using namespace holdfast::access;
+  const auto spans = parse_hours(text);
+  if (!spans) return;
+  require(!spans->empty() && spans->size() <= 14);
+  for (const auto& span : *spans) require(span.from < span.to && span.to <= kWeekMinutes);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -45,6 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto token = bearer(text)) key(*token);
   key(text);
   network(text);
+  hours(text);
   const auto kind = person_kind(text);
   require(kind.empty() || (text.starts_with(kind) && text.size() <= 32 + 1 + 64));
   if (is_permission(text)) require(includes("*"sv, text) && includes(text, text));

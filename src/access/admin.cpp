@@ -280,9 +280,9 @@ Task<Result<ApiKey>> Admin::revoke_once(Caller caller, RevokeKey request) {
 Task<Result<Role>> Admin::put_role_once(Caller caller, PutRole spec) {
   auto at = co_await stand(std::move(caller));
   if (!at) co_return std::move(at).error();
-  auto role = declare_role(spec, operations_);
+  const auto* before = at->snapshot->role(spec.role);
+  auto role = declare_role(spec, operations_, at->now, before);
   if (!role) co_return std::move(role).error();
-  const auto* before = at->snapshot->role(role->role);
   if (before != nullptr && before->built_in)
     co_return Error(Code::conflict, "this role is built in: choose another name").at("role");
   if (before != nullptr && spec.if_match.empty())

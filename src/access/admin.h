@@ -64,6 +64,17 @@ class Admin {
   using StateSink =
       std::function<void(std::string_view kind, BytesView row, const crypto::Digest& digest)>;
   Task<Result<std::vector<Finding>>> check_state(StateSink sink);
+  /// The rows alone, with the digests that `keys` make.
+  Task<Result<void>> tell_state(std::shared_ptr<const crypto::KeySet> keys, StateSink sink);
+  /// Writes every row and the manifest anew under the active authority and digest keys, in one
+  /// commit. For a rotation. Gives how many rows there are, and how many were not.
+  struct Remade {
+    std::int64_t rows = 0, remade = 0;
+    std::vector<Finding> findings;  // rows that do not count; they stay as they are
+  };
+  Task<Result<Remade>> remake();
+  /// Rows that are under another authority key than the active one.
+  Task<Result<std::int64_t>> under_older_keys();
 
  private:
   /// What a verb decides under.

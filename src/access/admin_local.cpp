@@ -69,8 +69,49 @@ Task<Result<std::vector<Finding>>> Admin::check_state(StateSink sink) {
   if (!keys) co_return Error(Code::locked, "the server is locked");
   auto rows = co_await read_authority(deps_.journal.reader(), MonoTime::max());
   if (!rows) co_return std::move(rows).error();
-  for (const auto& row : *rows) sink(row.kind, as_bytes(row.id), digest_of(row, *keys));
+  for (auto id : keys->ring.ids(crypto::KeyUse::digest)) {
+    const auto under = keys->with_digest(id);
+    for (const auto& row : *rows) sink(row.kind, as_bytes(row.id), digest_of(row, *under));
+  }
   co_return check(std::move(*rows), keys->ring, 0).findings;
+}
+
+Task<Result<void>> Admin::tell_state(std::shared_ptr<const crypto::KeySet> keys, StateSink sink) {
+  auto rows = co_await read_authority(deps_.journal.reader(), MonoTime::max());
+  if (!rows) co_return std::move(rows).error();
+  for (const auto& row : *rows) sink(row.kind, as_bytes(row.id), digest_of(row, *keys));
+  co_return Result<void>();
+}
+
+Task<Result<std::int64_t>> Admin::under_older_keys() {
+  const auto keys = deps_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  auto rows = co_await read_authority(deps_.journal.reader(), MonoTime::max());
+  if (!rows) co_return std::move(rows).error();
+  const auto active = keys->ring.active_id(crypto::KeyUse::authority);
+  co_return std::ranges::count_if(*rows, [&](const Row& row) { return row.mac_key != active; });
+}
+
+Task<Result<Admin::Remade>> Admin::remake() {
+  Stand at{.keys = deps_.keys.get(), .now = deps_.clock.now()};
+  if (!at.keys) co_return Error(Code::locked, "the server is locked");
+  auto snapshot = co_await deps_.cache.refresh(at.caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  at.snapshot = std::move(*snapshot);
+  at.caller.generation = at.snapshot->generation;
+  const auto& authority = at.snapshot->authority;
+  Remade out{.rows = static_cast<std::int64_t>(authority.rows.size()),
+             .remade = 0,
+             .findings = authority.findings};
+  // A fresh store has no rows, and a damaged manifest is for `access recover` to begin anew.
+  if (!authority.manifest_intact || authority.version == 0) co_return out;
+  Edit edit(authority, *at.keys);
+  for (const auto& row : authority.rows) edit.remake(row);
+  out.remade = out.rows;
+  auto done = co_await commit(at, std::move(edit).done(),
+                              {.activity = "access.remade", .facts = {{"rows", out.rows}}});
+  if (!done) co_return std::move(done).error();
+  co_return out;
 }
 
 }  // namespace holdfast::access

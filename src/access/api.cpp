@@ -19,6 +19,20 @@ ApiKey shown(const ApiKey& key, const Result<ByName<Time>>& uses, Time now) {
   return out;
 }
 
+/// The tightest of the budgets that a key without a person behind it has.
+Ceiling tightest(const Rights& rights) {
+  Ceiling out;
+  auto take = [](std::int64_t& least, std::int64_t limit) {
+    if (limit != 0 && (least == 0 || limit < least)) least = limit;
+  };
+  for (auto rule : rights.budgeted()) {
+    const auto most = allowance(*rights.terms(rule)->budget);
+    take(out.per_hour, most.key_per_hour);
+    take(out.per_day, most.key_per_day);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<http::Route> Api::rows(Api* api) {
@@ -49,6 +63,10 @@ std::vector<http::Route> Api::rows(Api* api) {
       route<&Api::get_role>(api, "roles.get", "GET", "/v1/roles/{role}", "Show a role"),
       route<&Api::delete_role>(api, "roles.delete", "DELETE", "/v1/roles/{role}",
                                "Delete a role that no live key holds"),
+      route<&Api::observed>(api, "roles.observed", "GET", "/v1/roles-observed",
+                            "What rules under observation would have refused"),
+      route<&Api::budget_status>(api, "budgets.status", "GET", "/v1/budgets",
+                                 "How many different customers keys, persons and the store opened"),
       route<&Api::explain>(
           api, "access.explain", "POST", "/v1/access/explain",
           "Say whether an operation is permitted and how a field would be shown, and why",
@@ -136,6 +154,36 @@ Task<Result<WhoAmI>> Api::whoami(Caller caller, WhoAmIRequest) {
                    .permissions = self->rights->permissions()};
 }
 
+Task<Result<BudgetStatus>> Api::budget_status(Caller caller, BudgetsRequest request) {
+  auto snapshot = co_await deps_.cache.refresh(caller.deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  auto uses = co_await deps_.budgets.uses(request.account.value_or(""), caller.deadline);
+  if (!uses) co_return std::move(uses).error();
+  auto shown_limit = [](std::int64_t limit) {
+    return limit == 0 ? std::nullopt : std::optional(limit);
+  };
+  BudgetStatus out;
+  for (auto& use : *uses) {
+    BudgetUse row{std::move(use.account), use.hour, use.day, {}, {}};
+    Ceiling most;
+    if (row.account == "store") {
+      most = deps_.budgets.ceiling();
+    } else if (const auto* key = (*snapshot)->find(row.account)) {
+      most = tightest(*key->rights);
+    }
+    row.per_hour = shown_limit(most.per_hour);
+    row.per_day = shown_limit(most.per_day);
+    out.budgets.push_back(std::move(row));
+  }
+  co_return out;
+}
+
+Task<Result<ObservedList>> Api::observed(Caller caller, ObservedRequest) {
+  auto found = co_await read_observed(deps_.journal.scratch(), caller.deadline);
+  if (!found) co_return std::move(found).error();
+  co_return ObservedList{std::move(*found)};
+}
+
 Task<Result<Explanation>> Api::explain(Caller caller, Explain request) {
   if (!request.operation && !request.field)
     co_return Error(Code::invalid, "name an operation, a field, or both").at("operation");
@@ -177,6 +225,12 @@ Task<Result<Explanation>> Api::explain(Caller caller, Explain request) {
   question.collection = *request.collection;
   question.field = *request.field;
   question.field_class = *field_class;
+  if (request.engagement) question.engagement = *request.engagement;
+  question.assignee = request.assignee;
+  question.now = deps_.clock.now();
+  question.minute_of_week = deps_.zone.minute_of_week(question.now);
+  const auto address = parse_address(request.address.value_or(caller.address));
+  if (address) question.address = &*address;
   const auto decision = decide(rights, question);
   co_return Explanation{.allowed = decision.reason != "permission",
                         .view = decision.view,

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "access/admin.h"
+#include "access/budgets.h"
 #include "access/ports.h"
 #include "http/route.h"
 
@@ -18,6 +19,8 @@ class Api {
     journal::Journal& journal;
     const Clock& clock;
     Fields& fields;
+    Budgets& budgets;
+    Zone zone{};
   };
 
   explicit Api(Deps deps) : deps_(deps) {}
@@ -38,6 +41,8 @@ class Api {
   Task<Result<Deleted>> delete_role(Caller caller, RoleRef request);
   Task<Result<Explanation>> explain(Caller caller, Explain request);
   Task<Result<WhoAmI>> whoami(Caller caller, WhoAmIRequest request);
+  Task<Result<BudgetStatus>> budget_status(Caller caller, BudgetsRequest request);
+  Task<Result<ObservedList>> observed(Caller caller, ObservedRequest request);
 
  private:
   const Deps deps_;

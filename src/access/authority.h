@@ -68,6 +68,8 @@ class Edit {
   std::int64_t version() const { return before_.version + 1; }
   void put(std::string_view kind, std::string id, std::string content);
   void remove(std::string_view kind, std::string id);
+  /// The same row, version included, under the active keys.
+  void remake(const Row& row);
 
   struct Done {
     std::vector<Row> put;

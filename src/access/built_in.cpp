@@ -55,17 +55,19 @@ std::vector<Role> make() {
   std::vector<Role> out;
   out.push_back(
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
-  out.push_back(role("admin",
-                     "Runs the server: keys, roles, collections, imports. Sees masks only.",
-                     {"access.*", "api_keys.*", "canaries.*", "cards.status", "collections.*",
-                      "engagements.*", "imports.*", "journal.*", "keys.progress", "keys.rehearse",
-                      "keys.status", "records.get", "records.list", "reports.*", "requests.*",
-                      "retention.*", "roles.*", "subjects.accesses", "subjects.get"},
-                     {masks(all_classes())}));
+  out.push_back(role(
+      "admin", "Runs the server: keys, roles, collections, imports. Sees masks only.",
+      {"access.*",      "api_keys.*",         "budgets.*",     "canaries.*",  "cards.status",
+       "collections.*", "engagement_kinds.*", "engagements.*", "imports.*",   "journal.*",
+       "keys.progress", "keys.rehearse",      "keys.status",   "records.get", "records.list",
+       "reports.*",     "requests.*",         "retention.*",   "roles.*",     "subjects.accesses",
+       "subjects.get"},
+      {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
-                     {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "canaries.*",
-                      "cards.status", "journal.*", "keys.lock", "keys.progress", "keys.status",
-                      "reports.*", "roles.get", "roles.list", "subjects.accesses"},
+                     {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "budgets.*",
+                      "canaries.*", "cards.status", "engagement_kinds.list", "engagements.list",
+                      "journal.*", "keys.lock", "keys.progress", "keys.status", "reports.*",
+                      "roles.get", "roles.list", "roles.observed", "subjects.accesses"},
                      {}));
   out.push_back(
       role("privacy", "Answers customers' rights: access, rectify, restrict, erase.",
@@ -73,12 +75,12 @@ std::vector<Role> make() {
             "engagements.list", "journal.*", "records.get", "records.list", "reports.*",
             "requests.*", "retention.*", "subjects.*"},
            {masks(all_classes()), shows({plain, personal, sensitive}, {"subject_request"})}));
-  out.push_back(
-      role("support", "Helps customers: opens personal fields for support.",
-           {"access.explain", "collections.get", "collections.list", "engagements.*", "records.get",
-            "records.list", "records.reveal", "records.reveal_batch", "records.search",
-            "records.verify", "requests.list", "requests.open", "subjects.get", "tokens.reveal"},
-           {masks(all_classes()), shows({plain, personal}, {"support"})}));
+  out.push_back(role("support", "Helps customers: opens personal fields for support.",
+                     {"access.explain", "collections.get", "collections.list",
+                      "engagement_kinds.list", "engagements.*", "records.get", "records.list",
+                      "records.reveal", "records.reveal_batch", "records.search", "records.verify",
+                      "requests.list", "requests.open", "subjects.get", "tokens.reveal"},
+                     {masks(all_classes()), shows({plain, personal}, {"support"})}));
   out.push_back(role("fulfilment", "Sends orders: opens names, addresses and phones for that.",
                      {"access.explain", "collections.get", "collections.list", "fill",
                       "records.get", "records.list", "records.reveal", "records.reveal_batch",
@@ -108,10 +110,11 @@ std::vector<Role> make() {
   out.push_back(role("auditor", "Reads and verifies the journal.", {"journal.*"}, {}));
   out.push_back(role(
       "service", "The shop's backend: writes, searches, verifies; opens for the person it names.",
-      {"access.explain", "collections.get", "collections.list", "engagements.close",
-       "engagements.open", "fill", "records.create", "records.get", "records.list",
-       "records.reveal", "records.reveal_batch", "records.search", "records.update",
-       "records.verify", "subjects.consent", "subjects.get", "subjects.object", "tokens.*"},
+      {"access.explain",       "collections.get",  "collections.list", "engagement_kinds.list",
+       "engagements.close",    "engagements.find", "engagements.open", "fill",
+       "records.create",       "records.get",      "records.list",     "records.reveal",
+       "records.reveal_batch", "records.search",   "records.update",   "records.verify",
+       "subjects.consent",     "subjects.get",     "subjects.object",  "tokens.*"},
       {masks(all_classes()),
        shows({plain, personal},
              {"accounting", "fraud_check", "marketing", "order_fulfilment", "support"},

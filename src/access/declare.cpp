@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "access/hours.h"
 #include "access/key_text.h"
 #include "access/network.h"
 #include "access/policy.h"
@@ -49,6 +50,55 @@ void check_purposes(const Grant& grant, const FieldPath& at, Violations& bad) {
     else if (!is_name(grant.purposes[i]))
       bad.add(Error(Code::invalid, "not the name of a purpose").at(where));
   }
+}
+
+/// Whether two grants differ in how long they are observed, if in anything.
+bool same_rule(Grant a, const Grant& b) {
+  a.observe_until = b.observe_until;
+  return a == b;
+}
+
+void check_observation(const Grant& grant, const Role* before, Time now, const FieldPath& at,
+                       Violations& bad) {
+  if (!grant.observe_until) return;
+  if (!grant.conditional())
+    bad.add(Error(Code::invalid, "there is no condition here to observe").at(at));
+  if (*grant.observe_until > now + kLongestObservation)
+    bad.add(Error(Code::invalid, "at most 14 days ahead").at(at));
+  if (before == nullptr) return;
+  for (const auto& old : before->grants)
+    if (same_rule(old, grant) && (!old.observe_until || *old.observe_until < *grant.observe_until))
+      bad.add(Error(Code::conflict,
+                    "this rule was observed before, or holds already: enforce it (leave out "
+                    "observe_until) or drop it")
+                  .at(at));
+}
+
+/// What a grant demands; networks come out in their one form.
+void check_conditions(Grant& grant, const FieldPath& at, Violations& bad) {
+  for (std::size_t i = 0; i < grant.engagements.size(); ++i)
+    if (!is_name(grant.engagements[i]))
+      bad.add(Error(Code::invalid, "not the name of a kind").at((at / "engagements")[i]));
+  if (grant.assignee && grant.engagements.empty())
+    bad.add(
+        Error(Code::invalid, "name the engagements whose assignee is meant").at(at / "assignee"));
+  if (grant.budget && *grant.budget == Budget{})
+    bad.add(Error(Code::invalid, "say how many per hour or per day").at(at / "budget"));
+  for (std::size_t i = 0; i < grant.hours.size(); ++i)
+    if (!parse_hours(grant.hours[i]))
+      bad.add(
+          Error(Code::invalid, "hours are written `mon-fri 08:00-18:00`").at((at / "hours")[i]));
+  for (std::size_t i = 0; i < grant.networks.size(); ++i) {
+    const auto network = parse_network(grant.networks[i]);
+    if (network)
+      grant.networks[i] = text_of(*network);
+    else
+      bad.add(
+          Error(Code::invalid, "not a CIDR block such as 192.0.2.0/24").at((at / "networks")[i]));
+  }
+  if (grant.conditional() && grant.view <= View::masked)
+    bad.add(Error(Code::invalid, "conditions are for more than masks, which are always shown")
+                .at(at / "view"));
 }
 
 void check_grant(const Grant& grant, const FieldPath& at, Violations& bad) {
@@ -131,17 +181,25 @@ bool is_permission(std::string_view text) {
   }
 }
 
-Result<Role> declare_role(const PutRole& spec, std::span<const std::string> operations) {
+Result<Role> declare_role(const PutRole& spec, std::span<const std::string> operations, Time now,
+                          const Role* before) {
   Violations bad;
   if (!is_name(spec.role))
     bad.add(Error(Code::invalid, "a name is a lower-case letter, then letters, digits and `_`")
                 .at("role"));
   check_permissions(spec.permissions, FieldPath("permissions"), operations, bad);
-  for (std::size_t i = 0; i < spec.grants.size(); ++i)
-    check_grant(spec.grants[i], FieldPath("grants")[i], bad);
+  auto grants = spec.grants;
+  for (std::size_t i = 0; i < grants.size(); ++i) {
+    const auto at = FieldPath("grants")[i];
+    check_grant(grants[i], at, bad);
+    check_conditions(grants[i], at, bad);
+    check_observation(grants[i], before, now, at / "observe_until", bad);
+  }
   if (auto error = bad.take()) return std::move(*error);
-  return Role{
-      .role = spec.role, .doc = spec.doc, .permissions = spec.permissions, .grants = spec.grants};
+  return Role{.role = spec.role,
+              .doc = spec.doc,
+              .permissions = spec.permissions,
+              .grants = std::move(grants)};
 }
 
 std::string_view person_kind(std::string_view who) {

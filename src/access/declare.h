@@ -20,8 +20,10 @@ std::string_view person_kind(std::string_view who);
 
 /// An own role, without version and time. Errors: invalid, one per violation
 /// (`grants[2].purposes`); permissions are unknown when `operations` lists what this server has
-/// and they are not among it (empty: not checked).
-Result<Role> declare_role(const PutRole& spec, std::span<const std::string> operations);
+/// and they are not among it (empty: not checked). `before` is the role that it replaces, or
+/// nullptr: a rule that was observed once is not observed for longer, nor again once it held.
+Result<Role> declare_role(const PutRole& spec, std::span<const std::string> operations, Time now,
+                          const Role* before = nullptr);
 
 /// A key, without id, maker and version. Errors as above; that its roles exist is not looked at.
 Result<ApiKey> declare_key(const CreateKey& spec, Time now,

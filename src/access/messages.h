@@ -89,6 +89,8 @@ struct Deleted {
 
 struct Explain {
   std::optional<std::string> operation, collection, field, purpose, on_behalf_of, key;
+  std::optional<std::string> engagement, address;
+  bool assignee = false;
   static std::span<const Member> described();
 };
 
@@ -107,6 +109,42 @@ struct WhoAmIRequest {
 struct WhoAmI {
   ApiKey key;
   std::vector<std::string> permissions;  // after narrowing by scopes
+  static std::span<const Member> described();
+};
+
+struct BudgetsRequest {
+  std::optional<std::string> account;
+  static std::span<const Member> described();
+};
+
+struct BudgetUse {
+  std::string account;  // `key_...`, a person's pseudonym, or `store`
+  std::int64_t used_hour = 0, used_day = 0;
+  std::optional<std::int64_t> per_hour, per_day;
+  static std::span<const Member> described();
+};
+
+struct BudgetStatus {
+  std::vector<BudgetUse> budgets;
+  static std::span<const Member> described();
+};
+
+struct ObservedRequest {
+  static std::span<const Member> described() { return {}; }
+};
+
+/// What a rule under observation would have refused.
+struct Observed {
+  std::string role;
+  std::int64_t grant = 0;
+  std::string rule;
+  std::int64_t count = 0;
+  Time first{}, last{};
+  static std::span<const Member> described();
+};
+
+struct ObservedList {
+  std::vector<Observed> observed;
   static std::span<const Member> described();
 };
 

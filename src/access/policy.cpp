@@ -1,10 +1,14 @@
 #include "access/policy.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace holdfast {
 
 using access::FieldClass;
+using access::Question;
+using access::Unmet;
 using access::View;
 
 namespace {
@@ -63,7 +67,45 @@ std::uint32_t Rights::id_of(std::string_view name) const {
   return at == ids_.end() ? kUnknown : at->second;
 }
 
-void Rights::add(const access::Grant& grant) {
+std::uint16_t Rights::add_terms(const access::Role& role, std::size_t at) {
+  const auto& grant = role.grants[at];
+  access::Terms out{.role = role.role,
+                    .grant = at,
+                    .engagements = grant.engagements,
+                    .assignee = grant.assignee,
+                    .budget = grant.budget,
+                    .hours = {},
+                    .networks = {},
+                    .observe_until = grant.observe_until};
+  // What cannot be read was not declared by this release: it holds nowhere and never.
+  bool readable = true;
+  for (const auto& text : grant.hours) {
+    auto spans = access::parse_hours(text);
+    readable &= spans.has_value();
+    if (spans) out.hours.insert(out.hours.end(), spans->begin(), spans->end());
+  }
+  for (const auto& text : grant.networks) {
+    auto network = access::parse_network(text);
+    readable &= network.has_value();
+    if (network) out.networks.push_back(*network);
+  }
+  if (!readable || terms_.size() >= access::kMostRules) return 0;
+  terms_.push_back(std::move(out));
+  const auto rule = static_cast<std::uint16_t>(terms_.size());
+  if (grant.budget) budgeted_.push_back(rule);
+  timed_ |= !grant.hours.empty() || grant.observe_until.has_value();
+  placed_ |= !grant.networks.empty();
+  return rule;
+}
+
+const access::Terms* Rights::terms(std::uint16_t rule) const {
+  return rule == 0 || rule > terms_.size() ? nullptr : &terms_[rule - 1];
+}
+
+void Rights::add(const access::Role& role, std::size_t at) {
+  const auto& grant = role.grants[at];
+  const auto rule = grant.conditional() ? add_terms(role, at) : std::uint16_t{0};
+  if (grant.conditional() && rule == 0) return;
   std::vector<std::uint32_t> items;
   for (const auto& field : grant.fields) items.push_back(intern(field));
   for (auto field_class : grant.classes) items.push_back(item_of(field_class));
@@ -78,7 +120,11 @@ void Rights::add(const access::Grant& grant) {
     cell.floor = std::max(cell.floor, mask);
     cell.highest = std::max(cell.highest, purposes.empty() ? mask : grant.view);
     for (auto purpose : purposes)
-      cell.add({purpose, grant.needs_person ? View::none : grant.view, grant.view});
+      if (rule == 0)
+        cell.add({purpose, grant.needs_person ? View::none : grant.view, grant.view});
+      else if (grant.view > View::masked)
+        cell.bound.insert(std::ranges::upper_bound(cell.bound, purpose, {}, &Bound::purpose),
+                          {purpose, grant.view, grant.needs_person, rule});
   }
 }
 
@@ -101,7 +147,7 @@ std::shared_ptr<const Rights> Rights::compile(std::span<const access::Role* cons
   out->intern("*");
   for (const auto* role : roles) {
     out->permit(*role, scopes);
-    for (const auto& grant : role->grants) out->add(grant);
+    for (std::size_t at = 0; at < role->grants.size(); ++at) out->add(*role, at);
     out->owner_ |= role->built_in && role->role == "owner" && scopes.empty();
   }
   out->permissions_.emplace_back("access.whoami");
@@ -146,6 +192,84 @@ void Rights::collect(Sum& sum, std::uint32_t collection, std::uint32_t item,
   if (purpose != kAnyPurpose) sum.add(cell.find(purpose));
 }
 
+/// The best of the grants with conditions, and why none is better.
+struct Rights::Best {
+  bool person = false, fits = false;
+  View highest = View::none;  // under this purpose with everything met
+  View view = View::none;     // with what is met
+  access::Owed owed;
+  const access::Terms* terms = nullptr;
+  View missed = View::none;  // the highest that a condition keeps away
+  Unmet missing = Unmet::none;
+};
+
+namespace {
+
+Unmet unmet(const access::Terms& terms, const access::Question& question) {
+  if (!terms.engagements.empty() &&
+      (question.engagement.empty() ||
+       std::ranges::find(terms.engagements, question.engagement) == terms.engagements.end()))
+    return Unmet::engagement;
+  if (terms.assignee && !question.assignee) return Unmet::assignee;
+  if (!terms.hours.empty() && !access::within(terms.hours, question.minute_of_week))
+    return Unmet::hours;
+  auto holds = [&](const access::Network& network) { return network.contains(*question.address); };
+  if (!terms.networks.empty() &&
+      (question.address == nullptr || std::ranges::none_of(terms.networks, holds)))
+    return Unmet::network;
+  return Unmet::none;
+}
+
+std::int64_t room(const std::optional<std::int64_t>& limit) {
+  return limit.value_or(std::numeric_limits<std::int64_t>::max());
+}
+
+/// Whether `a` is the easier one to be shown something under; both show the same.
+bool easier(const access::Owed& a, const access::Terms& a_terms, const access::Owed& b,
+            const access::Terms& b_terms) {
+  auto rank = [](const access::Owed& owed) {
+    return std::pair(owed.unmet != Unmet::none, owed.charge ? owed.watched ? 1 : 2 : 0);
+  };
+  if (rank(a) != rank(b)) return rank(a) < rank(b);
+  if (!a.charge) return false;
+  return std::pair(room(a_terms.budget->per_hour), room(a_terms.budget->per_day)) >
+         std::pair(room(b_terms.budget->per_hour), room(b_terms.budget->per_day));
+}
+
+}  // namespace
+
+void Rights::weigh(Best& best, std::uint32_t collection, std::uint32_t item, std::uint32_t purpose,
+                   const Question& question) const {
+  auto at = cells_.find(place(collection, item));
+  if (at == cells_.end()) return;
+  for (const auto& bound : at->second.bound) {
+    if (bound.purpose != kAnyPurpose && bound.purpose != purpose) continue;
+    best.highest = std::max(best.highest, bound.view);
+    if (!best.fits || (bound.needs_person && !best.person)) continue;
+    const auto& terms = terms_[bound.rule - 1u];
+    const bool observed = terms.observe_until && question.now < *terms.observe_until &&
+                          question.field_class != FieldClass::payment;
+    const auto missing = unmet(terms, question);
+    if (missing != Unmet::none && !observed) {
+      if (bound.view > best.missed) {
+        best.missed = bound.view;
+        best.missing = missing;
+      }
+      continue;
+    }
+    const access::Owed owed{.rule = bound.rule,
+                            .charge = terms.budget.has_value(),
+                            .watched = terms.budget && observed,
+                            .unmet = missing};
+    if (bound.view < best.view || (bound.view == best.view && best.terms != nullptr &&
+                                   !easier(owed, terms, best.owed, *best.terms)))
+      continue;
+    best.view = bound.view;
+    best.owed = owed;
+    best.terms = &terms;
+  }
+}
+
 access::Decision access::decide(const Rights& rights, const Question& question) {
   if (!question.operation.empty() && !rights.may(question.operation))
     return {View::none, "permission"};
@@ -164,10 +288,24 @@ access::Decision access::decide(const Rights& rights, const Question& question) 
   const bool customer = question.on_behalf_of.starts_with("customer:");
   const bool fits = customer == (question.purpose == kSelfService) && !question.purpose.empty();
   const auto more = !fits ? View::none : person ? sum.with_person : sum.alone;
-  const auto view = std::max(sum.floor, more);
-  if (view >= sum.highest) return {view, "granted"};
-  if (question.purpose.empty() || sum.with_person <= view) return {view, "purpose"};
-  return {view, person ? "self_service" : "person"};
+  auto view = std::max(sum.floor, more);
+  Rights::Best best{.person = person, .fits = fits};
+  Owed owed;
+  if (!rights.terms_.empty()) {
+    rights.weigh(best, collection, field, purpose, question);
+    rights.weigh(best, collection, field_class, purpose, question);
+    rights.weigh(best, every, field, purpose, question);
+    rights.weigh(best, every, field_class, purpose, question);
+    if (best.view > view) {
+      view = best.view;
+      if (!best.owed.nothing()) owed = best.owed;
+    }
+  }
+  if (view >= sum.highest) return {view, "granted", owed};
+  if (best.missed > view) return {view, name_of(best.missing), owed};
+  if (question.purpose.empty() || std::max(sum.with_person, best.highest) <= view)
+    return {view, "purpose", owed};
+  return {view, person ? "self_service" : "person", owed};
 }
 
 // ── comparing
@@ -209,8 +347,72 @@ bool Rights::holds(const Rights& other) const {
       const auto mine = symbolic(other, collection, item, shown.purpose);
       if (mine.alone < shown.alone || mine.with_person < shown.with_person) return false;
     }
+    for (const auto& bound : cell.bound) {
+      const auto mine = symbolic(other, collection, item, bound.purpose);
+      const auto free = bound.needs_person ? mine.with_person : mine.alone;
+      if (free < bound.view && !holds_bound(other, collection, item, bound)) return false;
+    }
   }
   return true;
+}
+
+namespace {
+
+bool at_most(std::int64_t theirs, std::int64_t mine) {
+  return mine == 0 || (theirs != 0 && theirs <= mine);
+}
+
+/// Whether whatever meets `theirs` meets `mine`.
+bool includes_terms(const access::Terms& mine, const access::Terms& theirs) {
+  if (theirs.observe_until && (!mine.observe_until || *mine.observe_until < *theirs.observe_until))
+    return false;
+  auto known = [&](const std::string& kind) {
+    return std::ranges::find(mine.engagements, kind) != mine.engagements.end();
+  };
+  if (!mine.engagements.empty() &&
+      (theirs.engagements.empty() || !std::ranges::all_of(theirs.engagements, known)))
+    return false;
+  if (mine.assignee && !theirs.assignee) return false;
+  if (mine.budget) {
+    if (!theirs.budget) return false;
+    const auto a = access::allowance(*mine.budget), b = access::allowance(*theirs.budget);
+    if (!at_most(b.per_hour, a.per_hour) || !at_most(b.per_day, a.per_day) ||
+        !at_most(b.key_per_hour, a.key_per_hour) || !at_most(b.key_per_day, a.key_per_day))
+      return false;
+  }
+  auto hours = [&](const access::WeekSpan& span) {
+    return std::ranges::any_of(mine.hours, [&](const access::WeekSpan& wide) {
+      return wide.from <= span.from && span.to <= wide.to;
+    });
+  };
+  if (!mine.hours.empty() && (theirs.hours.empty() || !std::ranges::all_of(theirs.hours, hours)))
+    return false;
+  auto inside = [&](const access::Network& network) {
+    return std::ranges::any_of(mine.networks,
+                               [&](const access::Network& wide) { return wide.contains(network); });
+  };
+  return mine.networks.empty() ||
+         (!theirs.networks.empty() && std::ranges::all_of(theirs.networks, inside));
+}
+
+}  // namespace
+
+/// By a grant of the same field or class; what a class has in common with a name is not known here.
+bool Rights::holds_bound(const Rights& other, std::uint32_t collection, std::uint32_t item,
+                         const Bound& theirs) const {
+  auto here = [&](std::uint32_t id) { return id_of(other.names_[id - 1]); };
+  const auto what = is_class(item) ? item : here(item);
+  const auto why = theirs.purpose == kAnyPurpose ? kAnyPurpose : here(theirs.purpose);
+  for (auto where : {here(collection), id_of("*")}) {
+    auto at = cells_.find(place(where, what));
+    if (at == cells_.end()) continue;
+    for (const auto& mine : at->second.bound)
+      if ((mine.purpose == kAnyPurpose || mine.purpose == why) && mine.view >= theirs.view &&
+          (!mine.needs_person || theirs.needs_person) &&
+          includes_terms(terms_[mine.rule - 1u], other.terms_[theirs.rule - 1u]))
+        return true;
+  }
+  return false;
 }
 
 std::string_view access::excess(const Rights& mine, const Rights& theirs) {
@@ -244,7 +446,46 @@ std::string_view explain(std::string_view reason) {
     return "A grant shows more when on_behalf_of says who is behind the call.";
   if (reason == "self_service")
     return "self_service is for customers, and customers see more than masks for nothing else.";
+  if (reason == "engagement")
+    return "A grant shows more when the call names a live engagement of the kind that it demands.";
+  if (reason == "assignee") return "A grant shows more to whom the engagement was given.";
+  if (reason == "hours") return "A grant shows more, but not at this hour.";
+  if (reason == "network") return "A grant shows more, but not to this network.";
   return "";
+}
+
+std::string_view name_of(Unmet unmet) {
+  switch (unmet) {
+    case Unmet::none:
+      return "";
+    case Unmet::engagement:
+      return "engagement";
+    case Unmet::assignee:
+      return "assignee";
+    case Unmet::hours:
+      return "hours";
+    case Unmet::network:
+      return "network";
+  }
+  return "";
+}
+
+std::uint32_t Owed::packed() const {
+  if (nothing()) return 0;
+  return rule | static_cast<std::uint32_t>(charge) << 16 |
+         static_cast<std::uint32_t>(watched) << 17 | static_cast<std::uint32_t>(unmet) << 18;
+}
+
+Owed Owed::from(std::uint32_t packed) {
+  return {.rule = static_cast<std::uint16_t>(packed & 0xffff),
+          .charge = (packed >> 16 & 1) != 0,
+          .watched = (packed >> 17 & 1) != 0,
+          .unmet = static_cast<Unmet>(packed >> 18 & 7)};
+}
+
+Allowance allowance(const Budget& budget) {
+  const auto hour = budget.per_hour.value_or(0), day = budget.per_day.value_or(0);
+  return {hour, day, budget.key_per_hour.value_or(hour), budget.key_per_day.value_or(day)};
 }
 
 }  // namespace holdfast::access

@@ -93,6 +93,16 @@ std::shared_ptr<const Snapshot> make_snapshot(std::uint64_t generation, Authorit
     }
   }
 
+  for (auto& [id, principal] : out->keys) {
+    const auto* first = &principal;
+    for (std::size_t steps = 0; first->key.replaces && steps < kMostKeys; ++steps) {
+      const auto* before_it = out->find(*first->key.replaces);
+      if (before_it == nullptr) break;
+      first = before_it;
+    }
+    principal.account = first->key.replaces.value_or(first->key.key);
+  }
+
   using Profile =
       std::tuple<std::vector<std::string>, std::vector<std::string>, std::vector<std::string>>;
   std::map<Profile, std::shared_ptr<const Rights>> compiled;

@@ -35,6 +35,9 @@ struct Principal {
   ApiKey key;
   crypto::Digest digest{};
   std::string request;  // fingerprint of the idempotency key that made it; empty without
+  /// The key that it was rotated from first, or itself: what budgets are counted on, so that a
+  /// rotation does not fill them.
+  std::string account;
   std::vector<Network> networks;
   std::shared_ptr<const Rights> rights;  // shared by keys of the same roles, and with Callers
   std::shared_ptr<LastUse> last_use;     // shared with the snapshots before and after

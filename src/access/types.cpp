@@ -43,6 +43,21 @@ ApiKey as_of(ApiKey key, Time now) {
   return key;
 }
 
+std::span<const Member> Budget::described() {
+  using T = Budget;
+  constexpr Limits kCount{.min = 1, .max = 1'000'000};
+  static constexpr Member kMembers[] = {
+      member<&T::per_hour>("per_hour", "Different customers within an hour.", kCount),
+      member<&T::per_day>("per_day", "Different customers within a day.", kCount),
+      member<&T::key_per_hour>("key_per_hour",
+                               "The same for all that the key names together; as per_hour unless "
+                               "said.",
+                               kCount),
+      member<&T::key_per_day>("key_per_day", "The same within a day; as per_day unless said.",
+                              kCount)};
+  return kMembers;
+}
+
 std::span<const Member> Grant::described() {
   using T = Grant;
   static constexpr Member kMembers[] = {
@@ -52,7 +67,18 @@ std::span<const Member> Grant::described() {
       member<&T::view>("view", "The most that is shown."),
       member<&T::purposes>("purposes", "What for; needed for more than masks.", kNames),
       member<&T::needs_person>("needs_person",
-                               "Shows masks only, unless the call names who is behind it.")};
+                               "Shows masks only, unless the call names who is behind it."),
+      member<&T::engagements>("engagements",
+                              "Kinds of engagements, one of which the call must name.",
+                              {.bytes = 63, .count = 20}),
+      member<&T::assignee>("assignee", "The engagement must be given to whoever calls."),
+      member<&T::budget>("budget", "How many different customers may be opened."),
+      member<&T::hours>("hours", "When it shows more than masks: `mon-fri 08:00-18:00`.",
+                        {.bytes = 32, .count = 14}),
+      member<&T::networks>("networks", "Where calls must come from (CIDR).", kNetworks),
+      member<&T::observe_until>("observe_until",
+                                "Until then its conditions only record what they would refuse; at "
+                                "most 14 days ahead.")};
   return kMembers;
 }
 
@@ -206,7 +232,12 @@ std::span<const Member> Explain::described() {
       member<&T::purpose>("purpose", "What the value would be wanted for.", kName),
       member<&T::on_behalf_of>("on_behalf_of", "Who would be behind the call: `staff:17`.",
                                {.bytes = 97}, Place::body, Sensitivity::personal),
-      member<&T::key>("key", "Another key's id (needs api_keys.get); your own by default.", kName)};
+      member<&T::key>("key", "Another key's id (needs api_keys.get); your own by default.", kName),
+      member<&T::engagement>("engagement", "The kind of an engagement that the call would name.",
+                             kName),
+      member<&T::assignee>("assignee", "Whether it would be given to whoever calls."),
+      member<&T::address>("address", "Where the call would come from; as this one by default.",
+                          {.bytes = 45}, Place::body, Sensitivity::personal)};
   return kMembers;
 }
 
@@ -224,6 +255,52 @@ std::span<const Member> WhoAmI::described() {
   static constexpr Member kMembers[] = {
       member<&WhoAmI::key>("key", "The key that you use."),
       member<&WhoAmI::permissions>("permissions", "After narrowing by scopes.", {.bytes = 64})};
+  return kMembers;
+}
+
+std::span<const Member> BudgetsRequest::described() {
+  static constexpr Member kMembers[] = {member<&BudgetsRequest::account>(
+      "account", "Only this one: `key_...`, `per_...` or `store`.", kName, Place::query)};
+  return kMembers;
+}
+
+std::span<const Member> BudgetUse::described() {
+  using T = BudgetUse;
+  static constexpr Member kMembers[] = {
+      member<&T::account>("account", "A key, a person as the journal names them, or the store.",
+                          kName),
+      member<&T::used_hour>("used_hour", "Different customers opened within the last hour."),
+      member<&T::used_day>("used_day", "Different customers opened within the last day."),
+      member<&T::per_hour>("per_hour",
+                           "The tightest limit that holds for it, where that is known: "
+                           "of keys and of the store."),
+      member<&T::per_day>("per_day", "The same within a day.")};
+  return kMembers;
+}
+
+std::span<const Member> BudgetStatus::described() {
+  static constexpr Member kMembers[] = {
+      member<&BudgetStatus::budgets>("budgets",
+                                     "Every account that has used anything; at most "
+                                     "1,000, by name.")};
+  return kMembers;
+}
+
+std::span<const Member> Observed::described() {
+  using T = Observed;
+  static constexpr Member kMembers[] = {
+      member<&T::role>("role", "The role.", kName),
+      member<&T::grant>("grant", "Which of its grants, from 0."),
+      member<&T::rule>("rule", "engagement, assignee, hours, network or budget.", kName),
+      member<&T::count>("count", "How often it would have refused."),
+      member<&T::first>("first", "The first time."),
+      member<&T::last>("last", "The last time.")};
+  return kMembers;
+}
+
+std::span<const Member> ObservedList::described() {
+  static constexpr Member kMembers[] = {
+      member<&ObservedList::observed>("observed", "By role and grant.")};
   return kMembers;
 }
 

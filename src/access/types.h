@@ -38,8 +38,20 @@ inline constexpr Millis kLongestOverlap = std::chrono::days(30);
 inline constexpr std::size_t kMostKeys = 10'000;
 inline constexpr std::size_t kMostRoles = 500;
 
+inline constexpr Millis kLongestObservation = std::chrono::days(14);
+
+/// How many different customers may be opened. An absent number is no limit, but for the key's own:
+/// these are as the others, so that who holds a key does not get further by naming many persons.
+struct Budget {
+  std::optional<std::int64_t> per_hour, per_day;          // by whoever stands behind the call
+  std::optional<std::int64_t> key_per_hour, key_per_day;  // by the key, for all persons together
+  friend bool operator==(const Budget&, const Budget&) = default;
+  static std::span<const Member> described();
+};
+
 /// Shows fields of one collection (or of all, `*`) up to `view`, for the purposes named.
-/// Masked values need no purpose. Either `fields` or `classes` is given.
+/// Masked values need no purpose. Either `fields` or `classes` is given. What follows `purposes`
+/// are conditions: where one is not met, the grant shows masks.
 struct Grant {
   std::string collection;
   std::vector<std::string> fields;
@@ -49,6 +61,23 @@ struct Grant {
   std::vector<std::string> purposes;
   /// Without a person behind the call (on_behalf_of) it shows masks at most.
   bool needs_person = false;
+  /// The call must name a live engagement of one of these kinds; empty: none is needed.
+  std::vector<std::string> engagements;
+  /// And whoever stands behind the call must be the one that the engagement was given to.
+  bool assignee = false;
+  std::optional<Budget> budget;
+  /// `mon-fri 08:00-18:00`, in the time zone of the settings; empty: always.
+  std::vector<std::string> hours;
+  /// CIDR blocks that the call must come from; empty: any.
+  std::vector<std::string> networks;
+  /// Until then these conditions (engagement, assignee, budget, hours, networks) are only looked
+  /// at: what they would refuse is recorded and counted. They hold for payment data from the start.
+  std::optional<Time> observe_until;
+  /// Whether anything but person and purpose is demanded.
+  bool conditional() const {
+    return !engagements.empty() || budget || !hours.empty() || !networks.empty();
+  }
+  friend bool operator==(const Grant&, const Grant&) = default;
   static std::span<const Member> described();
 };
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "app/backup_window.h"
 #include "app/exit_codes.h"
 #include "app/print.h"
 #include "app/setup.h"
@@ -21,7 +22,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view kKeyTables[] = {"vault_subject_keys"};
 constexpr std::string_view kDataName = "holdfast-data-", kKeysName = "holdfast-keys-",
                            kEnding = ".db";
-constexpr Millis kKeepKeys{30LL * 86'400'000};
 constexpr std::size_t kLongestKeyring = 16u << 20;
 
 /// 20261123T093000123Z: sorts by time and is a name on every file system.
@@ -41,61 +41,46 @@ Result<void> make_folder(const fs::path& dir) {
   return {};
 }
 
-/// Keys files whose names say that they are older than the window.
-std::int64_t destroy_old_keys(const fs::path& dir, Time now) {
-  auto oldest = std::string(kKeysName) + stamp(now - kKeepKeys) + std::string(kEnding);
-  std::int64_t count = 0;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(dir, ignored)) {
-    auto name = entry.path().filename().string();
-    if (name.starts_with(kKeysName) && name.ends_with(kEnding) && name < oldest &&
-        fs::remove(entry.path(), ignored))
-      ++count;
-  }
-  return count;
+using Files = BackupFiles;
+
+fs::path unfinished(fs::path file) {
+  file += ".part";
+  return file;
 }
 
-struct Files {
-  fs::path data, keys;
-};
+void clean(const Files& files) {
+  std::error_code ignored;
+  fs::remove(unfinished(files.data), ignored);
+  fs::remove(unfinished(files.keys), ignored);
+}
 
-/// On the pool.
-Result<Files> write_files(Instance& instance, Time now) {
+/// On the pool: the database as it is now, keys and all.
+Result<Files> copy_data(Instance& instance, Time now) {
   const auto& config = instance.config();
   for (const char* key : {"backup.data", "backup.keys"})
     if (auto made = make_folder(config.path(key)); !made) return std::move(made).error();
   Files out{
       config.path("backup.data") / (std::string(kDataName) + stamp(now) + std::string(kEnding)),
       config.path("backup.keys") / (std::string(kKeysName) + stamp(now) + std::string(kEnding))};
-  auto unfinished = out.data;
-  unfinished += ".part";
-  auto unfinished_keys = out.keys;
-  unfinished_keys += ".part";
-  std::error_code ignored;
-  auto clean = [&] {
-    fs::remove(unfinished, ignored);
-    fs::remove(unfinished_keys, ignored);
-  };
-  if (auto copied = instance.database().copy_to(unfinished); !copied)
+  if (auto copied = instance.database().copy_to(unfinished(out.data)); !copied)
     return std::move(copied).error();
-  auto ring = journal::read_small_file(config.path("keys.keyring"), kLongestKeyring);
-  if (!ring) {
-    clean();
-    return std::move(ring).error();
-  }
-  auto split = db::split_data(unfinished, unfinished_keys, kKeyTables,
-                              {{"keyring", to_bytes(*ring)}}, instance.clock());
-  if (!split) {
-    clean();
-    return std::move(split).error();
-  }
-  // The keys first: data without keys is a backup that opens nothing, and would look like one.
-  if (std::rename(unfinished_keys.c_str(), out.keys.c_str()) != 0 ||
-      std::rename(unfinished.c_str(), out.data.c_str()) != 0) {
-    clean();
-    return Error(Code::unavailable, "a backup file cannot be put in place");
-  }
   return out;
+}
+
+/// On the pool: the keys out of it, into a file of their own. The keyring is read after the copy,
+/// so that it holds every key that the copy is under.
+Result<void> split_keys(Instance& instance, Files out, KeysWindow window) {
+  auto ring = journal::read_small_file(instance.config().path("keys.keyring"), kLongestKeyring);
+  if (!ring) return std::move(ring).error();
+  auto split = db::split_data(unfinished(out.data), unfinished(out.keys), kKeyTables,
+                              {{"keyring", to_bytes(*ring)}, {"window", to_bytes(to_json(window))}},
+                              instance.clock());
+  if (!split) return split;
+  // The keys first: data without keys is a backup that opens nothing, and would look like one.
+  if (std::rename(unfinished(out.keys).c_str(), out.keys.c_str()) != 0 ||
+      std::rename(unfinished(out.data).c_str(), out.data.c_str()) != 0)
+    return Error(Code::unavailable, "a backup file cannot be put in place");
+  return {};
 }
 
 Result<void> restore_files(const LocalOptions& options, const Config& config) {
@@ -114,7 +99,8 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
   if (!parts) return std::move(parts).error();
   auto keyring = parts->find("keyring");
   if (keyring == parts->end()) return Error(Code::invalid, "the keys file holds no keyring");
-  if (!fs::exists(config.path("keys.keyring")))
+  const bool brought = !fs::exists(config.path("keys.keyring"));
+  if (brought)
     if (auto wrote =
             journal::write_file_atomically(config.path("keys.keyring"), as_text(keyring->second));
         !wrote)
@@ -126,6 +112,18 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
                  "shares: `holdfast keys "
                  "recover --dir DIR SHARE SHARE`; then run this again");
   if (!ring) return std::move(ring).error();
+  // Looked at before anything that is there is touched.
+  auto said = parts->find("window");
+  auto window = read_window(said == parts->end() ? std::string_view() : as_text(said->second));
+  if (!window) return std::move(window).error();
+  auto state = read_data_state(options.data, clock);
+  if (!state) return std::move(state).error().at("data");
+  auto epochs = read_epochs(options.keys, clock);
+  if (!epochs) return std::move(epochs).error().at("keys");
+  if (auto fit = fits(*state, *window, *epochs, *ring); !fit) {
+    if (brought) fs::remove(config.path("keys.keyring"), failed);  // so that another can be tried
+    return std::move(fit).error().at("keys");
+  }
 
   if (!options.afterlog.empty() && !fs::exists(config.dir() / "afterlog")) {
     auto text = journal::read_small_file(options.afterlog, 256u << 20);
@@ -160,32 +158,78 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
 
 }  // namespace
 
+Result<std::int64_t> destroy_keys_files(const fs::path& dir, Time before) {
+  auto oldest = std::string(kKeysName) + stamp(before) + std::string(kEnding);
+  std::int64_t count = 0;
+  std::error_code failed;
+  if (!fs::exists(dir, failed)) return 0;
+  for (const auto& entry : fs::directory_iterator(dir, failed)) {
+    auto name = entry.path().filename().string();
+    if (!name.starts_with(kKeysName) || !name.ends_with(kEnding) || name >= oldest) continue;
+    if (!fs::remove(entry.path(), failed))
+      return Error(Code::unavailable,
+                   "a keys file that is past backup.keep_keys cannot be removed: see the rights of "
+                   "the folder backup.keys");
+    ++count;
+  }
+  if (failed)
+    return Error(Code::unavailable, "the folder backup.keys cannot be read: see its rights");
+  return count;
+}
+
 Task<Result<BackupMade>> Backups::create(Caller caller, BackupRequest) {
   if (running_.exchange(true))
     co_return Error(Code::exhausted, "a backup is being made already: wait for it");
+  auto out = co_await make(std::move(caller));
+  running_ = false;
+  co_return out;
+}
+
+Task<Result<BackupMade>> Backups::make(Caller caller) {
   auto now = instance_.clock().now();
-  if (auto done = co_await instance_.log().settle(); !done) {
-    running_ = false;
+  auto keep = instance_.config().duration("backup.keep_keys", Millis(0));
+  if (!keep) co_return std::move(keep).error();
+  if (auto done = co_await instance_.log().settle(); !done) co_return std::move(done).error();
+  auto files = co_await instance_.pool().run([this, now] { return copy_data(instance_, now); });
+  if (!files) co_return std::move(files).error();
+  auto done = co_await add_keys(*files, now);
+  if (!done) {
+    clean(*files);
     co_return std::move(done).error();
   }
-  auto size = instance_.log().size();
-  auto files = co_await instance_.pool().run([this, now] { return write_files(instance_, now); });
-  running_ = false;
-  if (!files) co_return std::move(files).error();
-  BackupMade out{
-      .data = files->data.string(),
-      .keys = files->keys.string(),
-      .journal_size = size,
-      .keys_files_destroyed = destroy_old_keys(instance_.config().path("backup.keys"), now),
-      .event = {}};
+  BackupMade out{.data = files->data.string(),
+                 .keys = files->keys.string(),
+                 .journal_size = *done,
+                 .keys_files_destroyed = 0,
+                 .event = {}};
+  // By journal time: a clock that was set forward destroys nothing.
+  if (auto time = instance_.time().now()) {
+    auto destroyed = destroy_keys_files(instance_.config().path("backup.keys"), *time - *keep);
+    if (!destroyed) co_return std::move(destroyed).error();
+    out.keys_files_destroyed = *destroyed;
+  }
   journal::Event event{.activity = "backups.create",
                        .facts = {{"data", files->data.filename().string()},
                                  {"destroyed", out.keys_files_destroyed},
                                  {"keys", files->keys.filename().string()}}};
-  auto done = co_await instance_.log().commit(caller, {}, std::move(event));
-  if (!done) co_return std::move(done).error();
-  out.event = done->receipt.event;
+  auto recorded = co_await instance_.log().commit(caller, {}, std::move(event));
+  if (!recorded) co_return std::move(recorded).error();
+  out.event = recorded->receipt.event;
   co_return out;
+}
+
+/// Gives how many entries the journal had, at least those that were copied.
+Task<Result<std::int64_t>> Backups::add_keys(BackupFiles files, Time now) {
+  if (auto done = co_await instance_.log().sequence(); !done) co_return std::move(done).error();
+  const auto size = instance_.log().size();
+  auto subjects = co_await vault::rotations_of(instance_.log().reader(), vault::KeyKind::subject,
+                                               MonoTime::max());
+  if (!subjects) co_return std::move(subjects).error();
+  auto window = window_of(now, size, *subjects);
+  auto split = co_await instance_.pool().run(
+      [this, &files, &window] { return split_keys(instance_, files, window); });
+  if (!split) co_return std::move(split).error();
+  co_return size;
 }
 
 std::vector<http::Route> Backups::rows(Backups* backups) {
@@ -205,7 +249,7 @@ std::span<const Member> BackupMade::described() {
                        {.bytes = 4096}),
       member<&B::journal_size>("journal_size", "Entries in the journal when it began."),
       member<&B::keys_files_destroyed>("keys_files_destroyed",
-                                       "Keys files over 30 days old that were destroyed."),
+                                       "Keys files past backup.keep_keys that were destroyed."),
       member<&B::event>("event", "The journal entry that records it.")};
   return kMembers;
 }

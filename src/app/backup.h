@@ -1,6 +1,7 @@
 // Backups: two files to two places, consistent while serving, and the way back.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,22 @@ struct BackupMade {
   static std::span<const Member> described();
 };
 
+/// The files of one backup.
+struct BackupFiles {
+  std::filesystem::path data, keys;
+};
+
+/// Removes the keys files of a folder whose names say that they were made before that time, and
+/// gives how many there were. Errors: unavailable. Blocking.
+Result<std::int64_t> destroy_keys_files(const std::filesystem::path& dir, Time before);
+
 /// Threads: any io_context thread; the work runs on the pool.
 class Backups {
  public:
   explicit Backups(Instance& instance) : instance_(instance) {}
 
   /// Writes holdfast-data-TIME.db into backup.data and holdfast-keys-TIME.db into backup.keys, then
-  /// destroys keys files older than 30 days. One at a time (exhausted).
+  /// destroys keys files older than backup.keep_keys. One at a time (exhausted).
   /// Errors: unavailable (disk, pool), locked.
   Task<Result<BackupMade>> create(Caller caller, BackupRequest request);
 
@@ -39,6 +49,9 @@ class Backups {
   static std::vector<http::Route> rows(Backups* backups);
 
  private:
+  Task<Result<BackupMade>> make(Caller caller);
+  Task<Result<std::int64_t>> add_keys(BackupFiles files, Time now);
+
   Instance& instance_;
   std::atomic<bool> running_ = false;
 };

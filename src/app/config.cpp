@@ -37,17 +37,25 @@ std::span<const Setting> settings() {
       {"keys.file", "{dir}.keys/root.key",
        "The file that unlocks the keyring. Keep it off the data directory and off its backups."},
       {"keys.keyring", "keyring", "The keyring: all other keys, sealed under the root key."},
+      {"keys.epoch", "30 days",
+       "How long an epoch lasts. When the next begins, what was erased meanwhile starts to go from "
+       "backups. `never`: only by `holdfast keys roll`."},
       {"recovery.dir", "{dir}.recovery",
        "Where `holdfast init` puts the recovery shares. Move them apart."},
       {"backup.data", "{dir}.backup/data",
        "Where backups of the data go. Any age of them can be restored."},
-      {"backup.keys", "{dir}.backup/keys",
-       "Where backups of the keys go: another place. Kept for 30 days."},
+      {"backup.keys", "{dir}.backup/keys", "Where backups of the keys go: another place."},
+      {"backup.keep_keys", "30 days",
+       "How long backups of the keys are kept. Old keys are destroyed no sooner than this after "
+       "their rotation."},
+      {"access.time_zone", "UTC", "The time zone (IANA) in which grants' hours are meant."},
+      {"access.store_per_hour", "0",
+       "Different customers that all callers together may open within an hour; 0: no ceiling."},
+      {"access.store_per_day", "0", "The same within a day; 0: no ceiling."},
       {"cards.node", "",
        "This server's name in handles of card verification codes; empty: the host's name. Card "
-       "data "
-       "itself is switched on by `holdfast cards switch-on`, which says what that means (PCI DSS "
-       "SAQ D instead of SAQ A)."},
+       "data itself is switched on by `holdfast cards switch-on`, which says what that means (PCI "
+       "DSS SAQ D instead of SAQ A)."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;
@@ -169,6 +177,14 @@ Result<std::int64_t> Config::number(std::string_view key, std::int64_t min,
         .at(FieldPath(key.substr(0, dot)) / key.substr(dot + 1));
   }
   return out;
+}
+
+Result<Millis> Config::duration(std::string_view key, Millis min) const {
+  auto read = parse_duration(text(key));
+  if (read && *read >= min) return *read;
+  auto dot = key.find('.');
+  return Error(Code::invalid, "this setting takes a duration, such as `30 days`, and not too short")
+      .at(FieldPath(key.substr(0, dot)) / key.substr(dot + 1));
 }
 
 std::string default_file() {

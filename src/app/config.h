@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace holdfast::app {
@@ -42,6 +43,8 @@ class Config {
   const std::filesystem::path& dir() const { return dir_; }
   const std::string& text(std::string_view key) const;
   std::vector<std::string> list(std::string_view key) const;
+  /// Such as `30 days`. Errors: invalid (not a duration, or shorter than `min`).
+  Result<Millis> duration(std::string_view key, Millis min) const;
   /// A path; relative ones are taken from the store's folder.
   std::filesystem::path path(std::string_view key) const;
   /// Errors: invalid (not a number from min to max).

@@ -15,6 +15,7 @@ namespace holdfast::app {
 namespace {
 
 constexpr std::size_t kPoolQueue = 64;
+constexpr Millis kShortestKept{86'400'000};
 
 std::string said(std::string_view what,
                  std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
@@ -45,6 +46,25 @@ Result<crypto::Keyring> unlock(const Config& config) {
   return crypto::read_keyring(config.path("keys.keyring"), key->root, key->store_id);
 }
 
+Result<vault::RotationSettings> rotation_settings(const Config& config) {
+  vault::RotationSettings out;
+  auto window = config.duration("backup.keep_keys", kShortestKept);
+  if (!window) return std::move(window).error();
+  out.window = *window;
+  out.epoch.reset();
+  if (config.text("keys.epoch") == "never") return out;
+  auto epoch = config.duration("keys.epoch", kShortestKept);
+  if (!epoch) return std::move(epoch).error();
+  out.epoch = *epoch;
+  return out;
+}
+
+Result<void> Instance::save_keyring(const crypto::Keyring& ring) {
+  auto key = crypto::read_key_file(config_.path("keys.file"));
+  if (!key) return std::move(key).error();
+  return crypto::write_keyring(config_.path("keys.keyring"), ring, key->root);
+}
+
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
                                                     std::size_t cores) {
   if (config.text("database.url").empty())
@@ -69,6 +89,14 @@ void Instance::Notices::tampered(std::string_view kind, std::string_view id,
       said("authority_row_refused", {{"kind", kind}, {"id", id}, {"why", what}}));
 }
 
+void Instance::Alarms::canary_opened(std::string_view principal, std::string_view operation,
+                                     const EventId& event) {
+  opened_.fetch_add(1, std::memory_order_relaxed);
+  instance_.logger_->critical(
+      said("canary_opened",
+           {{"principal", principal}, {"operation", operation}, {"journal_event", event.text()}}));
+}
+
 Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
                                                  std::shared_ptr<spdlog::logger> log,
                                                  OpenOptions options) {
@@ -90,15 +118,13 @@ Result<void> Instance::unlock_keys() {
 /// steps only repeats the first.
 Result<void> Instance::keep_added_keys() {
   if (!keys_added_) return {};
-  const auto& ring = keys_.get()->ring;
+  const auto held = keys_.get();
+  const auto& ring = held->ring;
   journal::Event event{.activity = "keys.added",
                        .facts = {{"generation", static_cast<std::int64_t>(ring.generation())}}};
   auto recorded = cores_.wait(log_->commit(Caller{}, {}, std::move(event)));
   if (!recorded) return std::move(recorded).error();
-  auto key = crypto::read_key_file(config_.path("keys.file"));
-  if (!key) return std::move(key).error();
-  auto wrote = crypto::write_keyring(config_.path("keys.keyring"), ring, key->root);
-  if (!wrote) return wrote;
+  if (auto saved = save_keyring(ring); !saved) return saved;
   keys_added_ = false;
   logger_->warn(said("keys_added", {{"generation", std::to_string(ring.generation())},
                                     {"next", "make a backup: it holds the keyring"}}));
@@ -125,10 +151,51 @@ Result<void> Instance::open_all(OpenOptions options) {
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
-  rooms_ = std::make_unique<Rooms>(
-      Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_, node_name(config_)});
+  if (auto done = open_time(); !done) return done;
+  auto rotation = rotation_settings(config_);
+  if (!rotation) return std::move(rotation).error();
+  auto zone = access::Zone::named(config_.text("access.time_zone"));
+  if (!zone) return std::move(zone).error().at(FieldPath("access") / "time_zone");
+  auto per_hour = config_.number("access.store_per_hour", 0, 1'000'000'000);
+  if (!per_hour) return std::move(per_hour).error();
+  auto per_day = config_.number("access.store_per_day", 0, 1'000'000'000);
+  if (!per_day) return std::move(per_day).error();
+  rooms_ = std::make_unique<Rooms>(Rooms::Deps{
+      .log = *log_,
+      .index = *index_,
+      .keys = keys_,
+      .clock = clock_,
+      .notices = notices_,
+      .pool = pool_,
+      .time = *time_,
+      .save_keyring = [this](const crypto::Keyring& ring) { return save_keyring(ring); },
+      .forget_backups =
+          [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
+      .rotation = *rotation,
+      .alarms = alarms_,
+      .ceiling = {*per_hour, *per_day},
+      .zone = std::move(*zone),
+      .node = node_name(config_)});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
+  if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
+  if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
   return cores_.wait(replay());
+}
+
+Result<void> Instance::open_time() {
+  time_ = std::make_unique<journal::JournalTime>(
+      journal::JournalTime::Deps{
+          *log_, keys_, clock_,
+          [database = database_.get()](MonoTime deadline) { return database->time(deadline); }},
+      journal::JournalTime::Options{.continued = log_->continued()});
+  if (auto done = cores_.wait(time_->open()); !done) return done;
+  auto status = time_->status();
+  if (status.refused)
+    logger_->warn(said("irreversible_work_stands_still", {{"why", status.refused->text}}));
+  else if (status.behind > status.allowance)
+    logger_->warn(said("journal_time_behind", {{"ms", std::to_string(status.behind.count())},
+                                               {"next", "holdfast retention confirm-time"}}));
+  return {};
 }
 
 /// What the afterlog says must stay undone is undone again before anything is served.
@@ -186,6 +253,26 @@ void Instance::start() {
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->tokens.run(), boost::asio::use_future));
+  auto tell_rotation = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("rotation_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("rotation_goes_on", {}));
+  };
+  background_.push_back(boost::asio::co_spawn(rotating_, rooms_->rotations.run(tell_rotation),
+                                              boost::asio::use_future));
+  auto tell_time = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("journal_time_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("journal_time_recovered", {}));
+  };
+  background_.push_back(boost::asio::co_spawn(
+      core, journal::keep_time({*time_, stopping_, tell_time}), boost::asio::use_future));
+  background_.push_back(
+      boost::asio::co_spawn(core, rooms_->tend(stopping_, clock_), boost::asio::use_future));
 }
 
 void Instance::stop() {
@@ -193,12 +280,14 @@ void Instance::stop() {
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
   if (rooms_) rooms_->tokens.stop();
+  if (rooms_) rooms_->rotations.stop();
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)
     if (auto done = cores_.wait(log_->settle()); !done)
       logger_->error(said("last_checkpoint_failed", {{"why", done.error().text}}));
   rooms_.reset();
+  time_.reset();
   index_.reset();
   log_.reset();
   database_->close();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/thread_pool.hpp>
 #include <future>
 #include <memory>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/pool.h"
 #include "db/database.h"
 #include "journal/access_index.h"
+#include "journal/journal_time.h"
 #include "journal/log.h"
 
 namespace spdlog {
@@ -29,6 +31,9 @@ struct OpenOptions {
 
 /// Reads the key file and opens the keyring with it. Errors name the file's part and the way on.
 Result<crypto::Keyring> unlock(const Config& config);
+
+/// How keys are rotated, out of the settings. Errors: invalid.
+Result<vault::RotationSettings> rotation_settings(const Config& config);
 
 /// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
@@ -53,12 +58,15 @@ class Instance {
   Rooms& rooms() { return *rooms_; }
   journal::Log& log() { return *log_; }
   journal::AccessIndex& index() { return *index_; }
+  journal::JournalTime& time() { return *time_; }
   db::Database& database() { return *database_; }
   const Config& config() const { return config_; }
   const SystemClock& clock() const { return clock_; }
   const crypto::HeldKeys& keys() const { return keys_; }
   Pool& pool() { return pool_; }
   Cores& cores() { return cores_; }
+  /// Invented customers that were opened since the start.
+  std::uint64_t canaries_opened() const { return alarms_.opened(); }
 
  private:
   Instance(Config config, Cores& cores, std::shared_ptr<spdlog::logger> log);
@@ -72,10 +80,25 @@ class Instance {
     Instance& instance_;
   };
 
+  class Alarms final : public vault::Alarms {
+   public:
+    explicit Alarms(Instance& instance) : instance_(instance) {}
+    void canary_opened(std::string_view principal, std::string_view operation,
+                       const EventId& event) override;
+    std::uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }
+
+   private:
+    Instance& instance_;
+    std::atomic<std::uint64_t> opened_ = 0;
+  };
+
   Result<void> open_all(OpenOptions options);
   Result<void> unlock_keys();
   /// Records that the keyring gets keys which an earlier version had no use for, then writes it.
   Result<void> keep_added_keys();
+  /// Makes a generation of the keyring durable in its file.
+  Result<void> save_keyring(const crypto::Keyring& ring);
+  Result<void> open_time();
   Task<Result<void>> replay();
 
   Config config_;
@@ -87,10 +110,13 @@ class Instance {
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;
   std::unique_ptr<journal::AccessIndex> index_;
+  std::unique_ptr<journal::JournalTime> time_;
   Notices notices_{*this};
+  Alarms alarms_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
-  bool keys_added_ = false;  // in memory, and not yet in the keyring's file
+  bool keys_added_ = false;               // in memory, and not yet in the keyring's file
+  boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;
 };

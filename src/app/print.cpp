@@ -144,6 +144,8 @@ void print_problem(std::string_view body, int status) {
   auto field = text(object, "field");
   std::cerr << "holdfast: " << (field.empty() ? "" : field + ": ") << text(object, "detail") << " ("
             << text(object, "code") << ", " << text(object, "request_id") << ")\n";
+  if (auto free_at = text(object, "free_at"); !free_at.empty())
+    std::cerr << "  free again at " << free_at << '\n';
   if (const auto* errors = object.if_contains("errors");
       errors && errors->is_array() && errors->get_array().size() > 1)
     for (const auto& one : errors->get_array())

@@ -1,9 +1,16 @@
 #include "app/rooms.h"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 namespace holdfast::app {
 namespace {
+
+constexpr Millis kTick{200};
+constexpr auto kTendEvery = std::chrono::minutes(1);
+constexpr auto kTendWait = std::chrono::seconds(10);
 
 // Both rooms have these words; the numbers are the same on purpose, and this is where it is
 // checked.
@@ -27,16 +34,59 @@ Task<Result<http::Answer>> run_again(std::function<Task<Result<http::Answer>>(ht
 
 }  // namespace
 
-vault::View Rooms::Permits::view(const Caller& caller, const vault::FieldQuestion& question) const {
-  if (!caller.rights) return vault::View::none;
-  auto decision = access::decide(
-      *caller.rights, {.operation = question.operation,
-                       .collection = question.collection,
-                       .field = question.field,
-                       .field_class = static_cast<access::FieldClass>(question.field_class),
-                       .purpose = question.purpose,
-                       .on_behalf_of = caller.on_behalf_of});
-  return static_cast<vault::View>(decision.view);
+vault::Permitted Rooms::Permits::decide(const Caller& caller,
+                                        const vault::FieldQuestion& question) const {
+  if (!caller.rights) return {};
+  access::Question asked{.operation = question.operation,
+                         .collection = question.collection,
+                         .field = question.field,
+                         .field_class = static_cast<access::FieldClass>(question.field_class),
+                         .purpose = question.purpose,
+                         .on_behalf_of = caller.on_behalf_of,
+                         .engagement = question.engagement,
+                         .assignee = question.assignee};
+  std::optional<access::Address> address;
+  if (caller.rights->timed()) {
+    asked.now = clock_.now();
+    asked.minute_of_week = zone_.minute_of_week(asked.now);
+  }
+  if (caller.rights->placed()) {
+    address = access::parse_address(caller.address);
+    if (address) asked.address = &*address;
+  }
+  const auto decision = access::decide(*caller.rights, asked);
+  const bool condition = decision.reason == "engagement" || decision.reason == "assignee" ||
+                         decision.reason == "hours" || decision.reason == "network";
+  return {static_cast<vault::View>(decision.view), decision.owed.packed(),
+          condition ? decision.reason : std::string_view()};
+}
+
+Task<Result<vault::Budgets::Charge>> Rooms::Budgets::charge(Caller caller,
+                                                            std::vector<SubjectId> opened,
+                                                            std::vector<std::uint32_t> terms) {
+  std::vector<Bytes> ids;
+  ids.reserve(opened.size());
+  for (const auto& subject : opened) ids.push_back(to_bytes(subject.bytes()));
+  auto made = co_await budgets_.charge(std::move(caller), std::move(ids), std::move(terms));
+  if (!made) co_return std::move(made).error();
+  Charge out{std::move(made->changes), {}};
+  for (const auto& one : made->watched) out.watched.push_back({one.statement, one.rule, one.limit});
+  co_return out;
+}
+
+Task<vault::Budgets::Spent> Rooms::Budgets::spent(Caller caller, std::size_t opened,
+                                                  std::vector<std::uint32_t> terms, Error error,
+                                                  journal::Event event) {
+  auto said = co_await budgets_.spent(std::move(caller), opened, std::move(terms), std::move(error),
+                                      std::move(event));
+  co_return Spent{std::move(said.error), std::move(said.event)};
+}
+
+Task<void> Rooms::Budgets::settle(Caller caller, std::vector<std::uint32_t> terms,
+                                  std::vector<Watched> watched, std::vector<std::int64_t> used) {
+  std::vector<access::Budgets::Watched> seen;
+  for (const auto& one : watched) seen.push_back({one.statement, one.rule, one.limit});
+  co_await budgets_.settle(std::move(caller), std::move(terms), std::move(seen), std::move(used));
 }
 
 Result<Caller> Rooms::Permits::acting_for(Caller caller, std::string_view person) const {
@@ -48,6 +98,39 @@ Task<Result<void>> Rooms::AccessState::rows(Report report) {
   auto findings = co_await admin_.check_state(std::move(report));
   if (!findings) co_return std::move(findings).error();
   co_return Result<void>();
+}
+
+Task<Result<void>> Rooms::AccessState::rows_under(std::shared_ptr<const crypto::KeySet> keys,
+                                                  Report report) {
+  return admin_.tell_state(std::move(keys), std::move(report));
+}
+
+Task<Result<vault::MovedRows>> Rooms::AccessRows::move(vault::MoveJob, vault::Pass, Bytes,
+                                                       std::int64_t) {
+  auto done = co_await admin_.remake();
+  if (!done) co_return std::move(done).error();
+  vault::MovedRows out{.looked = done->rows, .moved = done->remade, .last = true};
+  for (const auto& finding : done->findings)
+    if (finding.what != "missing") out.refused.push_back(finding.kind + ' ' + finding.id);
+  co_return out;
+}
+
+/// Written down again it is under the active key.
+Task<Result<vault::MovedRows>> Rooms::TimeRow::move(vault::MoveJob, vault::Pass, Bytes,
+                                                    std::int64_t) {
+  auto done = co_await time_.save();
+  if (!done) co_return std::move(done).error();
+  co_return vault::MovedRows{.looked = 1, .moved = 1, .last = true};
+}
+
+Task<Result<std::int64_t>> Rooms::TimeRow::left(vault::MoveJob, vault::Pass) {
+  auto done = co_await time_.save();
+  if (!done) co_return std::move(done).error();
+  co_return 0;
+}
+
+Task<Result<std::int64_t>> Rooms::AccessRows::left(vault::MoveJob, vault::Pass) {
+  return admin_.under_older_keys();
 }
 
 bool Rooms::Permits::may(const Caller& caller, std::string_view operation) const {
@@ -78,21 +161,53 @@ Rooms::Rooms(Deps deps)
       cache({deps.log, deps.keys, deps.clock, deps.notices}),
       access({cache, deps.log, deps.keys, deps.clock}),
       admin({cache, access, deps.log, deps.keys, deps.clock}),
+      budgets({cache, deps.log, deps.keys, deps.clock}, deps.ceiling),
       schemas(deps.log, deps.keys),
-      permits_(access),
+      canaries_known(deps.log.reader(), deps.keys),
+      vault_budgets_(budgets),
+      permits_(access, deps.clock, deps.zone),
       fields_(schemas),
       accesses_(deps.index),
-      access_api_({admin, access, cache, deps.log, deps.clock, fields_}),
+      access_api_({admin, access, cache, deps.log, deps.clock, fields_, budgets, deps.zone}),
       context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
+      admission({context, vault_budgets_, canaries_known, deps.alarms}),
       declarations(context),
       cards(context),
       records(context),
-      opening(context),
+      opening(context, admission),
       tokens(context, opening, deps.node),
       subjects(context, accesses_),
       imports(context, declarations, deps.pool),
+      engagements(context, admission),
+      canaries(context),
       vault_state(context),
       access_state_(admin),
+      access_rows_(admin),
+      time_row_(deps.time),
+      renewed_keys_(context),
+      sealed_values_(context),
+      wrapped_keys_(context),
+      index_terms_(context),
+      external_terms_(context),
+      declared_rows_(context),
+      engagement_rows_(context),
+      engagement_kind_rows_(context),
+      canary_rows_(context),
+      token_rows_(context),
+      side_rows_(deps.log),
+      log_keys_(deps.log),
+      restated_rows_(deps.log, {&vault_state, &access_state_}),
+      rotations(
+          {context,
+           deps.keys,
+           std::move(deps.save_keyring),
+           [time = &deps.time] { return time->now(); },
+           std::move(deps.forget_backups),
+           // Customers' values before the keys that wrap theirs.
+           {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
+            &declared_rows_, &engagement_rows_, &engagement_kind_rows_, &canary_rows_,
+            &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_, &restated_rows_},
+           deps.rotation}),
       ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
 
@@ -107,6 +222,9 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));
+  add(vault::rotation_routes(rooms ? &rooms->rotations : nullptr));
+  add(vault::engagement_routes(rooms ? &rooms->engagements : nullptr));
+  add(vault::canary_routes(rooms ? &rooms->canaries : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));
   add(ledger::Api::rows(rooms ? &rooms->ledger_api_ : nullptr));
   return out;
@@ -121,6 +239,19 @@ std::vector<http::Route> Rooms::routes(std::vector<http::Route> more) {
   for (const auto& route : out) ids.emplace_back(route.id);
   admin.know_operations(std::move(ids));
   return out;
+}
+
+Task<void> Rooms::tend(const std::atomic<bool>& stop, const Clock& clock) {
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+  auto next = clock.mono() + kTendEvery;
+  while (!stop) {
+    timer.expires_after(kTick);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    if (clock.mono() < next) continue;
+    next = clock.mono() + kTendEvery;
+    (void)co_await engagements.sweep(clock.mono() + kTendWait);
+    (void)co_await budgets.sweep(clock.mono() + kTendWait);
+  }
 }
 
 void decide_again(http::Route& route, access::Service& access) {

@@ -1,27 +1,40 @@
 // The rooms of the server, connected to each other: the one place where capabilities meet.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "access/admin.h"
 #include "access/api.h"
+#include "access/budgets.h"
 #include "access/service.h"
 #include "base/clock.h"
 #include "base/pool.h"
 #include "crypto/key_set.h"
 #include "http/route.h"
 #include "journal/access_index.h"
+#include "journal/journal_time.h"
 #include "journal/log.h"
 #include "ledger/api.h"
+#include "vault/admission.h"
+#include "vault/canaries/rotation.h"
+#include "vault/canaries/service.h"
 #include "vault/cards.h"
 #include "vault/context.h"
 #include "vault/declarations.h"
+#include "vault/engagements/rotation.h"
+#include "vault/engagements/service.h"
 #include "vault/import/service.h"
+#include "vault/keys/rotation.h"
+#include "vault/keys/rotation_journal.h"
+#include "vault/keys/rotation_rows.h"
 #include "vault/records/api.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
+#include "vault/tokens/rows.h"
 #include "vault/tokens/service.h"
 
 namespace holdfast::app {
@@ -32,10 +45,18 @@ class Rooms {
   struct Deps {
     journal::Log& log;
     journal::AccessIndex& index;
-    const crypto::HeldKeys& keys;
+    crypto::HeldKeys& keys;
     const Clock& clock;
     access::Notices& notices;
     Pool& pool;
+    journal::JournalTime& time;
+    /// See vault/keys/rotation.h.
+    std::function<Result<void>(const crypto::Keyring&)> save_keyring;
+    std::function<Result<std::int64_t>(Time before)> forget_backups;
+    vault::RotationSettings rotation;
+    vault::Alarms& alarms;
+    access::Ceiling ceiling{};
+    access::Zone zone;
     std::string node = "node";  // this server in handles of card verification codes
   };
 
@@ -48,6 +69,9 @@ class Rooms {
   /// All routes of the server, `more` among them; each decides again, once, when the policy changed
   /// under it.
   std::vector<http::Route> routes(std::vector<http::Route> more);
+  /// Once a minute until `stop`: closes engagements that are due, forgets charges of the past. What
+  /// fails comes again. Ends within 200 ms of `stop`.
+  Task<void> tend(const std::atomic<bool>& stop, const Clock& clock);
   /// Who tells of rows for `journal verify --state`.
   std::vector<journal::StateSource*> state() { return {&vault_state, &access_state_}; }
 
@@ -55,14 +79,42 @@ class Rooms {
   /// Access control as the vault knows it.
   class Permits final : public vault::Permits {
    public:
-    explicit Permits(access::Service& access) : access_(access) {}
-    vault::View view(const Caller& caller, const vault::FieldQuestion& question) const override;
+    Permits(access::Service& access, const Clock& clock, access::Zone zone)
+        : access_(access), clock_(clock), zone_(std::move(zone)) {}
+    vault::View view(const Caller& caller, const vault::FieldQuestion& question) const override {
+      return decide(caller, question).view;
+    }
+    vault::Permitted decide(const Caller& caller,
+                            const vault::FieldQuestion& question) const override;
     Result<Caller> acting_for(Caller caller, std::string_view person) const override;
     bool may(const Caller& caller, std::string_view operation) const override;
     Task<Result<Caller>> renewed(Caller caller) const override;
 
    private:
     access::Service& access_;
+    const Clock& clock_;
+    const access::Zone zone_;
+  };
+
+  /// Access control's budgets as the vault knows them.
+  class Budgets final : public vault::Budgets {
+   public:
+    explicit Budgets(access::Budgets& budgets) : budgets_(budgets) {}
+    bool counts(std::span<const std::uint32_t> terms) const override {
+      return budgets_.counts(terms);
+    }
+    Task<Result<Charge>> charge(Caller caller, std::vector<SubjectId> opened,
+                                std::vector<std::uint32_t> terms) override;
+    std::vector<std::uint32_t> opener_terms(const Caller& caller) const override {
+      return budgets_.all_owed(caller);
+    }
+    Task<Spent> spent(Caller caller, std::size_t opened, std::vector<std::uint32_t> terms,
+                      Error error, journal::Event event) override;
+    Task<void> settle(Caller caller, std::vector<std::uint32_t> terms, std::vector<Watched> watched,
+                      std::vector<std::int64_t> used) override;
+
+   private:
+    access::Budgets& budgets_;
   };
 
   /// The vault's schema as access control knows it.
@@ -90,9 +142,43 @@ class Rooms {
    public:
     explicit AccessState(access::Admin& admin) : admin_(admin) {}
     Task<Result<void>> rows(Report report) override;
+    Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet> keys,
+                                  Report report) override;
 
    private:
     access::Admin& admin_;
+  };
+
+  /// Access control's rows, moved to another key.
+  class AccessRows final : public vault::KeyedRows {
+   public:
+    explicit AccessRows(access::Admin& admin) : admin_(admin) {}
+    std::string_view name() const override { return "access"; }
+    bool takes_part(vault::KeyKind kind, vault::Pass pass) const override {
+      return kind == vault::KeyKind::authority && pass == vault::Pass::move;
+    }
+    Task<Result<vault::MovedRows>> move(vault::MoveJob job, vault::Pass pass, Bytes after,
+                                        std::int64_t limit) override;
+    Task<Result<std::int64_t>> left(vault::MoveJob job, vault::Pass pass) override;
+
+   private:
+    access::Admin& admin_;
+  };
+
+  /// Journal time's one row.
+  class TimeRow final : public vault::KeyedRows {
+   public:
+    explicit TimeRow(journal::JournalTime& time) : time_(time) {}
+    std::string_view name() const override { return "journal_time"; }
+    bool takes_part(vault::KeyKind kind, vault::Pass pass) const override {
+      return kind == vault::KeyKind::authority && pass == vault::Pass::move;
+    }
+    Task<Result<vault::MovedRows>> move(vault::MoveJob job, vault::Pass pass, Bytes after,
+                                        std::int64_t limit) override;
+    Task<Result<std::int64_t>> left(vault::MoveJob job, vault::Pass pass) override;
+
+   private:
+    journal::JournalTime& time_;
   };
 
   vault::Store store_;
@@ -101,9 +187,12 @@ class Rooms {
   access::Cache cache;
   access::Service access;
   access::Admin admin;
+  access::Budgets budgets;
   vault::SchemaCache schemas;
+  vault::CanaryCache canaries_known;
 
  private:
+  Budgets vault_budgets_;
   Permits permits_;
   Fields fields_;
   Accesses accesses_;
@@ -111,6 +200,7 @@ class Rooms {
 
  public:
   vault::Context context;
+  vault::Admission admission;
   vault::Declarations declarations;
   vault::Cards cards;
   vault::Records records;
@@ -118,10 +208,32 @@ class Rooms {
   vault::Tokens tokens;
   vault::Subjects subjects;
   vault::Imports imports;
+  vault::Engagements engagements;
+  vault::Canaries canaries;
   vault::VaultState vault_state;
 
  private:
   AccessState access_state_;
+  AccessRows access_rows_;
+  TimeRow time_row_;
+  vault::RenewedKeys renewed_keys_;
+  vault::SealedValues sealed_values_;
+  vault::WrappedKeys wrapped_keys_;
+  vault::IndexTerms index_terms_;
+  vault::ExternalTerms external_terms_;
+  vault::DeclaredRows declared_rows_;
+  vault::EngagementRows engagement_rows_;
+  vault::EngagementKindRows engagement_kind_rows_;
+  vault::CanaryRows canary_rows_;
+  vault::TokenRows token_rows_;
+  vault::SideRows side_rows_;
+  vault::LogKeys log_keys_;
+  vault::RestatedRows restated_rows_;
+
+ public:
+  vault::Rotations rotations;
+
+ private:
   ledger::Service ledger_service_;
   ledger::Api ledger_api_;
 };

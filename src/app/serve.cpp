@@ -104,6 +104,10 @@ Result<void> run(const LocalOptions& options) {
                   [rooms] { return static_cast<double>(rooms->access.counts().strangers); });
   metrics.gauge("holdfast_authority_findings", "Authority rows that do not authenticate.",
                 [rooms] { return static_cast<double>(rooms->cache.findings()); });
+  auto* store = instance->get();
+  metrics.counter("holdfast_canary_openings_total",
+                  "Invented customers that were opened: an alarm.",
+                  [store] { return static_cast<double>(store->canaries_opened()); });
   metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.",
                 [journal] { return static_cast<double>(journal->size()); });
 

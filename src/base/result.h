@@ -4,10 +4,13 @@
 
 #include <cstddef>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "base/clock.h"
 
 namespace holdfast {
 
@@ -67,6 +70,8 @@ struct Error {
   FieldPath field{};
   /// Further violations of the same request, so that a form can be mended in one go.
   std::vector<Error> also{};
+  /// When the same request may go through: of a spent budget, to the minute.
+  std::optional<Time> free_at{};
 
   Error(Code c, Literal t) : code(c), text(t.text) {}
 

@@ -3,13 +3,32 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <optional>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "crypto/hash.h"
 #include "crypto/keyring.h"
 
 namespace holdfast::crypto {
+
+/// A key by which rows are found, and another one under which they are kept findable meanwhile:
+/// while index or external keys are rotated, what is written is written under both.
+struct Finding {
+  std::uint32_t by = 0;
+  std::optional<std::uint32_t> also{};
+};
+/// For the uses index and external. A use that is left out is found by its active key alone.
+using FindingPlan = std::map<KeyUse, Finding>;
+
+/// A key with its id and its HMAC state.
+struct MacKey {
+  std::uint32_t id;
+  Hmac mac;
+};
 
 /// The key that finds tokens, by its id in the keyring.
 struct TokenKey {
@@ -19,22 +38,57 @@ struct TokenKey {
 
 /// Immutable. Threads: safe.
 struct KeySet {
-  explicit KeySet(Keyring keyring)
+  /// Ids in `plan` must be held (std::out_of_range).
+  explicit KeySet(Keyring keyring, FindingPlan plan = {})
       : ring(std::move(keyring)),
-        index(ring.active(KeyUse::index).expose()),
-        external(ring.active(KeyUse::external).expose()),
-        digest(ring.active(KeyUse::digest).expose()) {
-    for (const auto& key : ring.list())
-      if (key.use == KeyUse::token)
-        tokens.insert(tokens.begin(), {key.id, Hmac(ring.find(key.use, key.id)->expose())});
+        index_id(found_by(plan, KeyUse::index)),
+        external_id(found_by(plan, KeyUse::external)),
+        index(held(KeyUse::index, index_id).expose()),
+        external(held(KeyUse::external, external_id).expose()),
+        digest(ring.active(KeyUse::digest).expose()),
+        pseudonym(ring.active(KeyUse::pseudonym).expose()),
+        index_also(also(plan, KeyUse::index)),
+        external_also(also(plan, KeyUse::external)) {
+    for (auto id : ring.ids(KeyUse::token))
+      tokens.push_back({id, Hmac(held(KeyUse::token, id).expose())});
   }
 
   Keyring ring;
-  Hmac index;     // blind indexes
-  Hmac external;  // external ids, pseudonyms
-  Hmac digest;    // digests of rows
+  std::uint32_t index_id, external_id;
+  Hmac index;      // blind indexes
+  Hmac external;   // external ids
+  Hmac digest;     // digests of rows
+  Hmac pseudonym;  // people in the journal
+  /// While a rotation is under way: what is written is written under these too.
+  std::optional<MacKey> index_also, external_also;
   /// Newest first: new tokens use the first, and those made under an older one are still found.
   std::vector<TokenKey> tokens;
+
+  /// The same keys with an older digest key in its place: to tell how rows looked to events that
+  /// were written under it. Errors: nullptr when the ring does not hold it.
+  std::shared_ptr<const KeySet> with_digest(std::uint32_t id) const {
+    const auto* key = ring.find(KeyUse::digest, id);
+    if (!key) return nullptr;
+    auto out = std::make_shared<KeySet>(ring.copy());
+    out->digest = Hmac(key->expose());
+    return out;
+  }
+
+ private:
+  const Secret& held(KeyUse use, std::uint32_t id) const {
+    const auto* key = ring.find(use, id);
+    if (!key) throw std::out_of_range("a plan names a key that the ring does not hold");
+    return *key;
+  }
+  std::uint32_t found_by(const FindingPlan& plan, KeyUse use) const {
+    auto at = plan.find(use);
+    return at == plan.end() ? ring.active_id(use) : at->second.by;
+  }
+  std::optional<MacKey> also(const FindingPlan& plan, KeyUse use) const {
+    auto at = plan.find(use);
+    if (at == plan.end() || !at->second.also) return std::nullopt;
+    return MacKey{*at->second.also, Hmac(held(use, *at->second.also).expose())};
+  }
 };
 
 /// Who holds the keys now. Shared, because a rotation or a lock replaces them while requests

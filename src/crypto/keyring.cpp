@@ -14,7 +14,7 @@ namespace {
 constexpr std::array kUses = {KeyUse::epoch,       KeyUse::index,    KeyUse::external,
                               KeyUse::authority,   KeyUse::digest,   KeyUse::journal,
                               KeyUse::side,        KeyUse::afterlog, KeyUse::cursor,
-                              KeyUse::idempotency, KeyUse::token};
+                              KeyUse::idempotency, KeyUse::token,    KeyUse::pseudonym};
 constexpr std::size_t kFirstUses = 10;
 constexpr std::string_view kAddedLabel = "holdfast keyring, key of an added use";
 
@@ -110,6 +110,13 @@ Keyring Keyring::without(KeyUse use, std::uint32_t id) const {
   auto out = clone();
   ++out.generation_;
   out.keys_.erase({use, id});
+  return out;
+}
+
+std::vector<std::uint32_t> Keyring::ids(KeyUse use) const {
+  std::vector<std::uint32_t> out;
+  for (auto at = keys_.lower_bound({use, 0}); at != keys_.end() && at->first.first == use; ++at)
+    out.insert(out.begin(), at->first.second);
   return out;
 }
 

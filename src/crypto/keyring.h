@@ -28,6 +28,7 @@ enum class KeyUse : std::uint8_t {
   cursor = 9,        // seals paging cursors
   idempotency = 10,  // fingerprints of requests
   token = 11,        // terms under which tokens are found, and the shape of their texts
+  pseudonym = 12,    // names of people in the journal: stays, since entries bear them for ever
 };
 
 struct KeyInfo {
@@ -64,6 +65,11 @@ class Keyring {
   /// The next generation without that key, which it must hold and which must not be active
   /// (std::invalid_argument).
   Keyring without(KeyUse use, std::uint32_t id) const;
+
+  /// The same keys again, for a second KeySet over them.
+  Keyring copy() const { return clone(); }
+  /// Ids held of that use, highest (active) first.
+  std::vector<std::uint32_t> ids(KeyUse use) const;
 
   /// Known uses of which this keyring holds no key, because an earlier version made it.
   std::vector<KeyUse> missing() const;

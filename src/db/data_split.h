@@ -10,6 +10,8 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "db/changes.h"
+#include "db/rows.h"
 
 namespace holdfast::db {
 
@@ -22,6 +24,10 @@ using Parts = std::map<std::string, Bytes>;
 Result<void> split_data(const std::filesystem::path& data, const std::filesystem::path& keys,
                         std::span<const std::string_view> tables, const Parts& parts,
                         const Clock& clock);
+
+/// What a select yields in a data file. Errors: not_found, corrupt, unavailable (also: the file has
+/// no such table).
+Result<Rows> read_data(const std::filesystem::path& data, const Sql& sql, const Clock& clock);
 
 /// The parts of a keys file. Errors: not_found, invalid (not a keys file), corrupt.
 Result<Parts> read_parts(const std::filesystem::path& keys, const Clock& clock);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -79,6 +80,9 @@ class Database {
   virtual std::unique_ptr<Writer> take_writer() = 0;
   /// Whether commits work, as far as is known; recovers by itself. Cheap; any thread.
   virtual Health health() const = 0;
+  /// What time it is for the database server; nothing where it has no clock of its own (SQLite).
+  /// Only to compare clocks: time comes from Clock. Errors: unavailable.
+  virtual Task<Result<std::optional<Time>>> time(MonoTime deadline) = 0;
   /// A consistent copy of the facts (not of scratch) while serving, into a new file (mode 0600,
   /// durable on return): one snapshot, a SQLite file on both databases, so that it can be loaded
   /// into either. SQLite's log grows meanwhile. Blocking: call it on a pool thread.

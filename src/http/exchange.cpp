@@ -262,7 +262,7 @@ Task<Exchange::Next> Exchange::stream(const Route& route) {
 }
 
 Task<Exchange::Next> Exchange::refuse(const Problem& problem, std::string_view extra) {
-  std::string lines(problem_headers(problem.status));
+  auto lines = problem_headers(problem, site_.clock.now());
   lines += extra;
   co_return co_await answer(problem.status, kProblem, problem_json(problem, request_id_), lines);
 }

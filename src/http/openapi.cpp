@@ -19,6 +19,8 @@ constexpr std::string_view kProblemSchema =
     R"("errors":{"type":"array","description":"All violations, when there are several.","items":)"
     R"({"type":"object","properties":{"code":{"type":"string"},"field":{"type":"string"},)"
     R"("detail":{"type":"string"}},"required":["code","detail"]}},)"
+    R"("free_at":{"type":"string","format":"date-time","description":)"
+    R"("When a spent budget allows this again."},)"
     R"("request_id":{"type":"string","description":"Named in the server's log and journal."}},)"
     R"("required":["type","title","status","detail","code","request_id"]})";
 

@@ -1,5 +1,6 @@
 #include "http/problem.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/json.h"
@@ -71,7 +72,8 @@ void add_violation(std::string& out, std::string_view code, std::string_view det
 
 Problem problem_of(const Error& error) {
   auto words = kWords[static_cast<std::size_t>(error.code)];
-  return {words.status, code_name(error.code), words.title, error.text, error.field, error.also};
+  return {words.status, code_name(error.code), words.title, error.text, error.field,
+          error.also,   error.free_at};
 }
 
 Problem problem_of(Fault fault) {
@@ -125,6 +127,7 @@ std::string problem_json(const Problem& problem, std::string_view request_id) {
       add_violation(out, code_name(error.code), error.text, error.field);
     out += ']';
   }
+  if (problem.free_at) add(out, "free_at", rfc3339(*problem.free_at));
   add(out, "request_id", request_id);
   out += '}';
   return out;
@@ -141,6 +144,12 @@ std::string_view problem_headers(int status) {
     default:
       return {};
   }
+}
+
+std::string problem_headers(const Problem& problem, Time now) {
+  if (!problem.free_at) return std::string(problem_headers(problem.status));
+  const auto left = std::chrono::ceil<std::chrono::seconds>(*problem.free_at - now).count();
+  return "Retry-After: " + std::to_string(std::max<std::int64_t>(left, 1)) + "\r\n";
 }
 
 std::string_view reason_phrase(int status) {

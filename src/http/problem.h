@@ -2,6 +2,7 @@
 // the offending `field` and the `request_id`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,7 @@ struct Problem {
   std::string_view code, title, detail;
   FieldPath field{};
   std::vector<Error> also{};
+  std::optional<Time> free_at{};
 };
 
 Problem problem_of(const Error& error);
@@ -43,6 +45,8 @@ std::string problem_json(const Problem& problem, std::string_view request_id);
 /// The header lines that go with a status, each with its line end: `Retry-After`,
 /// `WWW-Authenticate`.
 std::string_view problem_headers(int status);
+/// The same; a problem that ends at a known time says so in `Retry-After`.
+std::string problem_headers(const Problem& problem, Time now);
 
 /// "Not Found"
 std::string_view reason_phrase(int status);

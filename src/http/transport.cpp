@@ -5,6 +5,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <openssl/ssl.h>
+
 #include "base/secret.h"
 
 namespace holdfast::http {
@@ -39,6 +41,9 @@ void wipe_range(std::string& text, std::size_t from, std::size_t to) {
 
 Transport::Transport(tcp::socket socket, asio::ssl::context& context, const ServerLimits& limits)
     : stream_(std::move(socket), context), timer_(stream_.get_executor()), limits_(limits) {
+  // Asio lets OpenSSL give its record buffers back after each record, and each time all 17 KiB of
+  // them are wiped: a tenth of a small request's time. Kept, only the plaintext is wiped.
+  SSL_clear_mode(stream_.native_handle(), SSL_MODE_RELEASE_BUFFERS);
   error_code ignored;
   stream_.next_layer().set_option(tcp::no_delay(true), ignored);
 }

@@ -10,7 +10,7 @@ namespace holdfast::journal {
 namespace {
 
 constexpr std::size_t kSalt = 16;
-constexpr std::uint8_t kHasSubject = 1, kHasDigest = 2;
+constexpr std::uint8_t kHasSubject = 1, kHasDigest = 2, kHasWas = 4;
 
 /// OCSF activity: 1 create, 2 read, 3 update, 4 delete, 99 other.
 int activity_of(std::string_view operation) {
@@ -48,6 +48,7 @@ void append_touch(std::string& out, const Touch& touch) {
   if (touch.left) append_member(out, "left", base64url(*touch.left));
   append_member(out, "row", base64url(touch.row));
   if (touch.subject) append_member(out, "subject", touch.subject->text());
+  if (touch.was) append_member(out, "was", base64url(*touch.was));
   out += '}';
 }
 
@@ -131,11 +132,12 @@ std::span<const std::string_view> enum_names(Outcome) {
 Bytes encode_leaf(const Touch& touch) {
   Bytes out = random_bytes(kSalt);
   put_u8(out, static_cast<std::uint8_t>((touch.subject ? kHasSubject : 0) |
-                                        (touch.left ? kHasDigest : 0)));
+                                        (touch.left ? kHasDigest : 0) | (touch.was ? kHasWas : 0)));
   if (touch.subject) out.insert(out.end(), touch.subject->uuid.begin(), touch.subject->uuid.end());
   put_part(out, touch.kind);
   put_part(out, touch.row);
   if (touch.left) out.insert(out.end(), touch.left->begin(), touch.left->end());
+  if (touch.was) out.insert(out.end(), touch.was->begin(), touch.was->end());
   return out;
 }
 
@@ -172,11 +174,12 @@ Result<Touch> decode_leaf(BytesView leaf) {
   if (!kind || !row) return damaged();
   out.kind = as_text(*kind);
   out.row = to_bytes(*row);
-  if (*flags & kHasDigest) {
+  for (auto [flag, to] : {std::pair(kHasDigest, &out.left), std::pair(kHasWas, &out.was)}) {
+    if (!(*flags & flag)) continue;
     auto digest = reader.take(32);
     if (!digest) return damaged();
-    out.left.emplace();
-    std::copy(digest->begin(), digest->end(), out.left->begin());
+    to->emplace();
+    std::copy(digest->begin(), digest->end(), (*to)->begin());
   }
   if (!reader.done()) return damaged();
   return out;
@@ -221,7 +224,7 @@ Result<std::string> encode_entry(const Event& event, const Stamp& stamp,
   append_member(out, "uid", stamp.id.text());
   append_member(out, "version", "1.3.0");
   out += '}';
-  append_member(out, "severity_id", event.outcome == Outcome::success ? 1 : 2);
+  append_member(out, "severity_id", event.alarm ? 5 : event.outcome == Outcome::success ? 1 : 2);
   append_key(out, "src_endpoint");
   out += '{';
   append_member(out, "uid", stamp.context ? base64url(*stamp.context) : "local");
@@ -283,6 +286,10 @@ Result<Entry> decode_entry(std::string_view json) {
     if (auto left = text_at(one, {"left"}); !left.empty()) {
       read.left = digest_from(left);
       if (!read.left) return damaged();
+    }
+    if (auto was = text_at(one, {"was"}); !was.empty()) {
+      read.was = digest_from(was);
+      if (!read.was) return damaged();
     }
     out.touches.push_back(std::move(read));
   }

@@ -29,7 +29,8 @@ struct Stamp {
   std::optional<crypto::Digest> note;     // commitment to the free text
 };
 
-/// One leaf: salt (16), flags, subject (16 or none), kind, row, digest (32 or none).
+/// One leaf: salt (16), flags, subject (16 or none), kind, row, digest (32 or none), the digest
+/// before it (32 or none).
 Bytes encode_leaf(const Touch& touch);
 /// The leaves of a batch, length-prefixed, as stored beside the entry.
 Bytes join_leaves(std::span<const Bytes> leaves);

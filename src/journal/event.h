@@ -30,6 +30,10 @@ struct Touch {
   /// Keyed digest of the row as this event left it; all zero when the event removed it; unset
   /// when the row was only looked at. `journal verify --state` compares the last one with the row.
   std::optional<crypto::Digest> left{};
+  /// Set by rotations, which write a row anew without meaning to change it: the digest of the row
+  /// as it was found. Where that is not what the event before left, somebody had changed the row,
+  /// and `journal verify --state` still says so.
+  std::optional<crypto::Digest> was{};
 };
 
 struct Event {
@@ -40,6 +44,8 @@ struct Event {
   std::string_view reason{};
   /// Whether sealed values were opened: who saw whom is derived from these.
   bool opened = false;
+  /// Somebody must look at this now: severity critical.
+  bool alarm = false;
   std::string purpose{};
   std::string collection{};
   std::vector<std::string> fields{};

@@ -52,7 +52,7 @@ std::string Log::pseudonym(const crypto::KeySet& keys, std::string_view person) 
   Bytes input;
   put_part(input, std::string_view("person"));
   put_part(input, person);
-  auto mac = keys.external.mac(input);
+  auto mac = keys.pseudonym.mac(input);
   Uuid uuid;
   std::copy_n(mac.begin(), uuid.size(), uuid.begin());
   return "per_" + base32(uuid);
@@ -174,7 +174,7 @@ std::int64_t Log::size() const {
 }
 
 std::string Log::verifier() const {
-  return verifier_key(origin_, signer_->public_key());
+  return verifier_key(origin_, signer_.load()->public_key());
 }
 
 }  // namespace holdfast::journal

@@ -73,6 +73,9 @@ class Log final : public Journal {
   /// What the afterlog says must stay undone; `afterlog_missing` when the file was not there.
   std::vector<AfterlogEntry> afterlog_entries() const { return afterlog_->entries(); }
   bool afterlog_missing() const { return afterlog_missing_; }
+  /// Whether the log goes on where its witness left it: false after a restore, an accepted
+  /// roll-back, and where an older log had no witness.
+  bool continued() const { return continued_; }
 
   /// Brings the tree up to every entry that was committed before the call.
   /// Cost: the entries since the last call. Threads: any; concurrent calls help each other.
@@ -116,6 +119,15 @@ class Log final : public Journal {
   /// A stable pseudonym for whom a key acted for: `per_...`.
   static std::string pseudonym(const crypto::KeySet& keys, std::string_view person);
 
+  /// Goes on under the keyring's active journal key: the change is announced by an entry that the
+  /// old key signs, a checkpoint under the old key covers that entry, and only then the new one
+  /// signs. False when it signs already. Checkpoints and proofs from before verify as they did,
+  /// under the key that they name. Errors: those of commit and settle. Not for two callers at once.
+  Task<Result<bool>> roll_signer(Caller caller);
+  /// Writes the afterlog anew under the keyring's active afterlog key. False when it is already.
+  /// Errors: unavailable; the old file then stays.
+  Task<Result<bool>> rekey_afterlog();
+
   static std::span<const db::Sql* const> statements();
 
  private:
@@ -158,8 +170,10 @@ class Log final : public Journal {
   std::unique_ptr<db::Writer> writer_;
   std::unique_ptr<Afterlog> afterlog_;
   bool afterlog_missing_ = false;
+  bool continued_ = false;
   std::string origin_;
-  std::optional<crypto::Signer> signer_;
+  /// Shared, because roll_signer replaces it while others sign.
+  std::atomic<std::shared_ptr<const crypto::Signer>> signer_;
   std::atomic<std::int64_t> counter_{0};
   boost::asio::thread_pool files_{1};
   std::uint64_t newest_witness_ = 0;  // used on that thread only

@@ -17,6 +17,10 @@ Event migrated(const db::Migration& migration) {
                     {"room", std::string(migration.room)}}};
 }
 
+std::shared_ptr<const crypto::Signer> signer_of(const crypto::Keyring& ring, std::uint32_t id) {
+  return std::make_shared<const crypto::Signer>(ring.find(crypto::KeyUse::journal, id)->expose());
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<Log>>> Log::open(Deps deps, LogOptions options) {
@@ -25,7 +29,7 @@ Task<Result<std::unique_ptr<Log>>> Log::open(Deps deps, LogOptions options) {
     co_return Error(Code::locked, "the journal needs the keyring: unlock the server first");
   std::unique_ptr<Log> log(new Log(deps, std::move(options)));
   log->writer_ = deps.database.take_writer();
-  log->signer_.emplace(keys->ring.active(crypto::KeyUse::journal).expose());
+  log->signer_ = signer_of(keys->ring, keys->ring.active_id(crypto::KeyUse::journal));
   if (auto done = co_await log->migrate(); !done) co_return std::move(done).error();
   if (auto done = co_await log->resume(); !done) co_return std::move(done).error();
   if (auto done = co_await log->check_witness(); !done) co_return std::move(done).error();
@@ -126,7 +130,15 @@ Task<Result<std::optional<Checkpoint>>> Log::witness() {
       co_await boost::asio::co_spawn(files_, read(options_.witness), boost::asio::use_awaitable);
   if (!note && note.error().code == Code::not_found) co_return std::optional<Checkpoint>();
   if (!note) co_return std::move(note).error();
-  auto head = open_checkpoint(*note, signer_->public_key());
+  auto head = open_checkpoint(*note, signer_.load()->public_key());
+  // Stopped while the journal's key was rolled: the one before goes on until that is done.
+  const auto& ring = deps_.keys.get()->ring;
+  for (auto id : ring.ids(crypto::KeyUse::journal)) {
+    if (head) break;
+    auto older = signer_of(ring, id);
+    head = open_checkpoint(*note, older->public_key());
+    if (head) signer_ = std::move(older);
+  }
   if (!head)
     co_return Error(Code::corrupt,
                     "the witness beside the database is damaged or of another store: put the one "
@@ -155,6 +167,7 @@ Task<Result<void>> Log::check_witness() {
     same = *root == witness->root;
   }
   if (same) {
+    continued_ = true;
     std::scoped_lock lock(tree_mutex_);
     witnessed_ = size;
     co_return Result<void>();
@@ -188,8 +201,16 @@ Task<Result<void>> Log::new_origin(Checkpoint witness, std::string_view activity
 }
 
 Task<Result<void>> Log::open_afterlog() {
-  auto key = deps_.keys.get()->ring.active(crypto::KeyUse::afterlog).clone();
+  const auto keys = deps_.keys.get();
+  auto key = keys->ring.active(crypto::KeyUse::afterlog).clone();
   auto opened = Afterlog::open(options_.afterlog, key.expose());
+  // Under the key before, when a rotation stopped on the way.
+  for (auto id : keys->ring.ids(crypto::KeyUse::afterlog))
+    if (!opened && opened.error().code == Code::corrupt)
+      if (auto older = Afterlog::open(options_.afterlog,
+                                      keys->ring.find(crypto::KeyUse::afterlog, id)->expose());
+          older)
+        opened = std::move(older);
   if (!opened && opened.error().code == Code::not_found) {
     afterlog_missing_ = true;
     if (auto made = Afterlog::make(options_.afterlog, key.expose()); !made)
@@ -215,10 +236,11 @@ Task<Result<void>> Log::settle() {
     witness_due_ = false;
   }
   auto now = co_await head();
-  auto wrote = now ? co_await boost::asio::co_spawn(
-                         files_, keep_witness(this, now->size, sign_checkpoint(*now, *signer_)),
-                         boost::asio::use_awaitable)
-                   : Result<void>(std::move(now).error());
+  auto wrote =
+      now ? co_await boost::asio::co_spawn(
+                files_, keep_witness(this, now->size, sign_checkpoint(*now, *signer_.load())),
+                boost::asio::use_awaitable)
+          : Result<void>(std::move(now).error());
   std::scoped_lock lock(tree_mutex_);
   if (!wrote) {
     witness_due_ = true;
@@ -230,12 +252,12 @@ Task<Result<void>> Log::settle() {
 
 std::span<const db::Sql* const> Log::statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kAppendEntry,     &kPutEntry,      &kAppendPending, &kReadPending,  &kDeletePending,
-      &kLastPending,     &kAddSide,       &kFindSide,      &kExpiredSides, &kDropSides,
-      &kAddLeaves,       &kFindLeaves,    &kAddTile,       &kFindTile,     &kTilesFrom,
-      &kLastTile,        &kEntriesFrom,   &kEntriesBefore, &kEntriesAt,    &kEntryById,
-      &kReadHead,        &kPutHead,       &kMoveHead,      &kSetOrigin,    &kReadGeneration,
-      &kGuardGeneration, &kBumpGeneration};
+      &kAppendEntry,     &kPutEntry,       &kAppendPending, &kReadPending,  &kDeletePending,
+      &kLastPending,     &kAddSide,        &kFindSide,      &kExpiredSides, &kDropSides,
+      &kAddLeaves,       &kFindLeaves,     &kAddTile,       &kFindTile,     &kTilesFrom,
+      &kLastTile,        &kEntriesFrom,    &kEntriesBefore, &kEntriesAt,    &kEntryById,
+      &kReadHead,        &kPutHead,        &kMoveHead,      &kSetOrigin,    &kReadGeneration,
+      &kGuardGeneration, &kBumpGeneration, &kSidesFrom,     &kPutSide};
   return kAll;
 }
 

@@ -154,7 +154,7 @@ Result<std::unique_ptr<Afterlog>> Afterlog::open(std::filesystem::path file, Byt
   if (!parsed) return std::move(parsed).error();
   int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return Error(Code::unavailable, "the afterlog cannot be opened for writing");
-  std::unique_ptr<Afterlog> out(new Afterlog(fd, std::move(mac)));
+  std::unique_ptr<Afterlog> out(new Afterlog(file, fd, std::move(mac)));
   auto whole = static_cast<off_t>(parsed->whole);
   if (parsed->whole < text->size() && (ftruncate(fd, whole) != 0 || fdatasync(fd) != 0))
     return Error(Code::unavailable, "the afterlog cannot be repaired");
@@ -186,6 +186,37 @@ Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   last_ = link;
   entries_.push_back(std::move(entry));
   return {};
+}
+
+Result<bool> Afterlog::rekey(BytesView key) {
+  std::scoped_lock lock(mutex_);
+  crypto::Hmac mac(key);
+  auto link = first_link(mac);
+  if (link == first_link(mac_)) return false;
+  auto text = std::string(kHead) + hex(link) + '\n';
+  for (const auto& entry : entries_) text += afterlog_line(entry, mac, link);
+  auto wrote = write_file_atomically(file_, text);
+  int fd = ::open(file_.c_str(), O_WRONLY | O_CLOEXEC);
+  struct stat mine{}, there{};
+  bool replaced = fd >= 0 && fstat(fd_, &mine) == 0 && fstat(fd, &there) == 0 &&
+                  (mine.st_ino != there.st_ino || mine.st_dev != there.st_dev);
+  if (!wrote && fd >= 0 && !replaced) {
+    ::close(fd);
+    return std::move(wrote).error();
+  }
+  if (fd < 0 || lseek(fd, 0, SEEK_END) < 0) {
+    // Nothing more may be acknowledged into a file that is no longer the afterlog.
+    if (fd >= 0) ::close(fd);
+    ::close(fd_);
+    fd_ = -1;
+    return Error(Code::unavailable,
+                 "the afterlog was written anew but cannot be opened: restart the server");
+  }
+  ::close(fd_);
+  fd_ = fd;
+  mac_ = std::move(mac);
+  last_ = link;
+  return true;
 }
 
 std::vector<AfterlogEntry> Afterlog::entries() const {

@@ -56,14 +56,19 @@ class Afterlog {
   /// Durable when it returns.
   Result<void> append(std::string_view kind, BytesView id, Time at);
   std::vector<AfterlogEntry> entries() const;
+  /// Writes all lines anew under another key: beside, then in place of the file, so that after a
+  /// crash it is whole under the one or the other. False when this is its key already.
+  Result<bool> rekey(BytesView key);
 
   ~Afterlog();
   Afterlog(const Afterlog&) = delete;
   Afterlog& operator=(const Afterlog&) = delete;
 
  private:
-  Afterlog(int fd, crypto::Hmac mac) : fd_(fd), mac_(std::move(mac)) {}
+  Afterlog(std::filesystem::path file, int fd, crypto::Hmac mac)
+      : file_(std::move(file)), fd_(fd), mac_(std::move(mac)) {}
 
+  std::filesystem::path file_;
   int fd_;
   crypto::Hmac mac_;
   mutable std::mutex mutex_;

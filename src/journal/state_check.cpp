@@ -1,5 +1,6 @@
 #include "journal/state_check.h"
 
+#include <charconv>
 #include <cstring>
 
 #include "journal/access_rows.h"
@@ -38,6 +39,19 @@ Error damaged() {
           "an entry of the journal is damaged; `holdfast journal verify` says which"};
 }
 
+/// Of an event that only restates rows (journal::kRestate): how long the log was when it read them;
+/// what events touched since then was not meant. -1 for all other events.
+std::int64_t restated_as_of(std::string_view entry) {
+  static const auto operation = "\"operation\":\"" + std::string(kRestate) + '"';
+  static constexpr std::string_view kAsOf = "\"as_of\":";
+  if (!entry.contains(operation)) return -1;
+  auto at = entry.find(kAsOf);
+  std::int64_t out = -1;
+  if (at != entry.npos)
+    std::from_chars(entry.data() + at + kAsOf.size(), entry.data() + entry.size(), out);
+  return out;
+}
+
 enum class Seen : std::uint8_t { not_yet, same, differs };
 
 struct Known {
@@ -45,6 +59,7 @@ struct Known {
   std::int64_t seq = -1;
   bool there = false;  // the event left a row; else it removed it
   bool moving = false;
+  bool broken = false;  // a rotation found another row than the event before had left
   Seen seen = Seen::not_yet;
 };
 
@@ -78,7 +93,9 @@ class StateCheck {
       if (!stored) co_return std::move(stored).error();
       if (stored->empty() || stored->front().seq != next_) co_return damaged();
       for (const auto& one : *stored) {
-        if (auto done = co_await each_touch(one, [&](const Touch& touch) { take(touch, one.seq); });
+        const auto as_of = restated_as_of(one.entry);
+        if (auto done =
+                co_await each_touch(one, [&](const Touch& touch) { take(touch, one.seq, as_of); });
             !done)
           co_return std::move(done).error();
         if (slices.due()) co_await slices.pause();
@@ -111,12 +128,20 @@ class StateCheck {
     co_return Result<void>();
   }
 
-  void take(const Touch& touch, std::int64_t seq) {
+  void take(const Touch& touch, std::int64_t seq, std::int64_t as_of) {
     auto key = key_of(touch.kind, touch.row);
     auto& known = known_[key];
     if (settled_) {
       known.moving = true;
       return;
+    }
+    if (as_of >= 0 && known.seq >= as_of) return;
+    if (touch.was) {
+      bool as_left = known.there && (known.left == cut(*touch.was) ||
+                                     (as_of >= 0 && known.left == cut(*touch.left)));
+      known.broken |= !as_left;
+    } else {
+      known.broken = false;
     }
     known.left = cut(*touch.left);
     known.there = *touch.left != crypto::Digest{};
@@ -124,17 +149,20 @@ class StateCheck {
   }
 
   void meet(std::string_view kind, BytesView row, const crypto::Digest& now) {
-    ++report_.rows;
     auto key = key_of(kind, row);
     auto known = known_.find(key);
+    const bool again = known != known_.end() && known->second.seen != Seen::not_yet;
+    if (!again) ++report_.rows;
     if (known == known_.end() || !known->second.there) {
+      if (again) return;
       auto seq = known == known_.end() ? -1 : known->second.seq;
       known_[key].seen = Seen::differs;
       if (strangers_.size() < 10 * kNamed)
         strangers_.emplace_back(key, StateRow{std::string(kind), to_bytes(row), seq});
       return;
     }
-    known->second.seen = known->second.left == cut(now) ? Seen::same : Seen::differs;
+    bool same = known->second.left == cut(now) && !known->second.broken;
+    if (known->second.seen != Seen::same) known->second.seen = same ? Seen::same : Seen::differs;
   }
 
   Task<Result<void>> tally() {

@@ -17,13 +17,21 @@
 namespace holdfast::journal {
 
 /// What a room tells of its rows: every row that its events leave digests of, with the digest as
-/// it is now. Rows may be told in any order and from several sources.
+/// it is now. Rows may be told in any order and from several sources; a row that is told more than
+/// once, as under each digest key while it is rotated, must fit once.
+/// The activity of events that give rows new digests without changing them, after a rotation of the
+/// digest key. Their fact `as_of` is the size that the log had before the rows were read.
+inline constexpr std::string_view kRestate = "keys.restate";
+
 struct StateSource {
   using Report =
       std::function<void(std::string_view kind, BytesView row, const crypto::Digest& now)>;
   virtual ~StateSource() = default;
   /// Calls `report` on the calling thread, in slices.
   virtual Task<Result<void>> rows(Report report) = 0;
+  /// The same with the digests that `keys` make: for a rotation of the digest key.
+  virtual Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet> keys,
+                                        Report report) = 0;
 };
 
 struct StateRow {

@@ -25,6 +25,11 @@ inline constexpr db::Sql kAddSide{
     "insert into journal_sides (commitment, keep_until_ms, sealed) values ($1, $2, $3)"};
 inline constexpr db::Sql kFindSide{"journal.find_side",
                                    "select sealed from journal_sides where commitment = $1"};
+inline constexpr db::Sql kSidesFrom{"journal.sides_from",
+                                    "select commitment, sealed from journal_sides "
+                                    "where commitment > $1 order by commitment limit $2"};
+inline constexpr db::Sql kPutSide{"journal.put_side",
+                                  "update journal_sides set sealed = $2 where commitment = $1"};
 inline constexpr db::Sql kExpiredSides{"journal.expired_sides",
                                        "select commitment from journal_sides where keep_until_ms "
                                        "<= $1 order by keep_until_ms limit $2"};

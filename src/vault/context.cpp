@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/text.h"
+#include "vault/engagement.h"
 
 namespace holdfast::vault {
 namespace {
@@ -65,12 +66,24 @@ bool expired(const Field& field, const Record& record, Time now) {
   return (from == KeepFrom::created ? record.created : record.updated) + *field.keep_for <= now;
 }
 
+Permitted permitted_field(const Context& context, const Caller& caller, std::string_view operation,
+                          const Collection& collection, const Field& field,
+                          std::string_view purpose, const Engaged* engaged) {
+  FieldQuestion question{operation, collection.name, field.name, field.field_class, purpose};
+  if (engaged && engaged->covers(field.name)) {
+    question.engagement = engaged->kind;
+    question.assignee = engaged->assignee;
+  }
+  auto out = context.permits.decide(caller, question);
+  if (out.view <= View::masked || field.purposes.empty() ||
+      std::ranges::find(field.purposes, purpose) != field.purposes.end())
+    return out;
+  return {View::masked, 0, out.missing};
+}
+
 View view_of_field(const Context& context, const Caller& caller, std::string_view operation,
                    const Collection& collection, const Field& field, std::string_view purpose) {
-  auto view = context.permits.view(
-      caller, {operation, collection.name, field.name, field.field_class, purpose});
-  if (view <= View::masked || field.purposes.empty()) return view;
-  return std::ranges::find(field.purposes, purpose) != field.purposes.end() ? view : View::masked;
+  return permitted_field(context, caller, operation, collection, field, purpose, nullptr).view;
 }
 
 }  // namespace holdfast::vault

@@ -14,6 +14,8 @@
 
 namespace holdfast::vault {
 
+struct Engaged;  // engagement.h
+
 struct Context {
   journal::Journal& journal;
   Store& store;
@@ -54,5 +56,9 @@ bool expired(const Field& field, const Record& record, Time now);
 /// the purposes that the field itself names.
 View view_of_field(const Context& context, const Caller& caller, std::string_view operation,
                    const Collection& collection, const Field& field, std::string_view purpose);
+/// The same with what showing it brings with it. `engaged` may be nullptr.
+Permitted permitted_field(const Context& context, const Caller& caller, std::string_view operation,
+                          const Collection& collection, const Field& field,
+                          std::string_view purpose, const Engaged* engaged);
 
 }  // namespace holdfast::vault

@@ -11,11 +11,6 @@ namespace {
 constexpr std::size_t kViolations = 20;
 constexpr std::string_view kAccount = "account";
 
-/// The external id is bound like a field of a record that no record is.
-Binding external_binding(SubjectId subject) {
-  return {subject, RecordId{}, 0, 0, 0};
-}
-
 Bytes blob(const auto& id) {
   return to_bytes(id.bytes());
 }
@@ -65,11 +60,13 @@ Result<SubjectId> Draft::add_subject(std::string_view external_id, SubjectKeys& 
     auto sealed = out.seal(keys_, kAccount, external_binding(subject.id), as_bytes(external_id));
     if (!sealed) return std::move(sealed).error();
     subject.external_term = external_term(keys_, external_id);
+    subject.external_other = external_term_also(keys_, external_id);
     subject.external_sealed = std::move(*sealed);
   }
   auto nullable = [](const Bytes& bytes) { return bytes.empty() ? db::Value() : db::Value(bytes); };
   subjects_.push_back({blob(subject.id), nullable(subject.external_term),
-                       nullable(subject.external_sealed), to_ms(subject.created)});
+                       nullable(subject.external_sealed), to_ms(subject.created),
+                       nullable(subject.external_other)});
   touches_.push_back({subject.id, "subjects", blob(subject.id), subject_digest(keys_, subject)});
   return subject.id;
 }
@@ -82,8 +79,12 @@ void Draft::add_term(const Collection& collection, const Field& field, RecordId 
   auto term = blind_term(keys_, collection.id, field, normalised.expose());
   if (field.index == IndexKind::unique)
     unique_.push_back({std::int64_t{collection.id}, std::int64_t{field.id}, term, blob(record)});
-  terms_.push_back(
-      {std::int64_t{collection.id}, std::int64_t{field.id}, std::move(term), blob(record)});
+  terms_.push_back({std::int64_t{collection.id}, std::int64_t{field.id}, std::move(term),
+                    blob(record), std::int64_t{keys_.index_id}});
+  if (const auto& also = keys_.index_also)
+    terms_also_.push_back({std::int64_t{collection.id}, std::int64_t{field.id},
+                           blind_term(also->mac, collection.id, field, normalised.expose()),
+                           blob(record), std::int64_t{also->id}});
 }
 
 Result<void> Draft::drop_term(SubjectKeys& keys, const Collection& collection, const Record& record,
@@ -96,10 +97,13 @@ Result<void> Draft::drop_term(SubjectKeys& keys, const Collection& collection, c
   // same.
   if (!value) return {};
   auto normalised = index_term(field, value->expose_text());
-  if (!normalised.empty())
-    old_terms_.push_back({std::int64_t{collection.id}, std::int64_t{field.id},
-                          blind_term(keys_, collection.id, field, normalised.expose()),
-                          blob(record.id)});
+  if (normalised.empty()) return {};
+  auto drop = [&](const crypto::Hmac& key, std::vector<db::Args>& rows) {
+    rows.push_back({std::int64_t{collection.id}, std::int64_t{field.id},
+                    blind_term(key, collection.id, field, normalised.expose()), blob(record.id)});
+  };
+  drop(keys_.index, old_terms_);
+  if (keys_.index_also) drop(keys_.index_also->mac, old_terms_also_);
   return {};
 }
 
@@ -154,6 +158,7 @@ Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collectio
         return std::move(dropped).error();
       fields->erase(old);
       changed = true;
+      if (value.remove) lost_.emplace(record.subject, field.keep_group);
     }
     if (value.remove) continue;
     auto ready = keys.ensure(keys_, field.keep_group, subject_keys_);
@@ -182,6 +187,7 @@ Result<void> Draft::drop_record(SubjectKeys& keys, const Collection& collection,
   for (const auto& old : *fields) {
     const auto* field = collection.find(old.field);
     if (!field || !keys.has(field->keep_group)) continue;
+    lost_.emplace(record.subject, field->keep_group);
     if (auto dropped = drop_term(keys, collection, record, *field, old); !dropped)
       return std::move(dropped).error();
   }
@@ -211,6 +217,7 @@ db::Changes Draft::changes() && {
                                      : left.second.get() < right.second.get();
   };
   std::ranges::sort(terms_, by_term);  // neighbours in the index are written together
+  std::ranges::sort(terms_also_, by_term);
   db::Changes out;
   auto add = [&](const db::Sql& sql, std::vector<db::Args>& rows, Error error) {
     auto expect = count(rows);
@@ -229,6 +236,13 @@ db::Changes Draft::changes() && {
     out.write(kDropTokens, {std::move(token_drops_)}, db::Expect::exactly(tokens),
               Error(Code::conflict, "the record's tokens changed meanwhile: repeat"));
   add(kDropTerm, old_terms_, Error(Code::corrupt, "an index does not match its record"));
+  // Under the older key first: where both terms are the same the row becomes the newer key's.
+  out.bulk(kDropTerm, std::move(old_terms_also_));
+  if (keys_.index_also && keys_.index_also->id > keys_.index_id) terms_.swap(terms_also_);
+  out.bulk(kAddTerm, std::move(terms_also_));
+  std::vector<db::Args> lost;
+  for (const auto& [subject, group] : lost_) lost.push_back({blob(subject), group, to_ms(now_)});
+  out.bulk(kLostValue, std::move(lost));
   add(kAddTerm, terms_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
   for (auto subject : living_)
     out.guard(kGuardSubject, {blob(subject)},

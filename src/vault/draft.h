@@ -64,9 +64,10 @@ class Draft {
   const crypto::KeySet& keys_;
   Time now_;
   std::vector<db::Args> subjects_, subject_keys_, records_, puts_, drops_, old_terms_, terms_,
-      unique_;
+      unique_, terms_also_, old_terms_also_;
   db::List token_drops_;
   std::set<SubjectId> living_;
+  std::set<std::pair<SubjectId, std::string>> lost_;  // groups of which single values went
   std::vector<journal::Touch> touches_;
 };
 

@@ -1,5 +1,7 @@
 #include "vault/idempotency.h"
 
+#include <tuple>
+
 #include "vault/statements.h"
 
 namespace holdfast::vault {
@@ -13,28 +15,36 @@ Repeat::Repeat(const crypto::KeySet& keys, const Caller& caller, std::string_vie
                std::string_view key, std::string_view request, Time now)
     : used_(!key.empty()), principal_(caller.principal), now_(now) {
   if (!used_) return;
-  crypto::Hmac mac(keys.ring.active(crypto::KeyUse::idempotency).expose());
   Bytes name;
   put_part(name, operation);
   put_part(name, key);
-  term_ = to_bytes(BytesView(mac.mac(name)));
   Bytes content;
   put_part(content, caller.on_behalf_of);
   put_part(content, request);
-  fingerprint_ = to_bytes(BytesView(mac.mac(content)));
+  for (auto id : keys.ring.ids(crypto::KeyUse::idempotency)) {
+    crypto::Hmac mac(keys.ring.find(crypto::KeyUse::idempotency, id)->expose());
+    older_.emplace_back(to_bytes(BytesView(mac.mac(name))), to_bytes(BytesView(mac.mac(content))));
+  }
+  std::tie(term_, fingerprint_) = older_.front();
+  older_.erase(older_.begin());
   wipe(content);
 }
 
 Task<Result<std::optional<std::string>>> Repeat::earlier(db::Reader& reader,
                                                          MonoTime deadline) const {
   if (!used_) co_return std::nullopt;
-  auto rows = co_await reader.read(kFindAnswer, {principal_, term_}, deadline);
-  if (!rows) co_return std::move(rows).error();
-  if (rows->empty() || (*rows)[0].integer(2) <= to_ms(now_)) co_return std::nullopt;
-  if (!equal_constant_time((*rows)[0].bytes(0), fingerprint_))
-    co_return Error(Code::conflict,
-                    "this Idempotency-Key was used for another request: use a new one");
-  co_return std::string((*rows)[0].text(1));
+  auto wanted = older_;
+  wanted.emplace(wanted.begin(), term_, fingerprint_);
+  for (const auto& [term, fingerprint] : wanted) {
+    auto rows = co_await reader.read(kFindAnswer, {principal_, term}, deadline);
+    if (!rows) co_return std::move(rows).error();
+    if (rows->empty() || (*rows)[0].integer(2) <= to_ms(now_)) continue;
+    if (!equal_constant_time((*rows)[0].bytes(0), fingerprint))
+      co_return Error(Code::conflict,
+                      "this Idempotency-Key was used for another request: use a new one");
+    co_return std::string((*rows)[0].text(1));
+  }
+  co_return std::nullopt;
 }
 
 void Repeat::remember(db::Changes& changes, std::string answer) const {

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "vault/context.h"
 
@@ -26,6 +28,8 @@ class Repeat {
   bool used_ = false;
   std::string principal_;
   Bytes term_, fingerprint_;
+  /// The same under keys that are being retired, newest first: an answer is found under these too.
+  std::vector<std::pair<Bytes, Bytes>> older_;
   Time now_;
 };
 

@@ -1,12 +1,18 @@
 // What the vault asks of the rest of the program; app/wiring connects it.
 #pragma once
 
+#include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/caller.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "db/changes.h"
 #include "journal/access_index.h"
+#include "journal/event.h"
 #include "vault/types.h"
 
 namespace holdfast::vault {
@@ -17,6 +23,19 @@ struct FieldQuestion {
   std::string_view field;
   FieldClass field_class;
   std::string_view purpose;  // empty for masked reads, which need none
+  /// The kind of the live engagement that the call names and that covers this field; empty without.
+  std::string_view engagement{};
+  bool assignee = false;  // the caller is the one that the engagement was given to
+};
+
+/// A view, and what showing it brings with it. `terms` is access control's own number (0: nothing);
+/// whoever shows the field hands it to Budgets.
+struct Permitted {
+  View view = View::none;
+  std::uint32_t terms = 0;
+  /// A literal, where a grant shows more to whoever has what it demands: `engagement`, `assignee`,
+  /// `hours`, `network`.
+  std::string_view missing{};
 };
 
 /// Access control: the highest view of a field that this caller has for this purpose.
@@ -25,6 +44,10 @@ class Permits {
  public:
   virtual ~Permits() = default;
   virtual View view(const Caller& caller, const FieldQuestion& question) const = 0;
+  /// The same with what it brings with it: for whoever opens.
+  virtual Permitted decide(const Caller& caller, const FieldQuestion& question) const {
+    return {view(caller, question)};
+  }
   /// The caller with `on_behalf_of` set, when its key may speak for that kind of person.
   /// Errors: forbidden, invalid (not `kind:id`).
   virtual Result<Caller> acting_for(Caller caller, std::string_view person) const = 0;
@@ -33,6 +56,54 @@ class Permits {
   /// The same caller under the newest policy, for work that outlasts one. Errors: unauthenticated
   /// when its key has ended, locked, unavailable.
   virtual Task<Result<Caller>> renewed(Caller caller) const = 0;
+};
+
+/// How many different customers a principal may open, kept by access control. Charges are made in
+/// the commit of the opening itself, so that they are exact under any race and on any node.
+class Budgets {
+ public:
+  virtual ~Budgets() = default;
+
+  /// Statements that stand before all others of the commit; settle() looks at what the watched ones
+  /// gave.
+  struct Watched {
+    std::size_t statement = 0;
+    std::uint16_t rule = 0;
+    std::int64_t limit = 0;
+  };
+  struct Charge {
+    db::Changes changes;
+    std::vector<Watched> watched;
+  };
+  struct Spent {
+    Error error;
+    journal::Event event;
+  };
+  /// Whether openings under these terms are counted anywhere, or watched. No I/O; false where
+  /// nobody has a budget and the store has no ceiling.
+  virtual bool counts(std::span<const std::uint32_t> terms) const = 0;
+  /// What counts these customers (each once) for the caller: locks, counters and guards, which fail
+  /// the commit with `exhausted` at `budget`. Errors: locked, unauthenticated, unavailable.
+  virtual Task<Result<Charge>> charge(Caller caller, std::vector<SubjectId> subjects,
+                                      std::vector<std::uint32_t> terms) = 0;
+  /// What opening engagements costs: the terms of the caller's budgets.
+  virtual std::vector<std::uint32_t> opener_terms(const Caller& caller) const = 0;
+  /// After a commit failed: an `exhausted` budget's error with the time at which it frees, and the
+  /// event with the facts of it. Anything else comes back as it is.
+  virtual Task<Spent> spent(Caller caller, std::size_t subjects, std::vector<std::uint32_t> terms,
+                            Error error, journal::Event event) = 0;
+  /// After a commit that held: tells and counts what rules under observation would have refused.
+  /// `used` is what the watched statements gave.
+  virtual Task<void> settle(Caller caller, std::vector<std::uint32_t> terms,
+                            std::vector<Watched> watched, std::vector<std::int64_t> used) = 0;
+};
+
+/// Told when an invented customer was opened. Called on any io_context thread; must not block.
+class Alarms {
+ public:
+  virtual ~Alarms() = default;
+  virtual void canary_opened(std::string_view principal, std::string_view operation,
+                             const EventId& event) = 0;
 };
 
 /// The journal's index of who opened what. Errors: corrupt, unavailable.

@@ -72,15 +72,34 @@ Collection collection_from(const CollectionView& view, bool cards) {
   return out;
 }
 
-Bytes authority_mac(const crypto::KeySet& keys, std::string_view table, std::string_view name,
-                    std::int64_t version, std::string_view declared) {
+namespace {
+
+Bytes authority_input(std::string_view table, std::string_view name, std::int64_t version,
+                      std::string_view declared) {
   Bytes input;
   put_part(input, table);
   put_part(input, name);
   put_u64(input, static_cast<std::uint64_t>(version));
   put_part(input, declared);
+  return input;
+}
+
+}  // namespace
+
+Bytes authority_mac(const crypto::KeySet& keys, std::string_view table, std::string_view name,
+                    std::int64_t version, std::string_view declared) {
   crypto::Hmac mac(keys.ring.active(crypto::KeyUse::authority).expose());
-  return to_bytes(BytesView(mac.mac(input)));
+  return to_bytes(BytesView(mac.mac(authority_input(table, name, version, declared))));
+}
+
+bool authority_mac_fits(const crypto::KeySet& keys, std::string_view table, std::string_view name,
+                        std::int64_t version, std::string_view declared, BytesView mac) {
+  const auto input = authority_input(table, name, version, declared);
+  for (auto id : keys.ring.ids(crypto::KeyUse::authority)) {
+    crypto::Hmac key(keys.ring.find(crypto::KeyUse::authority, id)->expose());
+    if (equal_constant_time(key.mac(input), mac)) return true;
+  }
+  return false;
 }
 
 crypto::Digest declared_digest(const crypto::KeySet& keys, std::string_view table,
@@ -124,16 +143,18 @@ Task<Result<std::shared_ptr<const Schema>>> SchemaCache::load(std::uint64_t gene
   if (!switches) co_return std::move(switches).error();
   for (std::size_t i = 0; i < switches->size(); ++i) {
     auto row = (*switches)[i];
-    auto mac = authority_mac(*keys, "switches", row.text(0), row.integer(1), row.text(2));
-    if (!equal_constant_time(mac, row.bytes(3))) co_return forged;
+    if (!authority_mac_fits(*keys, "switches", row.text(0), row.integer(1), row.text(2),
+                            row.bytes(3)))
+      co_return forged;
     if (row.text(0) == kCardsSwitch) schema->cards = row.text(2) == kSwitchedOn;
   }
   auto rows = co_await journal_.reader().read(kListCollections, {}, deadline);
   if (!rows) co_return std::move(rows).error();
   for (std::size_t i = 0; i < rows->size(); ++i) {
     auto row = (*rows)[i];
-    auto mac = authority_mac(*keys, "collections", row.text(1), row.integer(2), row.text(3));
-    if (!equal_constant_time(mac, row.bytes(4))) co_return forged;
+    if (!authority_mac_fits(*keys, "collections", row.text(1), row.integer(2), row.text(3),
+                            row.bytes(4)))
+      co_return forged;
     auto view = parse_json_as<CollectionView>(row.text(3));
     if (!view || view->name != row.text(1) || view->version != row.integer(2) ||
         view->id != row.integer(0))
@@ -147,8 +168,9 @@ Task<Result<std::shared_ptr<const Schema>>> SchemaCache::load(std::uint64_t gene
   if (!purposes) co_return std::move(purposes).error();
   for (std::size_t i = 0; i < purposes->size(); ++i) {
     auto row = (*purposes)[i];
-    auto mac = authority_mac(*keys, "purposes", row.text(0), row.integer(1), row.text(2));
-    if (!equal_constant_time(mac, row.bytes(3))) co_return forged;
+    if (!authority_mac_fits(*keys, "purposes", row.text(0), row.integer(1), row.text(2),
+                            row.bytes(3)))
+      co_return forged;
     Purpose purpose;
     auto read = parse_described(
         type_of<Purpose>(), &purpose,

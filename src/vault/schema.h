@@ -38,6 +38,9 @@ Collection collection_from(const CollectionView& view, bool cards = false);
 /// MAC over a row of vault_collections, vault_purposes or vault_switches (KeyUse::authority).
 Bytes authority_mac(const crypto::KeySet& keys, std::string_view table, std::string_view name,
                     std::int64_t version, std::string_view declared);
+/// Whether it is the row's, under the active key or, while that is rotated, an older one.
+bool authority_mac_fits(const crypto::KeySet& keys, std::string_view table, std::string_view name,
+                        std::int64_t version, std::string_view declared, BytesView mac);
 /// The digest that events leave behind for such a row.
 crypto::Digest declared_digest(const crypto::KeySet& keys, std::string_view table,
                                std::string_view name, std::string_view declared, BytesView mac);

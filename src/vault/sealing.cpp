@@ -53,6 +53,22 @@ bool SubjectKeys::has(std::string_view group) const {
   return std::ranges::any_of(held_, [&](const Held& held) { return held.group == group; });
 }
 
+std::optional<std::uint32_t> SubjectKeys::newest_id(std::string_view group) const {
+  std::optional<std::uint32_t> out;
+  for (const auto& held : held_)
+    if (held.group == group) out = std::max(out.value_or(0), held.id);
+  return out;
+}
+
+std::vector<std::string> SubjectKeys::groups() const {
+  std::vector<std::string> out;
+  for (const auto& held : held_) out.push_back(held.group);
+  std::ranges::sort(out);
+  auto twice = std::ranges::unique(out);
+  out.erase(twice.begin(), twice.end());
+  return out;
+}
+
 SubjectKeys::Held* SubjectKeys::newest(std::string_view group) {
   Held* out = nullptr;
   for (auto& held : held_)
@@ -77,15 +93,40 @@ Result<std::uint32_t> SubjectKeys::ensure(const crypto::KeySet& keys, std::strin
     if (!ready) return std::move(ready).error();
     return held->id;
   }
+  auto id = keys.ring.active_id(crypto::KeyUse::epoch);  // a first key is named after its epoch
+  make(keys, group, id, rows);
+  return id;
+}
+
+Result<std::uint32_t> SubjectKeys::renew(const crypto::KeySet& keys, std::string_view group,
+                                         std::vector<db::Args>& rows) {
+  auto last = newest_id(group);
+  if (!last) return Error(Code::internal, "renewing a key that is not there");
+  make(keys, group, *last + 1, rows);
+  return *last + 1;
+}
+
+void SubjectKeys::make(const crypto::KeySet& keys, std::string_view group, std::uint32_t id,
+                       std::vector<db::Args>& rows) {
   auto epoch = keys.ring.active_id(crypto::KeyUse::epoch);
   auto key = Secret::random(crypto::kKeyBytes);
-  auto id = epoch;  // a key is named after the epoch that it was made in
   auto wrapped = crypto::seal(keys.ring.active(crypto::KeyUse::epoch).expose(), epoch, key.expose(),
                               key_binding(subject_, group, id));
   rows.push_back({to_bytes(subject_.bytes()), std::string(group), std::int64_t{id},
                   std::int64_t{epoch}, wrapped});
   held_.push_back({std::string(group), id, epoch, std::move(wrapped), crypto::Hmac(key.expose())});
-  return id;
+}
+
+Result<std::optional<Bytes>> SubjectKeys::resealed(const crypto::KeySet& keys,
+                                                   std::string_view group, const Binding& place,
+                                                   BytesView sealed) {
+  auto id = crypto::sealed_key_id(sealed);
+  if (id && id == newest_id(group)) return std::nullopt;
+  auto plain = open(keys, group, place, sealed);
+  if (!plain) return std::move(plain).error();
+  auto out = seal(keys, group, place, plain->expose());
+  if (!out) return std::move(out).error();
+  return std::move(*out);
 }
 
 Result<Bytes> SubjectKeys::seal(const crypto::KeySet& keys, std::string_view group,
@@ -146,23 +187,51 @@ Result<std::vector<SealedField>> unpack(BytesView row) {
   return out;
 }
 
-Bytes external_term(const crypto::KeySet& keys, std::string_view external_id) {
+Result<Bytes> rewrapped(const crypto::Keyring& ring, SubjectId subject, std::string_view group,
+                        std::uint32_t id, std::uint32_t epoch, BytesView wrapped) {
+  const auto* from = ring.find(crypto::KeyUse::epoch, epoch);
+  if (!from) return Error(Code::gone, "the key of this data was destroyed");
+  const auto binding = key_binding(subject, group, id);
+  auto key = crypto::open(from->expose(), wrapped, binding);
+  if (!key) return std::move(key).error();
+  return crypto::seal(ring.active(crypto::KeyUse::epoch).expose(),
+                      ring.active_id(crypto::KeyUse::epoch), key->expose(), binding);
+}
+
+Binding external_binding(SubjectId subject) {
+  return {subject, RecordId{}, 0, 0, 0};
+}
+
+Bytes external_term(const crypto::Hmac& key, std::string_view external_id) {
   Bytes input;
   put_part(input, std::string_view("external id"));
   put_part(input, external_id);
-  auto out = to_bytes(BytesView(keys.external.mac(input)));
+  auto out = to_bytes(BytesView(key.mac(input)));
   wipe(input);
   return out;
 }
 
+Bytes external_term(const crypto::KeySet& keys, std::string_view external_id) {
+  return external_term(keys.external, external_id);
+}
+
+Bytes external_term_also(const crypto::KeySet& keys, std::string_view external_id) {
+  return keys.external_also ? external_term(keys.external_also->mac, external_id) : Bytes();
+}
+
 Bytes blind_term(const crypto::KeySet& keys, std::uint32_t collection, const Field& field,
+                 BytesView normalised) {
+  return blind_term(keys.index, collection, field, normalised);
+}
+
+Bytes blind_term(const crypto::Hmac& key, std::uint32_t collection, const Field& field,
                  BytesView normalised) {
   Bytes input;
   put_part(input, std::string_view("blind index"));
   put_u32(input, collection);
   put_u16(input, field.id);
   put_part(input, normalised);
-  auto mac = keys.index.mac(input);
+  auto mac = key.mac(input);
   wipe(input);
   auto size = field.index == IndexKind::unique ? mac.size() : kExactTerm;
   return {mac.begin(), mac.begin() + static_cast<std::ptrdiff_t>(size)};

@@ -38,11 +38,21 @@ class SubjectKeys {
   void add_wrapped(std::string_view group, std::uint32_t id, std::uint32_t epoch,
                    BytesView wrapped);
   bool has(std::string_view group) const;
+  /// The id of the group's newest key; nothing without one.
+  std::optional<std::uint32_t> newest_id(std::string_view group) const;
+  std::vector<std::string> groups() const;
 
   /// The id of the group's newest key. Makes one when there is none and adds its row to `rows`
   /// (the arguments of vault.add_key). Errors: corrupt, gone (its epoch key was destroyed).
   Result<std::uint32_t> ensure(const crypto::KeySet& keys, std::string_view group,
                                std::vector<db::Args>& rows);
+  /// A further key for a group that has one, under which values are sealed from then on; its row
+  /// goes to `rows` as with ensure. Errors: internal (the group has none).
+  Result<std::uint32_t> renew(const crypto::KeySet& keys, std::string_view group,
+                              std::vector<db::Args>& rows);
+  /// The same value under the group's newest key; nothing when it is already. Errors: as open.
+  Result<std::optional<Bytes>> resealed(const crypto::KeySet& keys, std::string_view group,
+                                        const Binding& place, BytesView sealed);
   /// Under the group's newest key, which must be there (ensure it). Cost: about 3 µs.
   Result<Bytes> seal(const crypto::KeySet& keys, std::string_view group, const Binding& place,
                      BytesView plain);
@@ -59,6 +69,8 @@ class SubjectKeys {
     std::optional<crypto::Hmac> prk;
   };
   Held* newest(std::string_view group);
+  void make(const crypto::KeySet& keys, std::string_view group, std::uint32_t id,
+            std::vector<db::Args>& rows);
   Result<const crypto::Hmac*> unwrap(const crypto::KeySet& keys, Held& held);
 
   SubjectId subject_;
@@ -76,10 +88,25 @@ Bytes pack(std::span<const SealedField> fields);
 /// Errors: corrupt.
 Result<std::vector<SealedField>> unpack(BytesView row);
 
+/// A wrapped subject key under the ring's active epoch key. Errors: gone (its epoch key was
+/// destroyed), corrupt.
+Result<Bytes> rewrapped(const crypto::Keyring& ring, SubjectId subject, std::string_view group,
+                        std::uint32_t id, std::uint32_t epoch, BytesView wrapped);
+
+/// The external id is bound like a field of a record that no record is.
+Binding external_binding(SubjectId subject);
+
 /// The full-length keyed term of the shop's own id of a customer.
 Bytes external_term(const crypto::KeySet& keys, std::string_view external_id);
+/// The same under the other key while the key is rotated; empty otherwise.
+Bytes external_term_also(const crypto::KeySet& keys, std::string_view external_id);
+/// Under one key, for rotation.
+Bytes external_term(const crypto::Hmac& key, std::string_view external_id);
 /// The term of a normalised value in a blind index: 3 bytes for exact, 32 for unique.
 Bytes blind_term(const crypto::KeySet& keys, std::uint32_t collection, const Field& field,
+                 BytesView normalised);
+/// Under one key, for rotation.
+Bytes blind_term(const crypto::Hmac& key, std::uint32_t collection, const Field& field,
                  BytesView normalised);
 
 }  // namespace holdfast::vault

@@ -7,11 +7,14 @@
 namespace holdfast::vault {
 
 /// Records, customers, tokens, collections, purposes and switches. Reads in pages of 1,000; gives
-/// way between them. Errors: locked, unavailable.
+/// way between them. While the digest key is rotated each row is told under each of the keys.
+/// Errors: locked, unavailable.
 class VaultState final : public journal::StateSource {
  public:
   explicit VaultState(Context context) : context_(context) {}
   Task<Result<void>> rows(Report report) override;
+  /// With the digests that `keys` make.
+  Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet> keys, Report report) override;
 
  private:
   Context context_;

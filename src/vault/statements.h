@@ -45,19 +45,21 @@ inline constexpr std::string_view kCardsSwitch = "cards", kSwitchedOn = R"({"on"
 // ── subjects and their keys
 inline constexpr db::Sql kFindSubject{
     "vault.find_subject",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version "
+    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
     "from vault_subjects where id = $1"};
 inline constexpr db::Sql kFindExternal{
     "vault.find_external",
-    "select id, external_term, external_sealed, created_ms, erased_ms, version "
-    "from vault_subjects where external_term = $1"};
+    "select id, external_term, external_sealed, created_ms, erased_ms, version, external_other "
+    "from vault_subjects where external_term = $1 or external_other = $1"};
 inline constexpr db::Sql kFindExternals{
     "vault.find_externals",
-    "select id, external_term, erased_ms from vault_subjects where external_term {{in $1}}"};
+    "select id, external_term, erased_ms from vault_subjects where external_term {{in $1}} "
+    "union all select id, external_other, erased_ms from vault_subjects "
+    "where external_other {{in $1}}"};
 inline constexpr db::Sql kAddSubject{"vault.add_subject",
                                      "insert into vault_subjects (id, external_term, "
-                                     "external_sealed, created_ms, erased_ms, version) "
-                                     "values ($1, $2, $3, $4, null, 1)"};
+                                     "external_sealed, created_ms, erased_ms, version, "
+                                     "external_other) values ($1, $2, $3, $4, null, 1, $5)"};
 inline constexpr db::Sql kGuardSubject{
     "vault.guard_subject",
     "select 1 from vault_subjects where id = $1 and erased_ms is null {{for share}}"};
@@ -107,9 +109,11 @@ inline constexpr db::Sql kPutRecord{"vault.put_record",
                                     "sealed = $5 where id = $1 and version = $2"};
 inline constexpr db::Sql kDropRecord{"vault.drop_record",
                                      "delete from vault_records where id = $1 and version = $2"};
+/// The short terms of one value under two keys may be the same; the row is then the newer key's.
 inline constexpr db::Sql kAddTerm{
     "vault.add_term",
-    "insert into vault_index (collection, field, term, record) values ($1, $2, $3, $4)"};
+    "insert into vault_index (collection, field, term, record, key_id) values ($1, $2, $3, $4, $5) "
+    "on conflict (collection, field, term, record) do update set key_id = excluded.key_id"};
 inline constexpr db::Sql kDropTerm{
     "vault.drop_term",
     "delete from vault_index where collection = $1 and field = $2 and term = $3 and record = $4"};
@@ -125,6 +129,12 @@ inline constexpr db::Sql kGuardUnique{
     "vault.guard_unique",
     "select 1 where not exists (select 1 from vault_index where collection = $1 and field = $2 "
     "and term = $3 and record <> $4)"};
+
+/// A keep group that lost single values gets another key when the epoch rolls.
+inline constexpr db::Sql kLostValue{
+    "vault.lost_value",
+    "insert into vault_lost_values (subject, keep_group, lost_ms) values ($1, $2, $3) "
+    "on conflict (subject, keep_group) do nothing"};
 
 // ── tokens
 inline constexpr db::Sql kTokensOf{

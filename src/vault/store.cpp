@@ -54,7 +54,8 @@ Subject subject_from(const db::Rows::Row& row) {
           to_bytes(row.bytes(2)),
           from_ms(row.integer(3)),
           row.null(4) ? std::nullopt : std::optional(from_ms(row.integer(4))),
-          row.integer(5)};
+          row.integer(5),
+          to_bytes(row.bytes(6))};
 }
 
 Task<Result<std::optional<Subject>>> Store::subject(SubjectId id, MonoTime deadline) {
@@ -266,6 +267,7 @@ crypto::Digest subject_digest(const crypto::KeySet& keys, const Subject& subject
   put_u64(input, static_cast<std::uint64_t>(to_ms(subject.created)));
   put_u64(input, static_cast<std::uint64_t>(subject.erased ? to_ms(*subject.erased) : 0));
   put_u64(input, static_cast<std::uint64_t>(subject.version));
+  if (!subject.external_other.empty()) put_part(input, subject.external_other);
   return keys.digest.mac(input);
 }
 
@@ -278,7 +280,7 @@ std::span<const db::Sql* const> statements() {
       &kPageRecords,     &kAddRecord,     &kPutRecord,     &kDropRecord,     &kAddTerm,
       &kDropTerm,        &kFindTerm,      &kGuardUnique,   &kFindAnswer,     &kAddAnswer,
       &kDropAnswers,     &kOpenRecord,    &kNoRecord,      &kTokensOf,       &kDropTokens,
-      &kFindTerms,       &kListSwitches,  &kPutSwitch};
+      &kFindTerms,       &kListSwitches,  &kPutSwitch,     &kLostValue};
   return kAll;
 }
 

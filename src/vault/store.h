@@ -22,6 +22,7 @@ struct Subject {
   Time created{};
   std::optional<Time> erased;
   std::int64_t version = 1;
+  Bytes external_other{};  // empty but while the key of external ids is rotated
 };
 
 struct Record {

@@ -29,7 +29,9 @@ TokenRow unchecked_token_row(const db::Rows::Row& row) {
           .mac = to_bytes(row.bytes(5))};
 }
 
-Bytes token_mac(const crypto::KeySet& keys, const TokenRow& row) {
+namespace {
+
+Bytes mac_under(const crypto::Hmac& key, const TokenRow& row) {
   Bytes input;
   put_part(input, std::string_view("token"));
   put_part(input, row.id.bytes());
@@ -43,13 +45,28 @@ Bytes token_mac(const crypto::KeySet& keys, const TokenRow& row) {
     put_part(input, row.value_term);
     put_part(input, row.sharer);
   }
-  auto mac = keys.digest.mac(input);
+  auto mac = key.mac(input);
   return {mac.begin(), mac.begin() + kMacBytes};
+}
+
+}  // namespace
+
+Bytes token_mac(const crypto::KeySet& keys, const TokenRow& row) {
+  return mac_under(keys.digest, row);
+}
+
+bool token_mac_fits(const crypto::KeySet& keys, const TokenRow& row) {
+  if (equal_constant_time(token_mac(keys, row), row.mac)) return true;
+  for (auto id : keys.ring.ids(crypto::KeyUse::digest)) {
+    const crypto::Hmac key(keys.ring.find(crypto::KeyUse::digest, id)->expose());
+    if (equal_constant_time(mac_under(key, row), row.mac)) return true;
+  }
+  return false;
 }
 
 Result<TokenRow> token_row_from(const crypto::KeySet& keys, const db::Rows::Row& row) {
   auto out = unchecked_token_row(row);
-  if (!equal_constant_time(token_mac(keys, out), out.mac))
+  if (!token_mac_fits(keys, out))
     return Error(
         Code::corrupt,
         "a token's row was not written by Holdfast: run `holdfast journal verify --state`");

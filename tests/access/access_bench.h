@@ -36,13 +36,15 @@ struct Process {
       : cache({journal, keys, clock, notices}),
         service({cache, journal, keys, clock}, {.prefixes = 100, .tries = 20}),
         admin({cache, service, journal, keys, clock}),
-        api({admin, service, cache, journal, clock, fields}) {}
+        budgets({cache, journal, keys, clock}, {.per_hour = 0, .per_day = 0}),
+        api({admin, service, cache, journal, clock, fields, budgets}) {}
 
   FakeNotices notices;
   FakeFields fields;
   Cache cache;
   Service service;
   Admin admin;
+  Budgets budgets;
   Api api;
 };
 

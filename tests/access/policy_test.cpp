@@ -135,8 +135,26 @@ class Dice {
     out.view = static_cast<View>(1 + below(3));
     for (unsigned i = below(3); i < 2; ++i) out.purposes.push_back(chance(6) ? "*" : purpose());
     out.needs_person = chance(3);
+    if (out.view > View::masked && chance(2)) conditions(out);
     return out;
   }
+  void conditions(Grant& out) {
+    if (chance(3))
+      for (unsigned i = below(2); i < 2; ++i) out.engagements.push_back(kind());
+    out.assignee = !out.engagements.empty() && chance(3);
+    if (chance(4)) out.hours.push_back(one_of({"mon-wed 08:00-18:00", "sat-mon 20:00-06:00"}));
+    if (chance(4))
+      out.networks.push_back(one_of({"192.0.2.0/24", "192.0.2.0/28", "2001:db8::/32"}));
+    if (chance(3)) {
+      out.budget.emplace();
+      if (chance(2)) out.budget->per_hour = 1 + below(3);
+      if (chance(2) || !out.budget->per_hour) out.budget->per_day = 1 + below(3);
+      if (chance(4)) out.budget->key_per_hour = 1 + below(3);
+    }
+    if (out.conditional() && chance(4)) out.observe_until = from_ms(below(3));
+  }
+  std::string kind() { return one_of({"k1", "k2", "k3"}); }
+  int minute() { return static_cast<int>(below(10'081)) - 1; }
   std::vector<Role> roles() {
     std::vector<Role> out(below(4));
     for (auto& role : out) {
@@ -169,8 +187,12 @@ struct Policy {
 
 /// A question with the strings that it looks at.
 struct Asked {
-  std::string operation, collection, field, purpose, person;
+  std::string operation, collection, field, purpose, person, engagement;
   FieldClass field_class;
+  bool assignee;
+  int minute;
+  std::optional<Address> address;
+  Time now;
 
   explicit Asked(Dice& dice)
       : operation(dice.chance(2) ? "" : dice.operation()),
@@ -180,7 +202,14 @@ struct Asked {
                 : dice.chance(8) ? "*"
                                  : dice.purpose()),
         person(dice.person()),
-        field_class(static_cast<FieldClass>(dice.below(4))) {}
+        engagement(dice.chance(2) ? "" : dice.kind()),
+        field_class(static_cast<FieldClass>(dice.below(4))),
+        assignee(dice.chance(2)),
+        minute(dice.minute()),
+        address(dice.chance(4) ? std::nullopt
+                               : parse_address(dice.one_of(
+                                     {"192.0.2.7", "192.0.2.200", "2001:db8::1", "198.51.100.1"}))),
+        now(from_ms(dice.below(3))) {}
 
   Question question() const {
     return {.operation = operation,
@@ -188,13 +217,19 @@ struct Asked {
             .field = field,
             .field_class = field_class,
             .purpose = purpose,
-            .on_behalf_of = person};
+            .on_behalf_of = person,
+            .engagement = engagement,
+            .assignee = assignee,
+            .minute_of_week = minute,
+            .address = address ? &*address : nullptr,
+            .now = now};
   }
 };
 
 TEST(AccessDecide, agrees_with_the_reference_on_random_policies) {
   Dice dice(20261123);
   std::map<View, int> seen;
+  std::map<std::string, int> counted;
 
   for (int round = 0; round < 4'000; ++round) {
     const Policy policy(dice);
@@ -204,7 +239,14 @@ TEST(AccessDecide, agrees_with_the_reference_on_random_policies) {
       const auto expected = reference::view(policy.pointers, policy.scopes, question);
       ++seen[expected];
 
-      ASSERT_EQ(decide(*policy.rights, question).view, expected) << "round " << round;
+      const auto decision = decide(*policy.rights, question);
+      ASSERT_EQ(decision.view, expected) << "round " << round;
+      const auto charged = reference::charged(policy.pointers, question, expected);
+      ASSERT_EQ(decision.owed.charge && !decision.owed.watched, charged) << "round " << round;
+      const auto refused = reference::would_refuse(policy.pointers, question, expected);
+      ASSERT_EQ(decision.owed.unmet != Unmet::none, refused) << "round " << round;
+      ASSERT_EQ(Owed::from(decision.owed.packed()), decision.owed);
+      ++counted[charged ? "charged" : refused ? "observed" : "free"];
       ASSERT_EQ(policy.rights->may(asked.operation),
                 reference::may(policy.pointers, policy.scopes, asked.operation))
           << asked.operation;
@@ -213,6 +255,8 @@ TEST(AccessDecide, agrees_with_the_reference_on_random_policies) {
 
   for (auto view : {View::none, View::masked, View::verify, View::clear})
     EXPECT_GT(seen[view], 1'000) << "the dice are loaded";
+  EXPECT_GT(counted["charged"], 150);
+  EXPECT_GT(counted["observed"], 30);
 }
 
 TEST(AccessExcess, is_never_overlooked_on_random_policies) {
@@ -230,7 +274,13 @@ TEST(AccessExcess, is_never_overlooked_on_random_policies) {
       // Fields and operations apart: a scope that is missing here would hide the field there.
       auto field = question;
       field.operation = {};
-      ASSERT_LE(decide(*theirs.rights, field).view, decide(*mine.rights, field).view);
+      const auto their = decide(*theirs.rights, field), my = decide(*mine.rights, field);
+      ASSERT_LE(their.view, my.view);
+      const bool i_pay = my.owed.charge && !my.owed.watched;
+      const bool they_pay = their.owed.charge && !their.owed.watched;
+      if (their.view == my.view && their.view > View::masked) {
+        ASSERT_TRUE(they_pay || !i_pay);
+      }
       ASSERT_LE(theirs.rights->may(asked.operation), mine.rights->may(asked.operation));
     }
   }
@@ -298,6 +348,107 @@ TEST(AccessRights, are_narrowed_by_scopes) {
   EXPECT_FALSE(rights_of("owner", {"records.*"})->may("api_keys.create"));
 }
 
+TEST(AccessExcess, holds_ones_own_conditions_and_tighter_ones) {
+  const Role mine{.permissions = {},
+                  .grants = {{.collection = "*",
+                              .classes = {FieldClass::personal},
+                              .view = View::clear,
+                              .purposes = {"support"},
+                              .engagements = {"ticket", "call"},
+                              .budget = Budget{.per_hour = 20, .key_per_hour = 100},
+                              .hours = {"mon-fri 08:00-18:00"},
+                              .networks = {"192.0.2.0/24"}}}};
+  const Role* const my_roles[] = {&mine};
+  const auto rights = Rights::compile(my_roles);
+  auto asked = [&](auto change) {
+    Role role = mine;
+    change(role.grants[0]);
+    const Role* const roles[] = {&role};
+    return excess(*rights, *Rights::compile(roles));
+  };
+
+  EXPECT_EQ(asked([](Grant&) {}), "");
+  EXPECT_EQ(asked([](Grant& g) { g.engagements = {"call"}; }), "");
+  EXPECT_EQ(asked([](Grant& g) { g.assignee = true; }), "");
+  EXPECT_EQ(asked([](Grant& g) { g.budget->per_hour = 5; }), "");
+  EXPECT_EQ(asked([](Grant& g) { g.budget->per_day = 5; }), "");
+  EXPECT_EQ(asked([](Grant& g) { g.hours = {"tue 09:00-10:00"}; }), "");
+  EXPECT_EQ(asked([](Grant& g) { g.networks = {"192.0.2.128/25"}; }), "");
+  EXPECT_EQ(asked([](Grant& g) { g.engagements = {}; }), "grants");
+  EXPECT_EQ(asked([](Grant& g) { g.engagements.push_back("order"); }), "grants");
+  EXPECT_EQ(asked([](Grant& g) { g.budget->per_hour = 21; }), "grants");
+  EXPECT_EQ(asked([](Grant& g) { g.budget->key_per_hour = 101; }), "grants");
+  EXPECT_EQ(asked([](Grant& g) { g.budget.reset(); }), "grants");
+  EXPECT_EQ(asked([](Grant& g) { g.hours = {"mon-sat 08:00-18:00"}; }), "grants");
+  EXPECT_EQ(asked([](Grant& g) { g.hours = {}; }), "grants");
+  EXPECT_EQ(asked([](Grant& g) { g.networks = {"192.0.0.0/16"}; }), "grants");
+  EXPECT_EQ(asked([](Grant& g) { g.observe_until = from_ms(1); }), "grants");
+}
+
+TEST(AccessDecide, prefers_the_grant_that_charges_nothing_and_then_the_largest_budget) {
+  auto grant = [](std::optional<Budget> budget) {
+    return Grant{.collection = "*",
+                 .classes = {FieldClass::personal},
+                 .view = View::clear,
+                 .purposes = {"support"},
+                 .budget = budget};
+  };
+  auto rule = [&](std::vector<Grant> grants) {
+    const Role role{.role = "r", .grants = std::move(grants)};
+    const Role* const roles[] = {&role};
+    const auto rights = Rights::compile(roles);
+    const auto owed = decide(*rights, {.collection = "c", .field = "f", .purpose = "support"}).owed;
+    return owed.charge ? static_cast<int>(rights->terms(owed.rule)->grant) : -1;
+  };
+
+  EXPECT_EQ(rule({grant(Budget{.per_hour = 5}), grant(Budget{.per_hour = 50})}), 1);
+  EXPECT_EQ(rule({grant(Budget{.per_day = 5}), grant(Budget{.per_hour = 50})}), 0)
+      << "without a limit by the hour it is the larger one";
+  EXPECT_EQ(rule({grant(Budget{.per_hour = 5}), grant({})}), -1);
+}
+
+TEST(AccessDeclare, refuses_conditions_that_say_nothing_or_too_much) {
+  Grant good{.collection = "*",
+             .classes = {FieldClass::personal},
+             .view = View::clear,
+             .purposes = {"support"},
+             .budget = Budget{.per_hour = 20}};
+  auto wrong = [&](auto change, const Role* before = nullptr) {
+    Grant grant = good;
+    change(grant);
+    auto role = declare_role({.role = "desk", .grants = {grant}}, {}, from_ms(0), before);
+    return role ? std::string() : role.error().field.text();
+  };
+  const Time in_a_week = from_ms(0) + std::chrono::days(7);
+
+  EXPECT_EQ(wrong([](Grant&) {}), "");
+  EXPECT_EQ(wrong([](Grant& g) { g.budget = Budget{}; }), "grants[0].budget");
+  EXPECT_EQ(wrong([](Grant& g) { g.assignee = true; }), "grants[0].assignee");
+  EXPECT_EQ(wrong([](Grant& g) { g.hours = {"always"}; }), "grants[0].hours[0]");
+  EXPECT_EQ(wrong([](Grant& g) { g.networks = {"192.0.2.1/24"}; }), "grants[0].networks[0]");
+  EXPECT_EQ(wrong([](Grant& g) { g.engagements = {"Ticket"}; }), "grants[0].engagements[0]");
+  EXPECT_EQ(wrong([](Grant& g) { g.view = View::masked; }), "grants[0].view");
+  EXPECT_EQ(wrong([&](Grant& g) { g.observe_until = in_a_week; }), "");
+  EXPECT_EQ(wrong([&](Grant& g) { g.observe_until = in_a_week + std::chrono::days(8); }),
+            "grants[0].observe_until");
+  EXPECT_EQ(wrong([&](Grant& g) {
+              g.budget.reset();
+              g.observe_until = in_a_week;
+            }),
+            "grants[0].observe_until");
+  const Role enforced{.role = "desk", .grants = {good}};
+  EXPECT_EQ(wrong([&](Grant& g) { g.observe_until = in_a_week; }, &enforced),
+            "grants[0].observe_until")
+      << "what holds already is not observed again";
+  Role watched = enforced;
+  watched.grants[0].observe_until = in_a_week;
+  EXPECT_EQ(wrong([&](Grant& g) { g.observe_until = in_a_week; }, &watched), "");
+  EXPECT_EQ(wrong([&](Grant& g) { g.observe_until = in_a_week + Millis(1); }, &watched),
+            "grants[0].observe_until")
+      << "nor for longer";
+  EXPECT_EQ(wrong([](Grant&) {}, &watched), "") << "to enforce it is always possible";
+}
+
 TEST(AccessDeclare, names_every_violation_of_a_role) {
   PutRole spec{.role = "Desk",
                .permissions = {"records.*", "records", "records.**", "", "no.such"},
@@ -312,7 +463,7 @@ TEST(AccessDeclare, names_every_violation_of_a_role) {
                            .view = View::verify}}};
   const Names operations = {"records.get", "records"};
 
-  auto role = declare_role(spec, operations);
+  auto role = declare_role(spec, operations, from_ms(0));
 
   ASSERT_FALSE(role);
   Names fields = {role.error().field.text()};

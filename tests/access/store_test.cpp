@@ -11,7 +11,8 @@ namespace {
 
 TEST(AccessStore, names_each_statement_once_and_for_this_room) {
   std::set<std::string_view> names;
-  for (auto list : {statements(), scratch_statements()})
+  for (auto list :
+       {statements(), scratch_statements(), budget_statements(), budget_scratch_statements()})
     for (const auto* sql : list) {
       EXPECT_TRUE(sql->name.starts_with("access.")) << sql->name;
       EXPECT_TRUE(names.insert(sql->name).second) << sql->name;

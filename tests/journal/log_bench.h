@@ -17,6 +17,7 @@
 #include "journal/log.h"
 #include "support/fake_clock.h"
 #include "support/postgres.h"
+#include "support/raw_sql.h"
 #include "support/run.h"
 #include "support/temp_dir.h"
 
@@ -98,6 +99,12 @@ class LogBench {
     sqlite3_free(message);
     sqlite3_close(raw);
     if (code != SQLITE_OK) throw std::runtime_error(text);
+  }
+
+  test::RawSql raw() {
+    return kind_ == db::Database::Kind::sqlite
+               ? test::RawSql::sqlite(dir_ / "holdfast.db")
+               : test::RawSql::postgres(test::shared_postgres()->url(), schema_);
   }
 
   const test::TempDir& dir() const { return dir_; }

@@ -114,6 +114,36 @@ TEST(Afterlog, of_another_store_is_refused) {
   EXPECT_FALSE(Afterlog::open(bench.file, Bytes(32, 6)));
 }
 
+TEST(Afterlog, under_another_key_says_the_same_and_goes_on) {
+  AfterlogBench bench;
+  const Bytes next(32, 6);
+  {
+    auto log = Afterlog::open(bench.file, kKey).value();
+    ASSERT_TRUE((*log).rekey(next).value());
+    EXPECT_FALSE((*log).rekey(next).value()) << "it is already";
+    EXPECT_TRUE(log->append("subject.erased", Bytes{9}, from_ms(2000)));
+  }
+
+  EXPECT_EQ(Afterlog::open(bench.file, kKey).error().code, Code::corrupt);
+  auto log = Afterlog::open(bench.file, next);
+  ASSERT_TRUE(log);
+  ASSERT_EQ((*log)->entries().size(), 4u);
+  EXPECT_EQ((*log)->entries()[2].id, (Bytes{2, 1}));
+  EXPECT_EQ((*log)->entries()[3].id, (Bytes{9}));
+}
+
+TEST(Afterlog, that_cannot_be_written_anew_stays_and_goes_on) {
+  AfterlogBench bench;
+  auto log = Afterlog::open(bench.file, kKey).value();
+  std::filesystem::create_directory(bench.dir / "afterlog.new");  // in the way
+
+  EXPECT_FALSE(log->rekey(Bytes(32, 6)));
+
+  EXPECT_TRUE(log->append("subject.erased", Bytes{9}, from_ms(2000)));
+  log.reset();
+  EXPECT_EQ(Afterlog::open(bench.file, kKey).value()->entries().size(), 4u);
+}
+
 TEST(Afterlog, is_never_overwritten) {
   AfterlogBench bench;
 

@@ -175,6 +175,7 @@ TEST(Leaf, comes_back_as_it_went_in) {
   subject.uuid.fill(7);
   for (const Touch& touch :
        {Touch{.subject = subject, .kind = "records", .row = {1}, .left = crypto::Digest{3}},
+        Touch{.kind = "records", .row = {2}, .left = crypto::Digest{3}, .was = crypto::Digest{4}},
         Touch{.kind = "collections", .row = {}}}) {
     auto leaf = encode_leaf(touch);
 
@@ -185,6 +186,7 @@ TEST(Leaf, comes_back_as_it_went_in) {
     EXPECT_EQ(read->kind, touch.kind);
     EXPECT_EQ(read->row, touch.row);
     EXPECT_EQ(read->left, touch.left);
+    EXPECT_EQ(read->was, touch.was);
     for (std::size_t size = 0; size < leaf.size(); ++size)
       EXPECT_FALSE(decode_leaf(BytesView(leaf).first(size)));
   }

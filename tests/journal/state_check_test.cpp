@@ -24,6 +24,9 @@ struct Room : StateSource {
     }
     co_return Result<void>();
   }
+  Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet>, Report report) override {
+    co_return co_await rows(std::move(report));
+  }
 };
 
 class StateBench : public OnBoth {
@@ -73,6 +76,52 @@ TEST_P(StateBench, names_a_row_that_was_changed_and_one_that_is_as_it_was_before
   EXPECT_EQ(report.changed[0].kind, "records");
   EXPECT_EQ(report.changed[1].row, Bytes{3});
   EXPECT_EQ(report.changed[1].seq, report.changed[0].seq + 1);
+}
+
+TEST_P(StateBench, names_a_row_that_a_rotation_found_changed_until_somebody_writes_it) {
+  auto rotate = [&](std::uint8_t row, crypto::Digest was, crypto::Digest left) {
+    bench_.commit({.activity = "keys.rotating",
+                   .touches = {{.kind = "records", .row = {row}, .left = left, .was = was}}});
+    room_.held[{"records", {row}}] = left;
+  };
+  rotate(1, crypto::Digest{1, 1}, crypto::Digest{1, 9});   // as its event had left it
+  rotate(2, crypto::Digest{66, 6}, crypto::Digest{2, 9});  // not so
+  EXPECT_EQ(check().changed_total, 1);
+
+  rotate(2, crypto::Digest{2, 9}, crypto::Digest{2, 10});
+  auto report = check();
+  ASSERT_EQ(report.changed_total, 1) << "another rotation hides nothing";
+  EXPECT_EQ(report.changed.front().row, Bytes{2});
+
+  update(2, crypto::Digest{2, 11});
+  EXPECT_TRUE(check().good());
+}
+
+TEST_P(StateBench, takes_rows_that_are_told_anew_as_of_when_they_were_read) {
+  ASSERT_TRUE(check().good());
+  const auto as_of = bench_.log().size();
+  update(1, crypto::Digest{1, 5});  // after it was read, before it is told
+  Event told{.activity = kRestate,
+             .touches = {{.kind = "records",
+                          .row = {1},
+                          .left = crypto::Digest{1, 8},
+                          .was = crypto::Digest{1, 1}},
+                         {.kind = "records",
+                          .row = {2},
+                          .left = crypto::Digest{2, 8},
+                          .was = crypto::Digest{2, 1}},
+                         {.kind = "records",
+                          .row = {5},
+                          .left = crypto::Digest{5, 1},
+                          .was = crypto::Digest{5, 7}}},
+             .facts = {{"as_of", as_of}}};
+  bench_.commit(std::move(told));
+  room_.held[{"records", {2}}] = crypto::Digest{2, 8};
+
+  auto report = check();
+
+  EXPECT_TRUE(report.good())
+      << "what was touched since counts, and one that was the new one already";
 }
 
 TEST_P(StateBench, names_rows_that_no_event_made_and_one_that_came_back) {

@@ -358,5 +358,59 @@ TEST(CardCodes, are_held_up_to_ten_thousand) {
   EXPECT_FALSE(codes.take(*taken));
 }
 
+TEST_P(VaultCards, verification_codes_count_against_budgets_and_stay_when_those_are_spent) {
+  declare_wallet();
+  auto code = handle();
+  bench_.budgets().counting = true;
+  bench_.budgets().full = true;
+
+  EXPECT_EQ(opened(code), "exhausted");
+  EXPECT_EQ(bench_.journal().events.back().reason, "budget");
+  bench_.budgets().full = false;
+
+  EXPECT_EQ(opened(code), "123");
+  ASSERT_EQ(bench_.budgets().charged.size(), 2u);
+  EXPECT_EQ(bench_.budgets().charged.back().size(), 1u) << "the one customer";
+  EXPECT_EQ(opened(code), "read_or_expired");
+}
+
+TEST_P(VaultCards, verification_codes_open_under_an_engagement_of_their_customer_alone) {
+  declare_wallet();
+  auto code = handle();
+  handle("321", "ext:2");
+  bench_(bench_.engagements().put_kind({}, {"charge", "", "1 hours", {"cvc"}, {}}));
+  int number = 0;
+  auto engagement = [&](std::string subject) {
+    return bench_(bench_.engagements().open({.principal = "key_shop"},
+                                            {.subject = std::move(subject),
+                                             .kind = "charge",
+                                             .reference = "C-" + std::to_string(++number),
+                                             .assignee = {},
+                                             .life = {},
+                                             .on_behalf_of = {},
+                                             .idempotency_key = {}}))
+        .engagement.text();
+  };
+  auto read = [&](std::string under) {
+    return bench_.run(bench_.tokens().reveal({}, {.tokens = {code},
+                                                  .purpose = "support",
+                                                  .on_behalf_of = {},
+                                                  .engagement = std::move(under)}));
+  };
+  auto foreign = engagement("ext:2"), mine = engagement("ext:1");
+
+  auto refused = read(foreign);
+  EXPECT_EQ(code_of(refused), Code::forbidden);
+  EXPECT_EQ(refused.error().field.text(), "engagement");
+  EXPECT_EQ(bench_.journal().events.back().reason, "engagement");
+
+  bench_.journal().before_commit = [&]() -> Task<void> {
+    (void)must(co_await bench_.engagements().close({.principal = "key_shop"},
+                                                   {*EngagementId::parse(mine), {}}));
+  };
+  EXPECT_EQ(code_of(read(mine)), Code::forbidden) << "it ended at this moment";
+  EXPECT_EQ(shown(must(read(engagement("ext:1"))).values, code), "123");
+}
+
 }  // namespace
 }  // namespace holdfast::vault

@@ -6,6 +6,9 @@
 #include <set>
 
 #include "db/sql.h"
+#include "vault/keys/rotation_rows.h"
+#include "vault/keys/rotation_walk.h"
+#include "vault/tokens/rows.h"
 #include "vault/vault_bench.h"
 
 namespace holdfast::vault {
@@ -14,7 +17,10 @@ namespace {
 std::vector<const db::Sql*> all_statements() {
   std::vector<const db::Sql*> out;
   for (auto list : {statements(), record_statements(), token_statements(), subject_statements(),
-                    state_statements()})
+                    state_statements(), rotation_row_statements(), rotation_statements(),
+                    rotation_value_statements(), walk::statements(), token_row_statements(),
+                    engagement_row_statements(), engagement_statements(), canary_statements(),
+                    engagement_rotation_statements(), canary_rotation_statements()})
     out.insert(out.end(), list.begin(), list.end());
   return out;
 }

@@ -20,13 +20,22 @@
 #include "support/fake_clock.h"
 #include "support/raw_sql.h"
 #include "support/temp_dir.h"
+#include "vault/admission.h"
+#include "vault/canaries/rotation.h"
+#include "vault/canaries/service.h"
 #include "vault/cards.h"
 #include "vault/declarations.h"
+#include "vault/engagements/rotation.h"
+#include "vault/engagements/service.h"
 #include "vault/import/service.h"
+#include "vault/keys/rotation.h"
+#include "vault/keys/rotation_journal.h"
+#include "vault/keys/rotation_rows.h"
 #include "vault/records/opening.h"
 #include "vault/records/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
+#include "vault/tokens/rows.h"
 #include "vault/tokens/service.h"
 
 namespace holdfast::vault {
@@ -125,6 +134,42 @@ class FakePermits final : public Permits {
   }
 };
 
+/// Keeps nobody back, or everybody: what was charged is for a test to look at.
+class FakeBudgets final : public Budgets {
+ public:
+  bool counting = false, full = false;
+  std::vector<std::vector<SubjectId>> charged;
+
+  bool counts(std::span<const std::uint32_t>) const override { return counting; }
+  Task<Result<Charge>> charge(Caller, std::vector<SubjectId> subjects,
+                              std::vector<std::uint32_t>) override {
+    static constexpr db::Sql kNever{"test.never", "select 1 where 1 = 0"};
+    charged.push_back(std::move(subjects));
+    Charge out;
+    if (full)
+      out.changes.guard(kNever, {},
+                        Error(Code::exhausted, "spent").at(FieldPath("budget") / "key"));
+    co_return out;
+  }
+  std::vector<std::uint32_t> opener_terms(const Caller&) const override { return {}; }
+  Task<Spent> spent(Caller, std::size_t, std::vector<std::uint32_t>, Error error,
+                    journal::Event event) override {
+    co_return Spent{std::move(error), std::move(event)};
+  }
+  Task<void> settle(Caller, std::vector<std::uint32_t>, std::vector<Watched>,
+                    std::vector<std::int64_t>) override {
+    co_return;
+  }
+};
+
+struct FakeAlarms final : Alarms {
+  std::vector<std::string> seen;
+  void canary_opened(std::string_view principal, std::string_view operation,
+                     const EventId& event) override {
+    seen.push_back(std::string(principal) + ' ' + std::string(operation) + ' ' + event.text());
+  }
+};
+
 class IndexAccesses final : public Accesses {
  public:
   explicit IndexAccesses(journal::AccessIndex& index) : index_(index) {}
@@ -209,6 +254,8 @@ class VaultBench {
 
   void open(bool accept_rollback = false) { must(try_open(accept_rollback)); }
   Result<void> try_open(bool accept_rollback = false) {
+    // As a process finds it that starts: what was last saved, and nothing of a plan.
+    if (keyring_file_) keys_.set(std::make_shared<crypto::KeySet>(keyring_file_->copy()));
     database_ = open_database();
     auto log =
         run(journal::Log::open({*database_, keys_, clock_}, {.witness = dir_ / "witness",
@@ -220,7 +267,7 @@ class VaultBench {
     }
     log_ = std::move(*log);
     rooms_ = std::make_unique<Rooms>(*this);
-    return {};
+    return run(rooms_->rotations.prepare());
   }
   void close() {
     if (log_) must(run(log_->settle()));
@@ -307,15 +354,27 @@ class VaultBench {
   journal::Log& log() { return *log_; }
   SwitchedJournal& journal() { return rooms_->journal; }
   FakePermits& permits() { return permits_; }
+  FakeBudgets& budgets() { return budgets_; }
+  FakeAlarms& alarms() { return alarms_; }
   Store& store() { return rooms_->store; }
   Declarations& declarations() { return rooms_->declarations; }
   Cards& cards() { return rooms_->cards; }
-  const Context& context() { return rooms_->context; }
   Records& records() { return rooms_->records; }
   Opening& opening() { return rooms_->opening; }
   Tokens& tokens() { return rooms_->tokens; }
   Subjects& subjects() { return rooms_->subjects; }
   Imports& imports() { return rooms_->imports; }
+  Rotations& rotations() { return rooms_->rotations; }
+  /// What rotations are told of time, and how the keyring's file takes a new generation.
+  std::optional<Time> journal_time;  // unset: the clock
+  Result<void> keyring_disk;
+  std::vector<std::uint64_t> generations;  // saved
+  bool backups_stay = false;               // keys files of backups cannot be removed
+  std::optional<Time> forgotten_before;    // the last time that some were
+  RotationSettings rotation_settings{.epoch = {}, .batch = 3};
+  Context& context() { return rooms_->context; }
+  Engagements& engagements() { return rooms_->engagements; }
+  Canaries& canaries() { return rooms_->canaries; }
 
  private:
   struct Rooms {
@@ -326,14 +385,51 @@ class VaultBench {
           store(bench.log_->reader()),
           schemas(journal, bench.keys_),
           context{journal, store, schemas, bench.keys_, bench.permits_, bench.clock_},
+          canaries_known(bench.log_->reader(), bench.keys_),
+          admission({context, bench.budgets_, canaries_known, bench.alarms_}),
           declarations(context),
           cards(context),
           records(context),
-          opening(context),
+          opening(context, admission),
           tokens(context, opening),
           subjects(context, accesses),
           imports(context, declarations, pool),
-          state(context) {}
+          engagements(context, admission),
+          canaries(context),
+          state(context),
+          wrapped_keys(context),
+          renewed_keys(context),
+          sealed_values(context),
+          index_terms(context),
+          external_terms(context),
+          declared_rows(context),
+          engagement_rows(context),
+          engagement_kind_rows(context),
+          canary_rows(context),
+          token_rows(context),
+          side_rows(*bench.log_),
+          log_keys(*bench.log_),
+          restated_rows(*bench.log_, {&state}),
+          rotations(
+              {context,
+               bench.keys_,
+               [&bench](const crypto::Keyring& ring) {
+                 if (!bench.keyring_disk) return bench.keyring_disk;
+                 bench.generations.push_back(ring.generation());
+                 bench.keyring_file_.emplace(ring.copy());
+                 return bench.keyring_disk;
+               },
+               [&bench] { return Result<Time>(bench.journal_time.value_or(bench.clock_.now())); },
+               [&bench](Time before) -> Result<std::int64_t> {
+                 if (bench.backups_stay)
+                   return Error(Code::unavailable, "a keys file cannot be removed");
+                 bench.forgotten_before = before;
+                 return 1;
+               },
+               {&renewed_keys, &sealed_values, &wrapped_keys, &index_terms, &external_terms,
+                &declared_rows, &engagement_rows, &engagement_kind_rows, &canary_rows, &token_rows,
+                &side_rows, &log_keys, &restated_rows},
+               bench.rotation_settings}) {}
 
     SwitchedJournal journal;
     std::unique_ptr<journal::AccessIndex> index;
@@ -341,6 +437,8 @@ class VaultBench {
     Store store;
     SchemaCache schemas;
     Context context;
+    CanaryCache canaries_known;
+    Admission admission;
     Declarations declarations;
     Cards cards;
     Records records;
@@ -349,7 +447,23 @@ class VaultBench {
     Subjects subjects;
     Pool pool{2, 16};
     Imports imports;
+    Engagements engagements;
+    Canaries canaries;
     VaultState state;
+    WrappedKeys wrapped_keys;
+    RenewedKeys renewed_keys;
+    SealedValues sealed_values;
+    IndexTerms index_terms;
+    ExternalTerms external_terms;
+    DeclaredRows declared_rows;
+    EngagementRows engagement_rows;
+    EngagementKindRows engagement_kind_rows;
+    CanaryRows canary_rows;
+    TokenRows token_rows;
+    SideRows side_rows;
+    LogKeys log_keys;
+    RestatedRows restated_rows;
+    Rotations rotations;
   };
 
   std::unique_ptr<db::Database> open_database() {
@@ -366,7 +480,10 @@ class VaultBench {
   int backups_ = 0;
   test::FakeClock clock_;
   crypto::HeldKeys keys_{std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock_.now()))};
+  std::optional<crypto::Keyring> keyring_file_;
   FakePermits permits_;
+  FakeBudgets budgets_;
+  FakeAlarms alarms_;
   test::RunContext context_;
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;

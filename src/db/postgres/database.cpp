@@ -11,6 +11,9 @@ namespace holdfast::db {
 namespace postgres {
 namespace {
 
+constexpr Sql kServerTime{
+    "db.server_time", "select cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint)"};
+
 Task<Result<Rows>> read_on(Io& io, Io::Kind kind, const Sql& sql, Args args, MonoTime deadline) {
   auto start = [&io, kind, &sql, args = std::move(args), deadline](Waiter<Rows> waiter) mutable {
     io.submit(kind,
@@ -82,6 +85,11 @@ class PostgresDatabase final : public Database {
     return std::make_unique<PostgresWriter>(io_);
   }
   Health health() const override { return io_.health(); }
+  Task<Result<std::optional<Time>>> time(MonoTime deadline) override {
+    auto rows = co_await reader_.read(kServerTime, {}, deadline);
+    if (!rows) co_return std::move(rows).error();
+    co_return std::optional(from_ms((*rows)[0].integer(0)));
+  }
   Result<void> copy_to(const std::filesystem::path& file) override {
     return copy_out(options_, file, clock_);
   }

@@ -88,6 +88,15 @@ Result<void> split_data(const std::filesystem::path& data, const std::filesystem
   return sqlite::sync_file(data);
 }
 
+Result<Rows> read_data(const std::filesystem::path& data, const Sql& sql, const Clock& clock) {
+  if (!std::filesystem::exists(data)) return Error(Code::not_found, "the data file does not exist");
+  auto opened = Connection::open({.file = data}, clock, no_bugs());
+  if (!opened) return std::move(opened).error();
+  auto ran = (*opened)->run(sql, {});
+  if (!ran) return sqlite::error_of(ran.error());
+  return std::move(ran->rows);
+}
+
 Result<Parts> read_parts(const std::filesystem::path& keys, const Clock& clock) {
   if (!std::filesystem::exists(keys)) return Error(Code::not_found, "the keys file does not exist");
   auto opened = Connection::open({.file = keys}, clock, no_bugs());

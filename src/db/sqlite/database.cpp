@@ -85,6 +85,7 @@ class SqliteDatabase final : public Database {
     return std::make_unique<SqliteWriter>(*committer_);
   }
   Health health() const override { return committer_->health(); }
+  Task<Result<std::optional<Time>>> time(MonoTime) override { co_return std::optional<Time>(); }
   Result<void> copy_to(const std::filesystem::path& file) override;
   Result<void> load_from(const std::filesystem::path& file) override;
   void close() override {

@@ -12,8 +12,9 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::size_t kFirstBatch = 500;
-constexpr std::size_t kBatch = 10'000;
+constexpr std::size_t kBatch = 5'000;
 constexpr std::size_t kContendedBatch = 150;
+constexpr std::size_t kSealedAtOnce = 2;  // while one is written
 constexpr std::size_t kListedRefusals = 1000;
 constexpr std::size_t kReports = 100;
 constexpr std::string_view kMainSlot = "main";
@@ -72,8 +73,7 @@ const Field* taken_field(const CheckedRow& row, const Known& known) {
 
 }  // namespace
 
-/// One import on its way. Parsing, checking and sealing run on the pool, one batch ahead of the
-/// database.
+/// One import on its way. Parsing, checking and sealing run on the pool, ahead of the database.
 class ImportRun {
  public:
   ImportRun(Imports& imports, Caller caller, Working work, RowSource source)
@@ -100,6 +100,7 @@ class ImportRun {
   Task<Result<Sealed>> prepare(const std::vector<CheckedRow>& rows);
   Task<Result<void>> write(std::vector<CheckedRow> rows, Sealed sealed);
   Task<Result<void>> landed();
+  Task<Result<void>> pass_on(std::size_t most);
 
   Imports& imports_;
   const Context& context_;
@@ -113,8 +114,14 @@ class ImportRun {
   } staged_;  // what the pool found since unstage()
   std::deque<CheckedRow> ready_;
   std::size_t batch_ = kFirstBatch;
-  std::optional<Later<Result<void>>> in_flight_;
-  std::set<Bytes> in_flight_terms_;
+  struct Batch {
+    std::unique_ptr<std::vector<CheckedRow>> rows;  // where the sealing finds them
+    std::set<Bytes> terms;                          // of its customers
+    Later<Result<Sealed>> sealed;
+  };
+  std::deque<Batch> sealing_;
+  std::optional<Later<Result<void>>> writing_;
+  std::set<Bytes> writing_terms_;
   std::string failure_;
 };
 
@@ -321,35 +328,52 @@ Task<Result<void>> ImportRun::write(std::vector<CheckedRow> rows, Sealed sealed)
 
 /// Waits for the batch that is being written.
 Task<Result<void>> ImportRun::landed() {
-  if (!in_flight_) co_return Result<void>();
-  auto done = co_await in_flight_->wait();
-  in_flight_.reset();
-  in_flight_terms_.clear();
+  if (!writing_) co_return Result<void>();
+  auto done = co_await writing_->wait();
+  writing_.reset();
+  writing_terms_.clear();
   co_return done;
+}
+
+/// Hands sealed batches to the database, one after another, until at most `most` are left. After
+/// a failure the rest is waited for, but not written.
+Task<Result<void>> ImportRun::pass_on(std::size_t most) {
+  Result<void> out;
+  while (sealing_.size() > most || (!out && !sealing_.empty())) {
+    auto batch = std::move(sealing_.front());
+    sealing_.pop_front();
+    auto sealed = co_await batch.sealed.wait();
+    if (out && !sealed) out = std::move(sealed).error();
+    if (auto done = co_await landed(); out && !done) out = std::move(done);
+    if (!out) continue;
+    writing_terms_ = std::move(batch.terms);
+    writing_.emplace(co_await boost::asio::this_coro::executor,
+                     write(std::move(*batch.rows), std::move(*sealed)));
+  }
+  co_return out;
 }
 
 Task<Result<void>> ImportRun::flush(bool all) {
   while (ready_.size() >= batch_ || (all && !ready_.empty())) {
-    std::vector<CheckedRow> rows;
+    auto rows = std::make_unique<std::vector<CheckedRow>>();
     std::set<Bytes> terms;
     bool repeats = false;
-    while (!ready_.empty() && rows.size() < batch_ && terms.insert(ready_.front().term).second) {
-      repeats |= in_flight_terms_.contains(ready_.front().term);
-      rows.push_back(std::move(ready_.front()));
+    while (!ready_.empty() && rows->size() < batch_ && terms.insert(ready_.front().term).second) {
+      const auto& term = ready_.front().term;
+      auto has_it = [&](const Batch& batch) { return batch.terms.contains(term); };
+      repeats |= writing_terms_.contains(term) || std::ranges::any_of(sealing_, has_it);
+      rows->push_back(std::move(ready_.front()));
       ready_.pop_front();
     }
+    if (auto done = co_await pass_on(repeats ? 0 : kSealedAtOnce - 1); !done) co_return done;
     // A customer who comes again must be seen as the batch before left them.
     if (repeats)
       if (auto done = co_await landed(); !done) co_return done;
-    auto sealed = co_await prepare(rows);
-    unstage();
-    if (!sealed) co_return std::move(sealed).error();
-    if (auto done = co_await landed(); !done) co_return done;
-    in_flight_terms_ = std::move(terms);
-    in_flight_.emplace(co_await boost::asio::this_coro::executor,
-                       write(std::move(rows), std::move(*sealed)));
+    auto sealed = Later<Result<Sealed>>(co_await boost::asio::this_coro::executor, prepare(*rows));
+    sealing_.push_back({std::move(rows), std::move(terms), std::move(sealed)});
     batch_ = context_.journal.contended() ? kContendedBatch : kBatch;
   }
+  if (all) co_return co_await pass_on(0);
   co_return Result<void>();
 }
 
@@ -372,7 +396,9 @@ Task<Result<ImportReport>> ImportRun::run(http::BodyReader& body) {
     step = *parsed;
     outcome = co_await flush(step == Step::end);
   }
-  auto last = co_await landed();
+  auto last = co_await pass_on(0);
+  if (outcome && !last) outcome = std::move(last);
+  last = co_await landed();
   if (outcome && !last) outcome = std::move(last);
   const auto& columns = source_.columns();
   report_.shape = columns.shape;

@@ -12,6 +12,8 @@ constexpr std::string_view kSubjectDoc =
     "seen before.";
 constexpr std::string_view kBehalfDoc =
     "Whom the key acts for, such as `staff:17` or `customer:4711`.";
+constexpr std::string_view kEngagementDoc =
+    "The live engagement (`eng_...`) that this is for, where a grant demands one.";
 constexpr std::string_view kPurposeDoc = "A declared purpose, such as `support`.";
 constexpr std::string_view kFieldsDoc = "Names of the fields to open.";
 
@@ -139,7 +141,8 @@ std::span<const Member> RevealRecord::described() {
       member<&R::record>("record", "The record to open.", {}, Place::path),
       member<&R::fields>("fields", kFieldsDoc, {.bytes = 63, .count = 64}),
       member<&R::purpose>("purpose", kPurposeDoc, kName),
-      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100})};
+      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100}),
+      member<&R::engagement>("engagement", kEngagementDoc, {.bytes = 30})};
   return kMembers;
 }
 
@@ -149,7 +152,8 @@ std::span<const Member> RevealRecords::described() {
       member<&R::records>("records", "The records to open.", {.count = 1000}),
       member<&R::fields>("fields", kFieldsDoc, {.bytes = 63, .count = 64}),
       member<&R::purpose>("purpose", kPurposeDoc, kName),
-      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100})};
+      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100}),
+      member<&R::engagement>("engagement", kEngagementDoc, {.bytes = 30})};
   return kMembers;
 }
 
@@ -196,7 +200,8 @@ std::span<const Member> VerifyValue::described() {
       member<&R::value>("value", "The value that the customer gave.", {.bytes = 1024}, Place::body,
                         Sensitivity::secret),
       member<&R::purpose>("purpose", kPurposeDoc, kName),
-      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100})};
+      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100}),
+      member<&R::engagement>("engagement", kEngagementDoc, {.bytes = 30})};
   return kMembers;
 }
 
@@ -216,7 +221,8 @@ std::span<const Member> SearchRecords::described() {
                     {.bytes = 1024, .count = 8}, Place::body, Sensitivity::personal),
       member<&R::purpose>("purpose", kPurposeDoc, kName),
       member<&R::limit>("limit", "At most so many; 20 unless said.", {.min = 1, .max = 100}),
-      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100})};
+      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100}),
+      member<&R::engagement>("engagement", kEngagementDoc, {.bytes = 30})};
   return kMembers;
 }
 

@@ -104,6 +104,7 @@ struct RevealRecord {
   std::vector<std::string> fields;
   std::string purpose;
   std::optional<std::string> on_behalf_of;
+  std::optional<std::string> engagement{};
   static std::span<const Member> described();
 };
 
@@ -112,6 +113,7 @@ struct RevealRecords {
   std::vector<std::string> fields;
   std::string purpose;
   std::optional<std::string> on_behalf_of;
+  std::optional<std::string> engagement{};
   static std::span<const Member> described();
 };
 
@@ -147,6 +149,7 @@ struct VerifyValue {
   Secret value;
   std::string purpose;
   std::optional<std::string> on_behalf_of;
+  std::optional<std::string> engagement{};
   static std::span<const Member> described();
 };
 
@@ -162,6 +165,7 @@ struct SearchRecords {
   std::string purpose;
   std::optional<std::int64_t> limit;
   std::optional<std::string> on_behalf_of;
+  std::optional<std::string> engagement{};
   static std::span<const Member> described();
 };
 

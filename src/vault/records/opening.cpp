@@ -17,12 +17,27 @@ constexpr std::size_t kCandidates = 1000;
 constexpr std::string_view kSelfService = "self_service";
 constexpr std::string_view kCustomer = "customer:";
 constexpr std::string_view kUnknownField = "unknown_field";
+constexpr std::string_view kOtherCustomer = "other_customer";
 
 Error no_record() {
   return Error(Code::not_found, "no such record").at("record");
 }
 Error not_open() {
   return {Code::forbidden, "nothing here is open to you for this purpose; this try was recorded"};
+}
+
+/// Why an engagement that holds does not help here.
+Error barred(std::string_view reason) {
+  if (reason == kOtherCustomer)
+    return Error(Code::forbidden, "this engagement is for another customer; this try was recorded")
+        .at("engagement");
+  if (reason == "assignee")
+    return Error(Code::forbidden,
+                 "this engagement was given to somebody else; this try was recorded")
+        .at("engagement");
+  return Error(Code::forbidden,
+               "these fields do not open under an engagement of this kind; this try was recorded")
+      .at("engagement");
 }
 
 /// Lets others on this core have their turn.
@@ -110,12 +125,40 @@ Task<Result<Caller>> Opening::prepare(const Working& work, Caller caller,
 }
 
 Task<Error> Opening::refused(Caller caller, journal::Event event, Error error) {
-  event.outcome = journal::Outcome::refused;
-  event.opened = false;
-  event.reason = code_name(error.code);
-  auto done = co_await context_.journal.commit(caller, {}, std::move(event));
+  return admission_.refused(std::move(caller), std::move(event), std::move(error));
+}
+
+Task<Error> Opening::refused_under(Caller caller, journal::Event event, bool engaged,
+                                   std::string_view missing) {
+  const bool barring = engaged && (missing == "engagement" || missing == "assignee");
+  return barring ? admission_.refused(std::move(caller), std::move(event), barred(missing),
+                                      "engagement")
+                 : admission_.refused(std::move(caller), std::move(event), not_open());
+}
+
+Task<Result<std::optional<Engaged>>> Opening::engage(const Working& work, const Caller& caller,
+                                                     std::string_view operation,
+                                                     std::string purpose,
+                                                     std::optional<std::string> named) {
+  if (!named) co_return std::nullopt;
+  auto engaged = co_await admission_.engage(work, caller, std::move(*named));
+  if (engaged) co_return std::optional(std::move(*engaged));
+  if (engaged.error().code != Code::forbidden) co_return std::move(engaged).error();
+  co_return co_await admission_.refused(caller,
+                                        {.activity = operation, .purpose = std::move(purpose)},
+                                        std::move(engaged).error(), "engagement");
+}
+
+Task<Result<EventId>> Opening::record(const Working& work, const Caller& caller, Opened& opened,
+                                      Error not_open) {
+  if (!opened.barred.empty())
+    co_return co_await admission_.refused(caller, std::move(opened.event), barred(opened.barred),
+                                          "engagement");
+  if (nothing_open(opened)) co_return co_await refused(caller, std::move(opened.event), not_open);
+  auto done = co_await admission_.record(work, caller, std::move(opened.showing), {},
+                                         std::move(opened.event));
   if (!done) co_return std::move(done).error();
-  co_return error;
+  co_return done->receipt.event;
 }
 
 Task<Result<std::optional<SubjectId>>> Opening::own_subject(const Working& work,
@@ -130,15 +173,33 @@ Task<Result<std::optional<SubjectId>>> Opening::own_subject(const Working& work,
   co_return std::optional(*found ? (*found)->id : SubjectId{});
 }
 
+Permitted Opening::permitted(const Caller& caller, const Collection& collection, const Field& field,
+                             SubjectId subject, std::optional<SubjectId> own,
+                             Opened& opened) const {
+  const auto* engaged = opened.showing.engaged ? &*opened.showing.engaged : nullptr;
+  if (engaged && engaged->subject != subject) {
+    opened.barred = kOtherCustomer;
+    return {};
+  }
+  if (own && *own != subject) return {};
+  auto out = permitted_field(context_, caller, opened.event.activity, collection, field,
+                             opened.event.purpose, engaged);
+  // Who names an engagement that does not help is told, instead of shown masks.
+  if (engaged && (out.missing == "engagement" || out.missing == "assignee"))
+    opened.barred = out.missing;
+  return out;
+}
+
 Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller,
-                                       std::string_view operation, const Openable& openable,
-                                       const std::vector<std::string>& wanted,
-                                       std::string_view purpose, bool allowed, bool& cleared) {
+                                       const Openable& openable,
+                                       const std::vector<std::string>& wanted, bool allowed,
+                                       Opened& opened) {
   const auto& record = openable.record;
   const auto* collection = work.schema->find(record.collection);
   if (!collection) return Error(Code::corrupt, "the record's collection is missing");
   auto fields = unpack(record.sealed);
   if (!fields) return std::move(fields).error();
+  bool cleared = false;
   OpenedRecord out{
       .record = record.id, .subject = record.subject, .values = {}, .masked = {}, .refused = {}};
   for (const auto& name : wanted) {
@@ -147,9 +208,10 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
       out.refused.push_back({name, std::string(kUnknownField)});
       continue;
     }
-    auto view = allowed ? view_of_field(context_, caller, operation, *collection, *field, purpose)
-                        : View::none;
-    if (view == View::none) {
+    auto permitted = allowed
+                         ? this->permitted(caller, *collection, *field, record.subject, {}, opened)
+                         : Permitted();
+    if (permitted.view == View::none) {
       out.refused.push_back({name, "forbidden"});
       continue;
     }
@@ -166,8 +228,9 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
       out.refused.push_back({name, std::string(refusal_of(value.error().code))});
       continue;
     }
-    if (view == View::clear) {
+    if (permitted.view == View::clear) {
       cleared = true;
+      opened.showing.add(permitted.terms);
       out.values.entries.push_back(
           {{name, std::move(*value), field->type == FieldType::json}, false});
     } else {
@@ -176,12 +239,14 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
           {{name, Secret::copy(masked(*field, value->expose_text())), false}, false});
     }
   }
+  if (cleared) opened.showing.subjects.push_back(record.subject);
+  opened.event.opened |= cleared;
   return out;
 }
 
 Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
                                    std::string_view operation, std::vector<OpenItem> items,
-                                   std::string purpose) {
+                                   std::string purpose, std::optional<Engaged> engaged) {
   auto own = co_await own_subject(work, caller, purpose);
   if (!own) co_return std::move(own).error();
   std::vector<RecordId> ids;
@@ -192,6 +257,7 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
 
   Opened out;
   out.event = {.activity = operation, .purpose = std::move(purpose)};
+  out.showing.engaged = std::move(engaged);
   out.records.reserve(loaded->records.size());
   std::size_t next = 0;
   for (const auto& item : items) {
@@ -200,13 +266,14 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
       continue;
     }
     const auto& openable = loaded->records[next++];
-    bool cleared = false;
     bool allowed = !*own || **own == openable.record.subject;
-    auto one = open_one(work, caller, operation, openable, item.fields, out.event.purpose, allowed,
-                        cleared);
+    if (out.showing.engaged && out.showing.engaged->subject != openable.record.subject) {
+      out.barred = kOtherCustomer;
+      allowed = false;
+    }
+    auto one = open_one(work, caller, openable, item.fields, allowed, out);
     if (!one) co_return std::move(one).error();
     out.any |= !one->values.entries.empty();
-    out.event.opened |= cleared;
     for (const auto& value : one->values.entries)
       if (std::ranges::find(out.event.fields, value.name) == out.event.fields.end())
         out.event.fields.push_back(value.name);
@@ -229,22 +296,21 @@ Task<Result<RevealedRecord>> Opening::reveal(Caller caller, RevealRecord request
                                  request.on_behalf_of);
   if (!acting) co_return std::move(acting).error();
   if (auto named = check_fields(request.fields); !named) co_return std::move(named).error();
+  auto engaged =
+      co_await engage(*work, *acting, "records.reveal", request.purpose, request.engagement);
+  if (!engaged) co_return std::move(engaged).error();
   std::vector<OpenItem> items;
   items.push_back({request.record, std::move(request.fields)});
-  auto opened = co_await open(*work, *acting, "records.reveal", std::move(items), request.purpose);
+  auto opened = co_await open(*work, *acting, "records.reveal", std::move(items), request.purpose,
+                              std::move(*engaged));
   if (!opened) co_return std::move(opened).error();
   if (opened->records.empty()) co_return no_record();
-  auto& one = opened->records.front();
-  if (nothing_open(*opened))
-    co_return co_await refused(std::move(*acting), std::move(opened->event), not_open());
-  auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
+  auto done = co_await record(*work, *acting, *opened, not_open());
   if (!done) co_return std::move(done).error();
-  co_return RevealedRecord{one.record,
-                           one.subject,
-                           std::move(one.values),
-                           std::move(one.masked),
-                           std::move(one.refused),
-                           done->receipt.event};
+  auto& one = opened->records.front();
+  co_return RevealedRecord{
+      one.record, one.subject, std::move(one.values), std::move(one.masked), std::move(one.refused),
+      *done};
 }
 
 Task<Result<RevealedRecords>> Opening::reveal_batch(Caller caller, RevealRecords request) {
@@ -263,15 +329,15 @@ Task<Result<RevealedRecords>> Opening::reveal_batch(Caller caller, RevealRecords
   std::ranges::sort(sorted);
   if (std::ranges::adjacent_find(sorted) != sorted.end())
     co_return Error(Code::invalid, "a record is named twice").at("records");
-  auto opened =
-      co_await open(*work, *acting, "records.reveal_batch", std::move(items), request.purpose);
+  auto engaged =
+      co_await engage(*work, *acting, "records.reveal_batch", request.purpose, request.engagement);
+  if (!engaged) co_return std::move(engaged).error();
+  auto opened = co_await open(*work, *acting, "records.reveal_batch", std::move(items),
+                              request.purpose, std::move(*engaged));
   if (!opened) co_return std::move(opened).error();
-  if (nothing_open(*opened))
-    co_return co_await refused(std::move(*acting), std::move(opened->event), not_open());
-  auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
+  auto done = co_await record(*work, *acting, *opened, not_open());
   if (!done) co_return std::move(done).error();
-  co_return RevealedRecords{std::move(opened->records), std::move(opened->missing),
-                            done->receipt.event};
+  co_return RevealedRecords{std::move(opened->records), std::move(opened->missing), *done};
 }
 
 Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
@@ -297,11 +363,18 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                        .collection = collection->name,
                        .fields = {field->name},
                        .touches = {{record.subject, "records", to_bytes(record.id.bytes()), {}}}};
+  auto engaged =
+      co_await engage(*work, *acting, "records.verify", request.purpose, request.engagement);
+  if (!engaged) co_return std::move(engaged).error();
   bool allowed = !*own || **own == record.subject;
-  if (!allowed || tries_cards(*field, *acting) ||
-      view_of_field(context_, *acting, "records.verify", *collection, *field, request.purpose) <
-          View::verify)
-    co_return co_await refused(std::move(*acting), std::move(event), not_open());
+  if (*engaged && (*engaged)->subject != record.subject)
+    co_return co_await admission_.refused(std::move(*acting), std::move(event),
+                                          barred(kOtherCustomer), "engagement");
+  auto permitted = permitted_field(context_, *acting, "records.verify", *collection, *field,
+                                   request.purpose, *engaged ? &**engaged : nullptr);
+  if (!allowed || tries_cards(*field, *acting) || permitted.view < View::verify)
+    co_return co_await refused_under(std::move(*acting), std::move(event), engaged->has_value(),
+                                     permitted.missing);
   auto day = to_ms(work->now) / 86'400'000;
   auto counted = co_await context_.journal.reader().read(
       kReadWrong,
@@ -334,8 +407,12 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                 db::Expect::exactly(1), spent);
   event.facts = {{"matches", std::int64_t{matches}}};
   auto kept = event;
-  auto done = co_await context_.journal.commit(*acting, std::move(changes), std::move(event));
-  if (!done && done.error().code == Code::exhausted)  // others were faster
+  Showing showing{.subjects = {record.subject}, .terms = {}, .engaged = std::move(*engaged)};
+  showing.add(permitted.terms);
+  auto done = co_await admission_.record(*work, *acting, std::move(showing), std::move(changes),
+                                         std::move(event));
+  if (!done && done.error().code == Code::exhausted &&
+      done.error().field.empty())  // others were faster
     co_return co_await refused(std::move(*acting), std::move(kept), spent);
   if (!done) co_return std::move(done).error();
   co_return Verified{matches, done->receipt.event};
@@ -354,6 +431,12 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
   auto own = co_await own_subject(*work, *acting, request.purpose);
   if (!own) co_return std::move(own).error();
 
+  auto engaged =
+      co_await engage(*work, *acting, "records.search", request.purpose, request.engagement);
+  if (!engaged) co_return std::move(engaged).error();
+  Showing showing{.subjects = {}, .terms = {}, .engaged = std::move(*engaged)};
+  const auto* under = showing.engaged ? &*showing.engaged : nullptr;
+
   journal::Event event{
       .activity = "records.search", .purpose = request.purpose, .collection = collection->name};
   std::vector<std::pair<const Field*, Secret>> terms;
@@ -365,10 +448,12 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
     if (field->index != IndexKind::exact && field->index != IndexKind::unique)
       co_return Error(Code::invalid, "this field has no index to find it by").at(where);
     event.fields.push_back(field->name);
-    if (tries_cards(*field, *acting) ||
-        view_of_field(context_, *acting, "records.search", *collection, *field, request.purpose) <
-            View::verify)
-      co_return co_await refused(std::move(*acting), std::move(event), not_open());
+    auto permitted = permitted_field(context_, *acting, "records.search", *collection, *field,
+                                     request.purpose, under);
+    if (tries_cards(*field, *acting) || permitted.view < View::verify)
+      co_return co_await refused_under(std::move(*acting), std::move(event), under != nullptr,
+                                       permitted.missing);
+    showing.add(permitted.terms);
     auto term = index_term(*field, entry.value.expose_text());
     if (term.empty())
       co_return Error(Code::invalid, "nothing is left of this value to search for").at(where);
@@ -394,6 +479,7 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
     for (const auto& openable : loaded->records) {
       const auto& record = openable.record;
       if (*own && **own != record.subject) continue;
+      if (under && under->subject != record.subject) continue;
       auto fields = unpack(record.sealed);
       if (!fields) co_return std::move(fields).error();
       bool all = true;
@@ -418,13 +504,14 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
       if (!shown) co_return std::move(shown).error();
       out.records.push_back(std::move(*shown));
       event.touches.push_back({record.subject, "records", to_bytes(record.id.bytes()), {}});
+      showing.subjects.push_back(record.subject);
     }
     if (last) break;
     out.more |= looked >= kCandidates;
     co_await give_way();
   }
   event.facts = {{"matched", static_cast<std::int64_t>(out.records.size())}};
-  auto done = co_await context_.journal.commit(*acting, {}, std::move(event));
+  auto done = co_await admission_.record(*work, *acting, std::move(showing), {}, std::move(event));
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
   co_return out;

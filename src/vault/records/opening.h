@@ -6,17 +6,20 @@
 
 #include <map>
 
-#include "vault/context.h"
+#include "vault/admission.h"
 #include "vault/records/messages.h"
 
 namespace holdfast::vault {
 
-/// What was opened for one request, not yet recorded.
+/// What was opened for one request, not yet recorded: show nothing of it before record().
 struct Opened {
   std::vector<OpenedRecord> records;
   std::vector<RecordId> missing;
   journal::Event event;
+  Showing showing;
   bool any = false;  // at least one value or mask to show
+  /// Why nothing may be shown whatever was asked for: a literal reason.
+  std::string_view barred{};
 };
 
 /// Which fields of which record.
@@ -30,7 +33,7 @@ struct OpenItem {
 /// Threads: any io_context thread.
 class Opening {
  public:
-  explicit Opening(Context context) : context_(context) {}
+  Opening(Context context, Admission& admission) : context_(context), admission_(admission) {}
 
   /// Cost: one read, about 4 µs a field, one share of a group commit.
   Task<Result<RevealedRecord>> reveal(Caller caller, RevealRecord request);
@@ -42,27 +45,45 @@ class Opening {
   /// Exact matches of all values given. Candidates of the index are opened and compared.
   Task<Result<FoundRecords>> search(Caller caller, SearchRecords request);
 
-  /// For other rooms (tokens): opens, but does not record. Commit `event` before showing anything.
+  /// For other rooms: opens, but does not record. Hand what it gives to record() before showing
+  /// anything; `engaged` is what engage() gave.
   Task<Result<Opened>> open(const Working& work, const Caller& caller, std::string_view operation,
-                            std::vector<OpenItem> items, std::string purpose);
+                            std::vector<OpenItem> items, std::string purpose,
+                            std::optional<Engaged> engaged = {});
+  /// Admits and records: the commit holds the entry, the budgets' charges and what the engagement
+  /// demands. Takes `event` and `showing` out of `opened`. Where nothing may be shown that is
+  /// recorded, and `not_open` (or the reason) returned. Errors: those of Admission::record.
+  Task<Result<EventId>> record(const Working& work, const Caller& caller, Opened& opened,
+                               Error not_open);
   /// The caller with its person set, after the purpose was found to be declared. A refusal is
   /// recorded; `operation` is a literal.
   Task<Result<Caller>> prepare(const Working& work, Caller caller, std::string_view operation,
                                std::string_view purpose,
                                const std::optional<std::string>& on_behalf_of);
+  /// The engagement that the request names, if any. A refusal is recorded.
+  Task<Result<std::optional<Engaged>>> engage(const Working& work, const Caller& caller,
+                                              std::string_view operation, std::string purpose,
+                                              std::optional<std::string> named);
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
+  /// What the caller may see of a field of a customer, as open() decides it; what record() has to
+  /// know of it goes into `opened`. For values that lie in no record. Under self_service `own` is
+  /// whose they must be.
+  Permitted permitted(const Caller& caller, const Collection& collection, const Field& field,
+                      SubjectId subject, std::optional<SubjectId> own, Opened& opened) const;
   /// Under self_service the one customer whose data may be opened (a zero id: nobody's).
   Task<Result<std::optional<SubjectId>>> own_subject(const Working& work, const Caller& caller,
                                                      std::string_view purpose);
 
  private:
-  Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
-                                std::string_view operation, const Openable& openable,
-                                const std::vector<std::string>& wanted, std::string_view purpose,
-                                bool allowed, bool& cleared);
+  Task<Error> refused_under(Caller caller, journal::Event event, bool engaged,
+                            std::string_view missing);
+  Result<OpenedRecord> open_one(const Working& work, const Caller& caller, const Openable& openable,
+                                const std::vector<std::string>& wanted, bool allowed,
+                                Opened& opened);
 
   Context context_;
+  Admission& admission_;
 };
 
 std::span<const db::Sql* const> record_statements();

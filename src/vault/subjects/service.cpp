@@ -15,8 +15,8 @@ inline constexpr db::Sql kDropKeys{
     "vault.drop_keys", "delete from vault_subject_keys where subject = $1 and keep_group = $2"};
 inline constexpr db::Sql kEraseSubject{
     "vault.erase_subject",
-    "update vault_subjects set external_term = null, external_sealed = null, erased_ms = $3, "
-    "version = version + 1 where id = $1 and version = $2"};
+    "update vault_subjects set external_term = null, external_sealed = null, "
+    "external_other = null, erased_ms = $3, version = version + 1 where id = $1 and version = $2"};
 /// Together these keep out what is added while a customer is erased: it waits for the lock (its own
 /// guard shares it), and what was there before the lock is seen by the other two.
 inline constexpr db::Sql kLockSubject{"vault.lock_subject",
@@ -227,6 +227,7 @@ Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject,
                   db::Expect::exactly(1), changed);
     subject.external_term.clear();
     subject.external_sealed.clear();
+    subject.external_other.clear();
     subject.erased = work->now;
     subject.version += 1;
     event.touches.push_back(

@@ -70,7 +70,11 @@ std::span<const Member> RevealTokens::described() {
       member<&T::tokens>("tokens", "The tokens to open.", kTokens),
       member<&T::purpose>("purpose", "A declared purpose, such as `support`.", {.bytes = 63}),
       member<&T::on_behalf_of>("on_behalf_of", "Whom the key acts for, such as `staff:17`.",
-                               {.bytes = 100})};
+                               {.bytes = 100}),
+      member<&T::engagement>(
+          "engagement",
+          "The live engagement (`eng_...`) that this is for, where a grant demands one.",
+          {.bytes = 30})};
   return kMembers;
 }
 

@@ -43,6 +43,7 @@ struct RevealTokens {
   std::vector<std::string> tokens;
   std::string purpose;
   std::optional<std::string> on_behalf_of;
+  std::optional<std::string> engagement{};
   static std::span<const Member> described();
 };
 struct TokenRefusal {

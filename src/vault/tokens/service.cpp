@@ -82,16 +82,19 @@ struct Reading {
     std::string handle;
     Codes::About about;
     std::string field;
+    std::uint32_t terms = 0;  // of the grant under which it is read
     std::optional<Codes::Held> held{};
   };
   std::vector<One> codes;
   bool forbidden = false;
 };
 
-/// Which of the handles may be read; what is refused goes into `refused`.
-Task<Result<Reading>> readable(const Context& context, const Working& work, const Caller& caller,
-                               Codes& codes, const std::vector<std::string>& handles,
-                               std::optional<SubjectId> own, std::string_view purpose,
+/// Which of the handles may be read; what is refused goes into `refused`, and why nothing may be
+/// shown at all into `opened`.
+Task<Result<Reading>> readable(const Context& context, const Opening& opening, const Working& work,
+                               const Caller& caller, Codes& codes,
+                               const std::vector<std::string>& handles,
+                               std::optional<SubjectId> own, Opened& opened,
                                std::vector<TokenRefusal>& refused) {
   Reading out;
   for (const auto& handle : handles) {
@@ -103,10 +106,10 @@ Task<Result<Reading>> readable(const Context& context, const Working& work, cons
     }
     const auto* collection = work.schema->find(about->collection);
     const auto* field = collection ? collection->find(about->field) : nullptr;
-    bool allowed = field && (!own || *own == about->subject) &&
-                   view_of_field(context, caller, "tokens.reveal", *collection, *field, purpose) ==
-                       View::clear;
-    if (!allowed) {
+    auto permitted =
+        field ? opening.permitted(caller, *collection, *field, about->subject, own, opened)
+              : Permitted();
+    if (permitted.view != View::clear) {
       out.forbidden = true;
       refused.push_back({handle, "forbidden"});
       continue;
@@ -118,26 +121,34 @@ Task<Result<Reading>> readable(const Context& context, const Working& work, cons
       refused.push_back({handle, "erased"});
       continue;
     }
-    out.codes.push_back({handle, *about, field->name});
+    out.codes.push_back({handle, *about, field->name, permitted.terms});
   }
   co_return out;
 }
 
 /// Takes what may be read, so that nobody else reads it while this is recorded.
-void take(Reading& reading, Codes& codes, journal::Event& event,
-          std::vector<TokenRefusal>& refused) {
+void take(Reading& reading, Codes& codes, Opened& opened, std::vector<TokenRefusal>& refused) {
+  auto& event = opened.event;
   for (auto& one : reading.codes) {
     one.held = codes.take(one.handle);
     if (!one.held) {
       refused.push_back({one.handle, "read_or_expired"});
       continue;
     }
+    opened.any = true;
+    opened.showing.subjects.push_back(one.about.subject);
+    opened.showing.add(one.terms);
     event.opened = true;
     if (std::ranges::find(event.fields, one.field) == event.fields.end())
       event.fields.push_back(one.field);
     event.touches.push_back({one.about.subject, "card_verification", to_bytes(one.about.id), {}});
   }
   std::erase_if(reading.codes, [](const Reading::One& one) { return !one.held; });
+}
+
+Error none_open() {
+  return {Code::forbidden,
+          "none of these tokens is open to you for this purpose; this try was recorded"};
 }
 
 }  // namespace
@@ -189,30 +200,34 @@ Task<Result<RevealedTokens>> Tokens::reveal(Caller caller, RevealTokens request)
 
   RevealedTokens out;
   Opens opens = opens_of(*work->schema, tokens, *found, *records, out.refused);
+  auto engaged = co_await opening_.engage(*work, *acting, "tokens.reveal", request.purpose,
+                                          request.engagement);
+  if (!engaged) co_return std::move(engaged).error();
   auto opened = co_await opening_.open(*work, *acting, "tokens.reveal", std::move(opens.items),
-                                       request.purpose);
+                                       request.purpose, std::move(*engaged));
   if (!opened) co_return std::move(opened).error();
   answer(*opened, opens.wanted, out);
 
-  auto reading = co_await readable(context_, *work, *acting, codes_, handles, *own, request.purpose,
-                                   out.refused);
+  auto reading = co_await readable(context_, opening_, *work, *acting, codes_, handles, *own,
+                                   *opened, out.refused);
   if (!reading) co_return std::move(reading).error();
-  auto forbidden = [](const TokenRefusal& refusal) { return refusal.reason == "forbidden"; };
-  if (!opened->any && reading->codes.empty() && std::ranges::any_of(out.refused, forbidden))
-    co_return co_await opening_.refused(
-        std::move(*acting), std::move(opened->event),
-        Error(Code::forbidden,
-              "none of these tokens is open to you for this purpose; this try was recorded"));
-  take(*reading, codes_, opened->event, out.refused);
-  auto done = co_await context_.journal.commit(*acting, {}, std::move(opened->event));
+  if (opened->barred.empty()) {
+    auto forbidden = [](const TokenRefusal& refusal) { return refusal.reason == "forbidden"; };
+    if (!opened->any && reading->codes.empty() && std::ranges::any_of(out.refused, forbidden))
+      co_return co_await opening_.refused(std::move(*acting), std::move(opened->event),
+                                          none_open());
+    take(*reading, codes_, *opened, out.refused);
+  }
+  auto done = co_await opening_.record(*work, *acting, *opened, none_open());
   if (!done) {
-    for (auto& one : reading->codes) codes_.put_back(one.handle, std::move(*one.held));
+    for (auto& one : reading->codes)
+      if (one.held) codes_.put_back(one.handle, std::move(*one.held));
     co_return std::move(done).error();
   }
   for (auto& one : reading->codes)
     out.values.entries.push_back(
         {{std::move(one.handle), std::move(one.held->code), false}, false});
-  out.event = done->receipt.event;
+  out.event = *done;
   co_return out;
 }
 

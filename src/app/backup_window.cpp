@@ -1,0 +1,136 @@
+#include "app/backup_window.h"
+
+#include <algorithm>
+
+#include "db/data_split.h"
+
+namespace holdfast::app {
+namespace {
+
+using vault::KeyKind;
+using vault::Rotation;
+using vault::RotationPhase;
+
+constexpr db::Sql kEntries{"backup.entries",
+                           "select coalesce(max(seq), -1) + 1 from journal_entries"};
+
+constexpr db::Sql kEpochs{
+    "backup.epochs",
+    "select distinct epoch from vault_subject_keys where retired_ms is null order by epoch"};
+
+/// Kinds without whose keys rows of the data cannot be used. Epoch keys are not among them: the
+/// wrapped keys come with the keyring that opens them.
+constexpr KeyKind kNeeded[] = {KeyKind::index, KeyKind::external, KeyKind::authority,
+                               KeyKind::digest, KeyKind::token};
+
+Error keys_older() {
+  return {Code::conflict,
+          "the keys file is older than the data: it lacks keys that the data is under. Take the "
+          "newest keys file"};
+}
+
+Error data_older() {
+  return {Code::conflict,
+          "the data file is older than keys that were destroyed since: it cannot be opened any "
+          "more. Take a data file that was made after the rotation, or, while you have it, the "
+          "keys file that was made with this data"};
+}
+
+/// Rows of this kind may be under these ids.
+std::pair<std::uint32_t, std::uint32_t> ids_in_use(const std::vector<Rotation>& rotations,
+                                                   KeyKind kind) {
+  std::pair<std::uint32_t, std::uint32_t> out{1, 1};
+  for (const auto& one : rotations) {
+    if (one.kind != kind || one.phase == RotationPhase::adding || one.to < out.second) continue;
+    out.second = one.to;
+    out.first = one.phase == RotationPhase::waiting || one.phase == RotationPhase::destroying ||
+                        one.phase == RotationPhase::done
+                    ? one.to
+                    : one.from;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::span<const Member> KeysWindow::described() {
+  using W = KeysWindow;
+  static constexpr Member kMembers[] = {
+      member<&W::made>("made", "When."), member<&W::journal_size>("journal_size", "Entries."),
+      member<&W::subject_begun>("subject_begun", "Rotations of subject keys that had begun."),
+      member<&W::subject_finished>("subject_finished", "Those whose old keys were gone.")};
+  return kMembers;
+}
+
+Result<KeysWindow> read_window(std::string_view json) {
+  auto read = parse_json_as<KeysWindow>(json);
+  if (!read) return Error(Code::corrupt, "the keys file does not say of when it is");
+  return read;
+}
+
+KeysWindow window_of(Time made, std::int64_t journal_size,
+                     const std::vector<Rotation>& subject_rotations) {
+  KeysWindow out{.made = made, .journal_size = journal_size};
+  for (const auto& one : subject_rotations) {
+    out.subject_begun = std::max(out.subject_begun, std::int64_t{one.to});
+    if (one.phase == RotationPhase::done)
+      out.subject_finished = std::max(out.subject_finished, std::int64_t{one.to});
+  }
+  return out;
+}
+
+Result<DataState> read_data_state(const std::filesystem::path& data, const Clock& clock) {
+  auto entries = db::read_data(data, kEntries, clock);
+  if (!entries) return std::move(entries).error();
+  auto rotations = db::read_data(data, vault::all_rotations_statement(), clock);
+  if (!rotations) return std::move(rotations).error();
+  auto read = vault::rotations_from(*rotations);
+  if (!read) return std::move(read).error();
+  return DataState{(*entries)[0].integer(0), std::move(*read)};
+}
+
+Result<std::vector<std::uint32_t>> read_epochs(const std::filesystem::path& keys,
+                                               const Clock& clock) {
+  auto rows = db::read_data(keys, kEpochs, clock);
+  if (!rows) return std::move(rows).error();
+  std::vector<std::uint32_t> out;
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    out.push_back(static_cast<std::uint32_t>((*rows)[i].integer(0)));
+  return out;
+}
+
+Result<void> fits(const DataState& data, const KeysWindow& window,
+                  const std::vector<std::uint32_t>& epochs, const crypto::Keyring& ring) {
+  for (auto epoch : epochs) {
+    if (epoch > ring.active_id(crypto::KeyUse::epoch))
+      return Error(Code::conflict,
+                   "the keyring that is here is older than the keys file: move it away, and the "
+                   "one in the keys file is taken");
+    if (!ring.find(crypto::KeyUse::epoch, epoch))
+      return Error(Code::conflict,
+                   "the keys file is past its window: the epoch key that opens it was destroyed, "
+                   "so that what was erased since does not come back. Take the newest keys file");
+  }
+  if (data.journal_size > window.journal_size) return keys_older();
+  std::int64_t begun = 0, moved = 0;
+  for (const auto& one : data.rotations) {
+    if (one.kind != KeyKind::subject) continue;
+    begun = std::max(begun, std::int64_t{one.to});
+    if (one.phase == RotationPhase::waiting || one.phase == RotationPhase::destroying ||
+        one.phase == RotationPhase::done)
+      moved = std::max(moved, std::int64_t{one.to});
+  }
+  if (begun > window.subject_begun) return keys_older();
+  if (moved < window.subject_finished) return data_older();
+  for (auto kind : kNeeded) {
+    const auto use = *vault::use_of(kind);
+    if (ring.ids(use).empty()) continue;
+    auto [low, high] = ids_in_use(data.rotations, kind);
+    if (high > ring.active_id(use)) return keys_older();
+    for (auto id = low; id <= high; ++id)
+      if (!ring.find(use, id)) return data_older();
+  }
+  return {};
+}
+
+}  // namespace holdfast::app

@@ -1,0 +1,48 @@
+// Which data files a keys file opens. A keys file says how new it is and which keys were gone by
+// then; a data file says which keys its rows are under. Compared before anything is put in place.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/described.h"
+#include "base/result.h"
+#include "crypto/keyring.h"
+#include "vault/rotations.h"
+
+namespace holdfast::app {
+
+/// The part `window` of a keys file.
+struct KeysWindow {
+  Time made{};
+  std::int64_t journal_size = 0;      // at least as many entries as the data of that moment
+  std::int64_t subject_begun = 0;     // the last rotation of subject keys that had begun
+  std::int64_t subject_finished = 0;  // and the last whose old keys were destroyed
+  static std::span<const Member> described();
+};
+/// Errors: corrupt.
+Result<KeysWindow> read_window(std::string_view json);
+KeysWindow window_of(Time made, std::int64_t journal_size,
+                     const std::vector<vault::Rotation>& subject_rotations);
+
+/// What a data file says of itself.
+struct DataState {
+  std::int64_t journal_size = 0;
+  std::vector<vault::Rotation> rotations;
+};
+/// Errors: corrupt, not_found, unavailable.
+Result<DataState> read_data_state(const std::filesystem::path& data, const Clock& clock);
+
+/// The epochs under which a keys file wraps customers' keys. Errors: as above.
+Result<std::vector<std::uint32_t>> read_epochs(const std::filesystem::path& keys,
+                                               const Clock& clock);
+
+/// Whether this keyring and keys file open what is in the data. Errors: conflict, each with what to
+/// take instead: the keys file is older than the data, the data is older than keys that were
+/// destroyed since, or the keys file is past its window.
+Result<void> fits(const DataState& data, const KeysWindow& window,
+                  const std::vector<std::uint32_t>& epochs, const crypto::Keyring& ring);
+
+}  // namespace holdfast::app

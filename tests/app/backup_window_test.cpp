@@ -1,0 +1,124 @@
+// Which data and keys files go together: everything that does not is refused, with what to take
+// instead.
+#include "app/backup_window.h"
+
+#include <gtest/gtest.h>
+
+namespace holdfast::app {
+namespace {
+
+using crypto::KeyUse;
+using vault::KeyKind;
+using vault::Rotation;
+using vault::RotationPhase;
+
+const Time kNow = from_ms(1'790'000'000'000);
+
+Rotation rotation(KeyKind kind, std::uint32_t from, RotationPhase phase) {
+  return {.kind = kind, .from = from, .to = from + 1, .phase = phase};
+}
+
+struct Case {
+  crypto::Keyring ring = crypto::Keyring::make(kNow);
+  DataState data{.journal_size = 100, .rotations = {}};
+  KeysWindow window{.made = kNow, .journal_size = 100};
+  std::vector<std::uint32_t> epochs{1};
+
+  std::string refusal() const {
+    auto fit = fits(data, window, epochs, ring);
+    return fit ? "" : std::string(fit.error().text);
+  }
+};
+
+TEST(BackupWindow, files_of_one_backup_go_together) {
+  Case files;
+
+  EXPECT_EQ(files.refusal(), "");
+}
+
+TEST(BackupWindow, older_data_goes_with_the_newest_keys) {
+  Case files;
+  files.data.journal_size = 3;
+  files.ring = files.ring.with_new(KeyUse::epoch, kNow).without(KeyUse::epoch, 1);
+  files.epochs = {2};
+
+  EXPECT_EQ(files.refusal(), "") << "whatever epochs went by";
+}
+
+TEST(BackupWindow, keys_that_are_older_than_the_data_are_refused) {
+  Case files;
+  files.data.journal_size = 101;
+
+  EXPECT_NE(files.refusal().find("keys file is older than the data"), std::string::npos);
+}
+
+TEST(BackupWindow, data_under_a_key_that_the_keyring_does_not_have_yet_is_refused) {
+  Case files;
+  files.data.rotations = {rotation(KeyKind::index, 1, RotationPhase::moving)};
+
+  EXPECT_NE(files.refusal().find("keys file is older than the data"), std::string::npos);
+}
+
+TEST(BackupWindow, data_from_before_a_destroyed_key_is_refused) {
+  for (auto [kind, use] :
+       {std::pair(KeyKind::index, KeyUse::index), std::pair(KeyKind::external, KeyUse::external),
+        std::pair(KeyKind::authority, KeyUse::authority),
+        std::pair(KeyKind::digest, KeyUse::digest)}) {
+    Case files;
+    auto both = files.ring.with_new(use, kNow);
+    files.ring = both.copy();
+    EXPECT_EQ(files.refusal(), "") << "the old key is still there";
+
+    files.ring = both.without(use, 1);
+    EXPECT_NE(files.refusal().find("data file is older"), std::string::npos);
+
+    files.data.rotations = {rotation(kind, 1, RotationPhase::moving)};
+    EXPECT_NE(files.refusal().find("data file is older"), std::string::npos)
+        << "half of its rows are under the old key";
+
+    files.data.rotations = {rotation(kind, 1, RotationPhase::waiting)};
+    EXPECT_EQ(files.refusal(), "") << "all of its rows are under the new key";
+  }
+}
+
+TEST(BackupWindow, subject_keys_are_told_by_the_number_of_their_rotation) {
+  Case files;
+  files.window = window_of(kNow, 100, {rotation(KeyKind::subject, 0, RotationPhase::done)});
+
+  EXPECT_NE(files.refusal().find("data file is older"), std::string::npos);
+  files.data.rotations = {rotation(KeyKind::subject, 0, RotationPhase::waiting)};
+  EXPECT_EQ(files.refusal(), "");
+  files.data.rotations.push_back(rotation(KeyKind::subject, 1, RotationPhase::moving));
+  EXPECT_NE(files.refusal().find("keys file is older than the data"), std::string::npos);
+}
+
+TEST(BackupWindow, a_keys_file_whose_epoch_was_destroyed_is_past_its_window) {
+  Case files;
+  files.ring = files.ring.with_new(KeyUse::epoch, kNow).without(KeyUse::epoch, 1);
+
+  EXPECT_NE(files.refusal().find("past its window"), std::string::npos);
+}
+
+TEST(BackupWindow, a_keyring_that_is_older_than_the_keys_file_is_named) {
+  Case files;
+  files.epochs = {1, 2};
+
+  EXPECT_NE(files.refusal().find("keyring that is here is older"), std::string::npos);
+}
+
+TEST(BackupWindow, is_read_back_as_written_and_refused_when_missing) {
+  auto window = window_of(kNow, 7, {rotation(KeyKind::subject, 2, RotationPhase::waiting)});
+
+  auto read = read_window(to_json(window));
+
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->made, kNow);
+  EXPECT_EQ(read->journal_size, 7);
+  EXPECT_EQ(read->subject_begun, 3);
+  EXPECT_EQ(read->subject_finished, 0);
+  EXPECT_EQ(read_window("").error().code, Code::corrupt);
+  EXPECT_EQ(read_window("{}").error().code, Code::corrupt);
+}
+
+}  // namespace
+}  // namespace holdfast::app

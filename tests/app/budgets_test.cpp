@@ -1,0 +1,317 @@
+// Budgets where they are spent: openings through all rooms, on both databases.
+#include "app/rooms_bench.h"
+
+namespace holdfast::app {
+namespace {
+
+using access::Budget;
+
+class AppBudgets : public AllRooms {
+ protected:
+  Caller desk(Budget budget) {
+    auto grant = RoomsBench::grant();
+    grant.budget = budget;
+    bench_.put_role("desk", {grant});
+    return bench_.caller("desk");
+  }
+  std::int64_t used(const std::string& account, std::int64_t span) {
+    return bench_.raw().number(
+        "select coalesce(sum(used), 0) from access_budgets where account = '" + account +
+        "' and span = " + std::to_string(span));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Databases, AppBudgets, testing::ValuesIn(test::database_kinds()),
+                         [](const auto& info) { return test::kind_name(info.param); });
+
+TEST_P(AppBudgets, count_different_customers_and_not_openings) {
+  auto made = bench_.customers(4);
+  const auto agent = desk({.per_hour = 3});
+
+  for (int round = 0; round < 3; ++round)
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(bench_.seen(agent, made[i].record), "clear");
+  EXPECT_EQ(bench_.seen(agent, made[3].record), "exhausted budget.key.per_hour");
+  EXPECT_EQ(bench_.seen(agent, made[0].record), "clear") << "who was opened may be opened again";
+}
+
+TEST_P(AppBudgets, refuse_with_the_time_at_which_they_free_and_keep_to_it) {
+  auto made = bench_.customers(3);
+  const auto agent = desk({.per_hour = 2});
+  bench_.seen(agent, made[0].record);
+  bench_.clock().advance(std::chrono::minutes(20));
+  bench_.seen(agent, made[1].record);
+  const auto now = bench_.clock().now();
+
+  auto refused = bench_.reveal(agent, made[2].record);
+
+  ASSERT_EQ(code_of(refused), Code::exhausted);
+  ASSERT_TRUE(refused.error().free_at);
+  const auto wait = *refused.error().free_at - now;
+  EXPECT_GE(wait, std::chrono::minutes(40));
+  EXPECT_LE(wait, std::chrono::minutes(41));
+  const auto entry = bench_.last_entry();
+  EXPECT_TRUE(entry.contains(R"("status":"refused","status_code":"budget")")) << entry;
+  EXPECT_TRUE(entry.contains(R"("budget":"key","budget_free_ms":)")) << entry;
+  bench_.clock().advance(std::chrono::duration_cast<Millis>(wait) - Millis(1));
+  EXPECT_EQ(bench_.seen(agent, made[2].record), "exhausted budget.key.per_hour");
+  bench_.clock().advance(Millis(1));
+  EXPECT_EQ(bench_.seen(agent, made[2].record), "clear");
+}
+
+TEST_P(AppBudgets, slide_with_the_last_opening_so_that_no_hour_holds_more) {
+  auto made = bench_.customers(4);
+  const auto agent = desk({.per_hour = 2});
+  bench_.seen(agent, made[0].record);
+  bench_.seen(agent, made[1].record);
+  bench_.clock().advance(std::chrono::minutes(50));
+  EXPECT_EQ(bench_.seen(agent, made[0].record), "clear");
+  bench_.clock().advance(std::chrono::minutes(20));
+
+  // Customer 1 has left the hour; customer 0 was opened again within it.
+  EXPECT_EQ(bench_.seen(agent, made[2].record), "clear");
+  EXPECT_EQ(bench_.seen(agent, made[3].record), "exhausted budget.key.per_hour");
+}
+
+TEST_P(AppBudgets, hold_by_the_day_where_the_hour_has_room) {
+  auto made = bench_.customers(4);
+  const auto agent = desk({.per_hour = 2, .per_day = 3});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(bench_.seen(agent, made[i].record), "clear");
+    bench_.clock().advance(std::chrono::hours(2));
+  }
+
+  EXPECT_EQ(bench_.seen(agent, made[3].record), "exhausted budget.key.per_day");
+  bench_.clock().advance(std::chrono::hours(19));
+  EXPECT_EQ(bench_.seen(agent, made[3].record), "clear");
+}
+
+TEST_P(AppBudgets, survive_a_restart) {
+  auto made = bench_.customers(2);
+  const auto agent = desk({.per_hour = 1});
+  bench_.seen(agent, made[0].record);
+
+  bench_.reopen();
+
+  EXPECT_EQ(bench_.seen(agent, made[1].record), "exhausted budget.key.per_hour");
+}
+
+TEST_P(AppBudgets, are_spent_exactly_when_64_race) {
+  auto made = bench_.customers(64);
+  const auto agent = desk({.per_hour = 10});
+  auto other_process = bench_.another();
+  std::vector<Task<Result<vault::RevealedRecord>>> tasks;
+  for (int i = 0; i < 64; ++i) {
+    vault::RevealRecord request{
+        .record = made[i].record, .fields = {"email"}, .purpose = "support", .on_behalf_of = {}};
+    auto& rooms = i % 2 == 0 ? bench_.rooms() : *other_process;
+    tasks.push_back(rooms.opening.reveal(agent, std::move(request)));
+  }
+
+  auto all = bench_.run_all(std::move(tasks));
+
+  int shown = 0;
+  for (const auto& one : all) {
+    shown += one.has_value();
+    EXPECT_TRUE(one || one.error().code == Code::exhausted) << one.error().text;
+  }
+  EXPECT_EQ(shown, 10);
+  EXPECT_EQ(used(agent.principal, 3'600), 10);
+  EXPECT_EQ(bench_.entries_with(R"("opened":true)"), 10) << "what was refused was not opened";
+}
+
+TEST_P(AppBudgets, count_a_person_over_all_keys) {
+  auto made = bench_.customers(3);
+  const auto first = desk({.per_hour = 2, .key_per_hour = 100});
+  const auto second = bench_.caller("desk");
+  EXPECT_EQ(bench_.seen(first, made[0].record, "staff:17"), "clear");
+  EXPECT_EQ(bench_.seen(second, made[1].record, "staff:17"), "clear");
+
+  EXPECT_EQ(bench_.seen(second, made[2].record, "staff:17"), "exhausted budget.person.per_hour");
+  EXPECT_EQ(bench_.seen(first, made[2].record, "staff:17"), "exhausted budget.person.per_hour");
+  EXPECT_EQ(bench_.seen(first, made[2].record, "staff:18"), "clear");
+}
+
+TEST_P(AppBudgets, hold_for_a_key_that_names_one_person_after_another) {
+  auto made = bench_.customers(4);
+  const auto agent = desk({.per_hour = 2, .key_per_hour = 3});
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(bench_.seen(agent, made[i].record, "staff:" + std::to_string(i)), "clear");
+
+  EXPECT_EQ(bench_.seen(agent, made[3].record, "staff:9"), "exhausted budget.key.per_hour");
+}
+
+TEST_P(AppBudgets, are_not_filled_by_rotating_the_key) {
+  auto made = bench_.customers(2);
+  auto grant = RoomsBench::grant();
+  grant.budget = Budget{.per_hour = 1};
+  bench_.put_role("desk", {grant});
+  auto key = bench_.make_key("desk");
+  EXPECT_EQ(bench_.seen(bench_.sign_in(key.api_key), made[0].record), "clear");
+
+  auto next = must(bench_.run(bench_.rooms().admin.rotate_key(
+      bench_.owner(), {.key = key.info.key, .idempotency_key = {}, .if_match = {}})));
+
+  EXPECT_EQ(bench_.seen(bench_.sign_in(next.api_key), made[1].record),
+            "exhausted budget.key.per_hour");
+}
+
+TEST_P(AppBudgets, charge_what_a_search_matched) {
+  auto made = bench_.customers(3);
+  const auto agent = desk({.per_hour = 2});
+  auto search = [&](int which) {
+    vault::SearchRecords request{
+        .collection = "customers", .q = {}, .purpose = "support", .limit = {}, .on_behalf_of = {}};
+    request.q.entries.push_back(
+        {{"email", Secret::copy("c" + std::to_string(which) + "@example.org"), false}, false});
+    return bench_.run(bench_.rooms().opening.search(agent, std::move(request)));
+  };
+
+  EXPECT_EQ(must(search(0)).records.size(), 1u);
+  EXPECT_EQ(must(search(7)).records.size(), 0u) << "what matches nobody costs nothing";
+  EXPECT_EQ(must(search(1)).records.size(), 1u);
+  EXPECT_EQ(code_of(search(2)), Code::exhausted);
+}
+
+TEST_P(AppBudgets, take_a_batch_as_a_whole_or_not_at_all) {
+  auto made = bench_.customers(5);
+  const auto agent = desk({.per_hour = 4});
+  auto batch = [&](std::size_t count) {
+    std::vector<RecordId> ids;
+    for (std::size_t i = 0; i < count; ++i) ids.push_back(made[i].record);
+    return bench_.run(bench_.rooms().opening.reveal_batch(agent, {.records = std::move(ids),
+                                                                  .fields = {"email"},
+                                                                  .purpose = "support",
+                                                                  .on_behalf_of = {}}));
+  };
+
+  auto too_many = batch(5);
+  ASSERT_EQ(code_of(too_many), Code::exhausted);
+  EXPECT_FALSE(too_many.error().free_at) << "so many never fit";
+  EXPECT_EQ(used(agent.principal, 3'600), 0) << "nothing of it was counted";
+  EXPECT_EQ(must(batch(4)).records.size(), 4u);
+  EXPECT_EQ(code_of(batch(5)), Code::exhausted);
+}
+
+TEST_P(AppBudgets, are_not_touched_by_masks_and_refusals) {
+  auto made = bench_.customers(1);
+  const auto agent = desk({.per_hour = 1});
+
+  bench_.seen(agent, made[0].record, {}, {}, "iban");
+  must(bench_.run(bench_.rooms().records.get(agent, {made[0].record})));
+
+  EXPECT_EQ(bench_.raw().number("select count(*) from access_budgets"), 0);
+}
+
+TEST_P(AppBudgets, touch_no_row_where_nobody_has_one) {
+  auto made = bench_.customers(1);
+  bench_.put_role("free", {RoomsBench::grant()});
+  const auto agent = bench_.caller("free");
+
+  EXPECT_EQ(bench_.seen(agent, made[0].record, "staff:17"), "clear");
+
+  EXPECT_EQ(bench_.raw().number("select count(*) from access_budgets"), 0);
+  EXPECT_EQ(bench_.raw().number("select count(*) from access_budget_uses"), 0);
+}
+
+TEST_P(AppBudgets, get_nothing_from_a_clock_that_is_set_back) {
+  auto made = bench_.customers(3);
+  const auto agent = desk({.per_hour = 2});
+  bench_.seen(agent, made[0].record);
+  bench_.seen(agent, made[1].record);
+
+  bench_.clock().set_now(bench_.clock().now() - std::chrono::hours(5));
+  EXPECT_EQ(bench_.seen(agent, made[2].record), "exhausted budget.key.per_hour");
+  EXPECT_EQ(bench_.seen(agent, made[0].record), "clear");
+  bench_.clock().set_now(bench_.clock().now() + std::chrono::minutes(62));
+
+  // Neither do openings that seemed to lie in the future hold for longer than an hour.
+  EXPECT_EQ(bench_.seen(agent, made[2].record), "clear");
+}
+
+TEST_P(AppBudgets, charge_who_opens_an_engagement) {
+  auto made = bench_.customers(2);
+  const auto agent = desk({.per_hour = 1});
+  auto open = [&](int which) {
+    return bench_.run(
+        bench_.rooms().engagements.open(agent, {.subject = made[which].subject.text(),
+                                                .kind = "ticket",
+                                                .reference = "T-" + std::to_string(which),
+                                                .assignee = {},
+                                                .life = {},
+                                                .on_behalf_of = {},
+                                                .idempotency_key = {}}));
+  };
+
+  EXPECT_FALSE(code_of(open(0)));
+  EXPECT_EQ(code_of(open(1)), Code::exhausted);
+  EXPECT_EQ(bench_.raw().number("select count(*) from vault_engagements"), 1);
+}
+
+TEST_P(AppBudgets, show_their_use) {
+  auto made = bench_.customers(2);
+  const auto agent = desk({.per_hour = 5, .key_per_hour = 9});
+  bench_.seen(agent, made[0].record, "staff:17");
+  bench_.seen(agent, made[1].record, "staff:17");
+
+  auto uses = must(bench_.run(bench_.rooms().budgets.uses({}, MonoTime::max())));
+
+  ASSERT_EQ(uses.size(), 2u);
+  EXPECT_EQ(uses[0].account, agent.principal);
+  EXPECT_EQ(uses[0].hour, 2);
+  EXPECT_TRUE(uses[1].account.starts_with("per_"));
+  EXPECT_EQ(uses[1].hour, 2);
+  EXPECT_EQ(must(bench_.run(bench_.rooms().budgets.uses("key_none", MonoTime::max()))).size(), 0u);
+}
+
+TEST_P(AppBudgets, forget_what_has_left_the_window) {
+  auto made = bench_.customers(2);
+  const auto agent = desk({.per_hour = 5, .per_day = 5});
+  bench_.seen(agent, made[0].record);
+  bench_.clock().advance(std::chrono::hours(2));
+  bench_.seen(agent, made[1].record);
+
+  EXPECT_EQ(must(bench_.run(bench_.rooms().budgets.sweep(MonoTime::max()))), 0)
+      << "the charge has dropped it already";
+  bench_.clock().advance(std::chrono::hours(30));
+  EXPECT_EQ(must(bench_.run(bench_.rooms().budgets.sweep(MonoTime::max()))), 3);
+
+  EXPECT_EQ(bench_.raw().number("select count(*) from access_budgets"), 0);
+  EXPECT_EQ(bench_.seen(agent, made[0].record), "clear");
+  EXPECT_EQ(used(agent.principal, 3'600), 1);
+}
+
+/// Two roles of one key: the counts are the principal's, the limits the grants'.
+TEST_P(AppBudgets, of_the_larger_grant_count_where_both_show_it) {
+  auto made = bench_.customers(3);
+  auto small = RoomsBench::grant(), large = RoomsBench::grant();
+  small.budget = Budget{.per_hour = 1};
+  large.budget = Budget{.per_hour = 2};
+  bench_.put_role("desk", {small, large});
+  const auto agent = bench_.caller("desk");
+
+  EXPECT_EQ(bench_.seen(agent, made[0].record), "clear");
+  EXPECT_EQ(bench_.seen(agent, made[1].record), "clear");
+  EXPECT_EQ(bench_.seen(agent, made[2].record), "exhausted budget.key.per_hour");
+}
+
+class AppCeiling : public testing::TestWithParam<db::Database::Kind> {
+ protected:
+  RoomsBench bench_{GetParam(), {.per_hour = 3, .per_day = 0}};
+};
+INSTANTIATE_TEST_SUITE_P(Databases, AppCeiling, testing::ValuesIn(test::database_kinds()),
+                         [](const auto& info) { return test::kind_name(info.param); });
+
+TEST_P(AppCeiling, holds_over_all_principals_the_owner_too) {
+  auto made = bench_.customers(4);
+  bench_.put_role("free", {RoomsBench::grant()});
+  const auto one = bench_.caller("free"), two = bench_.caller("free");
+  EXPECT_EQ(bench_.seen(one, made[0].record), "clear");
+  EXPECT_EQ(bench_.seen(two, made[1].record), "clear");
+  EXPECT_EQ(bench_.seen(two, made[0].record), "clear");
+  EXPECT_EQ(bench_.seen(bench_.owner(), made[2].record), "clear");
+
+  EXPECT_EQ(bench_.seen(bench_.owner(), made[3].record), "exhausted budget.store.per_hour");
+  EXPECT_EQ(bench_.seen(one, made[3].record), "exhausted budget.store.per_hour");
+}
+
+}  // namespace
+}  // namespace holdfast::app

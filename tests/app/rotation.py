@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Rotation in the built program: every kind of key while customers are served, kill -9 on the way,
+and what goes together after a restore and what is refused."""
+import sys
+import time
+
+from support import Store, declare, eventually, main, test
+
+KINDS = ["epoch", "subject", "index", "external", "authority", "digest", "journal", "side",
+         "afterlog", "cursor"]
+PEOPLE = 400
+CONFLICT = 5
+
+
+def fill(client, first, count):
+    for start in range(first, first + count, 100):
+        records = [{"subject": f"ext:{n}", "values": {"email": f"p{n}@example.org", "phone": f"030 123{n:04d}"}}
+                   for n in range(start, min(start + 100, first + count))]
+        client.good("POST", "/v1/collections/people/records", {"records": records})
+
+
+def look(client, number):
+    found = client.good("POST", "/v1/collections/people/search",
+                        {"q": {"email": f"p{number}@example.org"}, "purpose": "support"})["records"]
+    assert len(found) == 1, (number, found)
+    shown = client.reveal(found[0]["record"], ["email", "phone"]).json
+    assert shown["values"]["phone"] == f"030 123{number:04d}", shown
+
+
+def rotation(client, wanted):
+    rows = client.good("GET", f"/v1/keys/progress?rotation={wanted}")["rotations"]
+    return rows[0]
+
+
+@test
+def every_kind_rotates_while_customers_are_served(store):
+    with store.serve() as server:
+        client = server.client()
+        declare(client)
+        fill(client, 0, PEOPLE)
+        for round_, kind in enumerate(KINDS):
+            begun = client.good("POST", "/v1/keys/rotate", {"kind": kind, "at_once": True})
+            refused = client.post("/v1/keys/rotate", {"kind": kind})
+            assert refused.status == 409, refused
+            deadline = time.monotonic() + 60
+            while rotation(client, begun["rotation"])["phase"] != "done":
+                look(client, round_ * 31 % PEOPLE)
+                assert time.monotonic() < deadline, rotation(client, begun["rotation"])
+            look(client, PEOPLE - 1 - round_)
+        shown = store.run("keys", "progress", server=server)
+        assert shown.code == 0 and len(shown.rows) >= 1, shown
+    server.stop()
+    checked = store.check_state()
+    assert checked.code == 0, checked
+
+
+@test
+def a_kill_at_any_moment_loses_nothing(store):
+    for attempt, kind in enumerate(["subject", "epoch", "index", "external", "digest"] * 2):
+        with store.serve() as server:
+            client = server.client()
+            begun = client.post("/v1/keys/rotate", {"kind": kind, "at_once": True})
+            assert begun.status in (202, 409), begun
+            time.sleep(0.02 * (attempt + 1))
+            server.kill()
+        with store.serve() as server:
+            client = server.client()
+            look(client, attempt)
+            eventually(lambda c=client: all(row["phase"] == "done" for row in
+                                            c.good("GET", "/v1/keys/progress")["rotations"]),
+                       "rotations go on after a kill")
+            for number in range(0, PEOPLE, 97):
+                look(client, number)
+    checked = store.check_state()
+    assert checked.code == 0, checked
+
+
+@test
+def backups_go_together_or_are_refused(store):
+    with store.serve() as server:
+        client = server.client()
+        early = client.good("POST", "/v1/backups")
+        fill(client, 1000, 20)
+        rolled = client.good("POST", "/v1/keys/roll")
+        eventually(lambda: rotation(client, rolled["rotation"])["phase"] == "waiting", "keys are wrapped again")
+        client.good("POST", "/v1/subjects/ext:7/erase", {"reason": "asked"})
+        late = client.good("POST", "/v1/backups")
+        server.stop()
+    afterlog = store.dir / "afterlog"
+
+    def restore(data, keys, name):
+        target = store.base / name
+        target.mkdir(mode=0o700)
+        return target, store.run("restore", "--dir", target, "--data", data, "--keys", keys,
+                                 "--afterlog", afterlog, "--set", f"keys.file={store.base}/shop.keys/root.key")
+
+    target, refused = restore(late["data"], early["keys"], "older-keys")
+    assert refused.code == CONFLICT and "keys file is older than the data" in refused.err, refused
+    assert not (target / "holdfast.db").exists()
+
+    target, done = restore(early["data"], late["keys"], "older-data")
+    assert done.code == 0, done
+    again = Store.__new__(Store)
+    again.base, again.dir, again.settings, again.owner_key = store.base, target, [], store.owner_key
+    with again.serve("--set", f"keys.file={store.base}/shop.keys/root.key") as server:
+        client = server.client()
+        look(client, 8)
+        found = client.good("POST", "/v1/collections/people/search",
+                            {"q": {"email": "p7@example.org"}, "purpose": "support"})["records"]
+        assert found == [], "who was erased since does not come back"
+        server.stop()
+
+
+@test
+def data_from_before_a_destroyed_key_is_refused(store):
+    with store.serve() as server:
+        client = server.client()
+        early = client.good("POST", "/v1/backups")
+        begun = client.good("POST", "/v1/keys/rotate", {"kind": "index", "at_once": True})
+        eventually(lambda: rotation(client, begun["rotation"])["phase"] == "done", "the index key is new")
+        late = client.good("POST", "/v1/backups")
+        server.stop()
+    target = store.base / "too-old"
+    target.mkdir(mode=0o700)
+    refused = store.run("restore", "--dir", target, "--data", early["data"], "--keys", late["keys"],
+                        "--set", f"keys.file={store.base}/shop.keys/root.key")
+    assert refused.code == CONFLICT and "data file is older" in refused.err, refused
+    target = store.base / "of-its-time"
+    target.mkdir(mode=0o700)
+    done = store.run("restore", "--dir", target, "--data", early["data"], "--keys", early["keys"],
+                     "--afterlog", store.dir / "afterlog",
+                     "--set", f"keys.file={store.base}/shop.keys/root.key")
+    assert done.code == 0, done
+
+
+if __name__ == "__main__":
+    with Store() as made:
+        sys.exit(main(store=made))

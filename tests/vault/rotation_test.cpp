@@ -1,0 +1,712 @@
+// Every kind of key rotated with data in place: everything still opens, is found and verifies,
+// wherever the work stops on the way.
+#include <algorithm>
+
+#include "vault/vault_bench.h"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::size_t kKinds = 12;
+
+FieldSpec with_token(FieldSpec spec, TokenShape shape, TokenScope scope) {
+  spec.token = TokenSpec{shape, {}, scope};
+  return spec;
+}
+
+/// Tokens of each shape and scope that is kept differently.
+CollectionSpec shop() {
+  CollectionSpec out{.collection = "shop", .doc = {}, .fields = {}, .if_match = {}};
+  out.fields = {
+      with_token(field("number", FieldType::text), TokenShape::digits, TokenScope::none),
+      with_token(field("phone", FieldType::phone), TokenShape::digits, TokenScope::subject),
+      with_token(field("email", FieldType::email), TokenShape::email, TokenScope::field),
+      with_token(field("plain", FieldType::text), TokenShape::tok, TokenScope::subject),
+      with_token(field("shared", FieldType::text), TokenShape::tok, TokenScope::field),
+      field("each", FieldType::text)};
+  return out;
+}
+constexpr std::string_view kNumber = "4711000000";
+
+class VaultRotation : public Vault {
+ protected:
+  CreatedRecord ann_, bob_, guest_;
+  std::string token_;
+  std::vector<std::pair<std::string, std::string>> anns_, bobs_;  // field and token
+  EngagementId engagement_{};
+  RecordId canary_{};
+
+  void SetUp() override {
+    ann_ = bench_.create("ext:1", {{"email", "ann@example.org"},
+                                   {"last_name", "Lee"},
+                                   {"member", "M-1"},
+                                   {"tax_id", "DE123456789"},
+                                   {"letter", "yes"}});
+    bob_ = bench_.create("ext:2", {{"email", "bob@example.org"}, {"member", "M-2"}});
+    guest_ = bench_.create("ext:guest-9", {{"phone", "030 1234567"}});
+    for (int i = 10; i < 20; ++i)
+      bench_.create("ext:" + std::to_string(i),
+                    {{"email", "c" + std::to_string(i) + "@example.org"},
+                     {"member", "M-" + std::to_string(i)}});
+    CreateTokens request{.subject = "ext:1", .collection = "customers"};
+    request.values = values({{"phone", "030 7654321"}});
+    token_ = bench_(bench_.tokens().create({}, std::move(request)))
+                 .items.front()
+                 .tokens.front()
+                 .second.token;
+    bench_(bench_.cards().switch_on({}, {"SAQ D", {}}));
+    bench_(bench_.declarations().put({}, shop()));
+    anns_ = tokens_of("ext:1", {{"number", std::string(kNumber)}, {"each", "one"}});
+    for (auto& one : equal_tokens("ext:1")) anns_.push_back(std::move(one));
+    bobs_ = equal_tokens("ext:2");
+    bench_(bench_.engagements().put_kind({}, {"repair", "", "9000 hours", {"email"}, {}}));
+    bench_.permits().rules = {{"key_desk"}};
+    engagement_ =
+        bench_(bench_.engagements().open({.principal = "key_shop"}, {.subject = "ext:1",
+                                                                     .kind = "repair",
+                                                                     .reference = "R-1",
+                                                                     .assignee = "staff:17",
+                                                                     .life = "8000 hours",
+                                                                     .on_behalf_of = {},
+                                                                     .idempotency_key = {}}))
+            .engagement;
+    canary_ = *bench_(bench_.canaries().plant({}, {.collection = "customers",
+                                                   .locale = Locale::de,
+                                                   .external_id = {},
+                                                   .email = {},
+                                                   .email_domain = "post.example.org",
+                                                   .slot = {}}))
+                   .record;
+  }
+
+  std::vector<std::pair<std::string, std::string>> tokens_of(std::string subject, Named named) {
+    CreateTokens request{.subject = std::move(subject),
+                         .collection = "shop",
+                         .values = values(named),
+                         .items = {},
+                         .idempotency_key = {}};
+    auto made = bench_(bench_.tokens().create({}, std::move(request)));
+    std::vector<std::pair<std::string, std::string>> out;
+    for (auto& [field, view] : made.items.front().tokens) out.emplace_back(field, view.token);
+    return out;
+  }
+  /// The same values each time: the tokens too.
+  std::vector<std::pair<std::string, std::string>> equal_tokens(std::string subject) {
+    return tokens_of(std::move(subject), {{"phone", "030 1112222"},
+                                          {"email", "both@example.org"},
+                                          {"plain", "equal"},
+                                          {"shared", "equal"}});
+  }
+  /// The value, or why not.
+  std::string opened_token(const std::string& token) {
+    auto revealed = bench_.run(bench_.tokens().reveal({}, {{token}, "support", {}}));
+    if (!revealed) return std::string(code_name(revealed.error().code));
+    return revealed->refused.empty() ? shown(revealed->values, token)
+                                     : revealed->refused.front().reason;
+  }
+  void expect_tokens_well(const std::string& where) {
+    for (const auto& [field, token] : anns_) {
+      const auto value = field == "number"  ? std::string(kNumber)
+                         : field == "each"  ? "one"
+                         : field == "phone" ? "030 1112222"
+                         : field == "email" ? "both@example.org"
+                                            : "equal";
+      EXPECT_EQ(opened_token(token), value) << where << ": " << field;
+    }
+    EXPECT_EQ(equal_tokens("ext:2"), bobs_) << where;
+    EXPECT_EQ(equal_tokens("ext:1"), (decltype(anns_){anns_.begin() + 2, anns_.end()})) << where;
+  }
+
+  static std::string name(KeyKind kind) {
+    return std::string(enum_names(kind)[static_cast<std::size_t>(kind)]);
+  }
+  RotationView rotate(KeyKind kind, bool at_once = false) {
+    bench_.clock().advance(Millis(1));  // ids sort by time
+    return bench_(bench_.rotations().rotate({}, {kind, at_once}));
+  }
+  /// Steps until nothing is to be done now; at most `most` of them. Gives how many.
+  int steps(int most = 1000) {
+    int done = 0;
+    while (done < most && bench_(bench_.rotations().step()) != Rotations::Pace::idle) ++done;
+    return done;
+  }
+  RotationView last() { return bench_(bench_.rotations().progress({}, {})).rotations.back(); }
+
+  void expect_all_well(const std::string& where) {
+    EXPECT_EQ(bench_.opened(ann_.record, "email"), "ann@example.org") << where;
+    EXPECT_EQ(bench_.opened(ann_.record, "tax_id"), "DE123456789") << where;
+    EXPECT_EQ(bench_.opened(guest_.record, "phone"), "030 1234567") << where;
+    auto found = bench_.find({{"email", "ann@example.org"}});
+    ASSERT_TRUE(found) << where;
+    ASSERT_EQ(found->records.size(), 1u) << where;
+    EXPECT_EQ(found->records.front().record, ann_.record) << where;
+    EXPECT_EQ(must(bench_.find({{"member", "M-2"}})).records.size(), 1u) << where;
+    auto subject = bench_(bench_.subjects().get({}, {"ext:2"}));
+    EXPECT_EQ(subject.subject, bob_.subject) << where;
+    auto revealed = bench_(bench_.tokens().reveal({}, {{token_}, "support", {}}));
+    EXPECT_EQ(revealed.refused.size(), 0u) << where;
+    expect_tokens_well(where);
+    EXPECT_TRUE(bench_(bench_.cards().status({}, {})).on) << where;
+    auto engaged = bench_.run(
+        bench_.opening().reveal({.principal = "key_desk"}, {.record = ann_.record,
+                                                            .fields = {"email"},
+                                                            .purpose = "support",
+                                                            .on_behalf_of = {},
+                                                            .engagement = engagement_.text()}));
+    EXPECT_TRUE(engaged) << where;
+    auto engagements =
+        bench_(bench_.engagements().find({}, {.kind = "repair", .reference = "R-1"})).engagements;
+    ASSERT_EQ(engagements.size(), 1u) << where;
+    EXPECT_EQ(engagements[0].assignee, "staff:17") << where;
+    const auto alarms = bench_.alarms().seen.size();
+    must(bench_.reveal(canary_, {"email"}));
+    EXPECT_EQ(bench_.alarms().seen.size(), alarms + 1) << where;
+    EXPECT_EQ(bench_(bench_.canaries().list({}, {})).damaged, 0) << where;
+  }
+  void expect_sound(const std::string& where) {
+    auto report = bench_.state();
+    EXPECT_TRUE(report.good()) << where << ": " << report.changed_total << " changed, "
+                               << report.unrecorded_total << " unrecorded, " << report.missing_total
+                               << " missing"
+                               << (report.changed.empty() ? "" : " " + report.changed[0].kind);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Databases, VaultRotation, testing::ValuesIn(test::database_kinds()),
+                         [](const auto& info) { return test::kind_name(info.param); });
+
+TEST_P(VaultRotation, of_every_kind_leaves_everything_open_found_and_verified) {
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    const auto kind = static_cast<KeyKind>(i);
+    const auto before = bench_.keys().get()->ring.generation();
+
+    rotate(kind, true);
+    steps();
+
+    auto row = last();
+    EXPECT_EQ(row.kind, kind);
+    if (kind == KeyKind::idempotency) {
+      EXPECT_EQ(row.phase, RotationPhase::waiting) << "repeats are recognised for a day";
+    } else {
+      EXPECT_EQ(row.phase, RotationPhase::done) << name(kind) << ": " << row.doing;
+    }
+    EXPECT_TRUE(row.proof) << name(kind);
+    if (auto use = use_of(kind)) {
+      EXPECT_EQ(bench_.keys().get()->ring.active_id(*use), 2u) << name(kind);
+      EXPECT_EQ(bench_.keys().get()->ring.find(*use, 1) == nullptr,
+                row.phase == RotationPhase::done)
+          << name(kind);
+      EXPECT_GT(bench_.keys().get()->ring.generation(), before);
+      EXPECT_EQ(bench_.generations.back(), bench_.keys().get()->ring.generation());
+    }
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+  bench_.reopen();
+  expect_all_well("after a restart");
+  expect_sound("after a restart");
+}
+
+TEST_P(VaultRotation, goes_on_after_a_stop_between_any_two_steps) {
+  for (auto kind :
+       {KeyKind::epoch, KeyKind::subject, KeyKind::index, KeyKind::external, KeyKind::authority,
+        KeyKind::digest, KeyKind::side, KeyKind::journal, KeyKind::afterlog, KeyKind::token}) {
+    rotate(kind, true);
+    int count = 0;
+    while (steps(1) == 1) {
+      bench_.reopen();
+      ++count;
+      ASSERT_LT(count, 500) << name(kind);
+      if (count % 3 == 0) expect_all_well(name(kind) + " after " + std::to_string(count));
+    }
+
+    EXPECT_GT(count, 4) << name(kind);
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+}
+
+TEST_P(VaultRotation, serves_writes_and_erasures_between_any_two_steps) {
+  int made = 100;
+  bench_.rotation_settings.batch = 16;  // else new customers come as fast as old ones are moved
+  bench_.reopen();
+  for (auto kind :
+       {KeyKind::epoch, KeyKind::subject, KeyKind::index, KeyKind::external, KeyKind::digest}) {
+    rotate(kind, true);
+    std::vector<std::pair<RecordId, std::string>> written;
+    int count = 0;
+    do {
+      auto number = std::to_string(++made);
+      auto fresh = bench_.create("ext:" + number,
+                                 {{"email", "n" + number + "@example.org"}, {"member", number}});
+      written.emplace_back(fresh.record, number);
+      auto again = bench_.create("ext:" + number, {{"note", "a second record"}});
+      EXPECT_EQ(again.subject, fresh.subject) << name(kind) << ": found by its external id";
+      CreateRecords taken{.collection = "customers",
+                          .subject = "ext:other",
+                          .values = values({{"member", number}})};
+      EXPECT_EQ(code_of(bench_.run(bench_.records().create({}, std::move(taken)))), Code::conflict)
+          << name(kind) << ": unique stays unique";
+      if (count % 4 == 1) {
+        auto [record, of] = written[written.size() / 2];
+        if (of != "-") {
+          must(bench_.erase("ext:" + of));
+          for (auto& one : written)
+            if (one.second == of) one.second = "-";
+        }
+      }
+      if (count % 4 == 2)
+        bench_(bench_.records().update(
+            {}, {fresh.record, values({{"phone", "030 1234" + number}, {"note", {}}}), {}, {}}));
+      ASSERT_LT(++count, 500) << name(kind);
+    } while (steps(1) == 1);
+
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    for (const auto& [record, number] : written) {
+      auto found = must(bench_.find({{"email", "n" + number + "@example.org"}}));
+      EXPECT_EQ(found.records.size(), number == "-" ? 0u : 1u) << name(kind) << ' ' << number;
+      if (number != "-") {
+        EXPECT_EQ(bench_.opened(record, "member"), number) << name(kind);
+      }
+    }
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+}
+
+TEST_P(VaultRotation, of_a_kind_that_is_under_way_is_refused_and_so_is_any_while_rows_move) {
+  rotate(KeyKind::index);
+  steps(3);
+
+  EXPECT_EQ(code_of(bench_.run(bench_.rotations().rotate({}, {KeyKind::index, false}))),
+            Code::conflict);
+  EXPECT_EQ(code_of(bench_.run(bench_.rotations().rotate({}, {KeyKind::side, false}))),
+            Code::conflict);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  rotate(KeyKind::side, true);
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::done) << "one that waits for its date is in nobody's way";
+}
+
+TEST_P(VaultRotation, names_a_row_that_does_not_open_goes_on_and_keeps_the_old_key) {
+  auto raw = bench_.raw();
+  const auto where = " where id = " + raw.literal(bob_.record.bytes());
+  for (auto kind : {KeyKind::subject, KeyKind::index}) {
+    auto before = raw.bytes("select sealed from vault_records" + where);
+    auto damaged = before;
+    damaged.back() ^= 1;
+    raw.run("update vault_records set sealed = " + raw.literal(damaged) + where);
+
+    rotate(kind, true);
+    steps();
+
+    auto stopped = last();
+    EXPECT_EQ(stopped.phase, RotationPhase::stopped) << name(kind);
+    ASSERT_EQ(stopped.refused_rows.size(), 1u) << name(kind);
+    EXPECT_EQ(stopped.refused_rows.front(), "records " + bob_.record.text());
+    EXPECT_EQ(bench_.opened(ann_.record, "email"), "ann@example.org") << "others were moved";
+    bench_.reopen();
+    EXPECT_EQ(must(bench_.find({{"member", "M-1"}})).records.size(), 1u);
+    if (kind == KeyKind::index) {
+      EXPECT_NE(bench_.keys().get()->ring.find(crypto::KeyUse::index, 1), nullptr);
+    }
+
+    raw.run("update vault_records set sealed = " + raw.literal(before) + where);
+    rotate(kind, true);
+    steps();
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    EXPECT_EQ(bench_.opened(bob_.record, "email"), "bob@example.org");
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+}
+
+TEST_P(VaultRotation, does_not_hide_that_an_older_value_was_put_back_before_it) {
+  auto raw = bench_.raw();
+  const auto where = " where id = " + raw.literal(guest_.record.bytes());
+  const auto older = raw.bytes("select sealed from vault_records" + where);
+  bench_(bench_.records().update({}, {guest_.record, values({{"phone", "030 9999999"}}), {}, {}}));
+  raw.run("update vault_records set sealed = " + raw.literal(older) + where);
+  ASSERT_EQ(bench_.state().changed_total, 1);
+
+  for (auto kind : {KeyKind::digest, KeyKind::subject}) {
+    rotate(kind, true);
+    steps();
+
+    ASSERT_EQ(last().phase, RotationPhase::done) << name(kind);
+    auto report = bench_.state();
+    ASSERT_EQ(report.changed_total, 1) << name(kind);
+    EXPECT_EQ(report.changed.front().row, to_bytes(guest_.record.bytes())) << name(kind);
+  }
+  bench_(bench_.records().update({}, {guest_.record, values({{"phone", "030 5555555"}}), {}, {}}));
+  expect_sound("after somebody wrote the row on purpose");
+}
+
+TEST_P(VaultRotation, destroys_by_journal_time_alone) {
+  bench_.journal_time = bench_.clock().now();
+  rotate(KeyKind::epoch);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  const auto due = *last().destroyed_from;
+  EXPECT_EQ(due, *bench_.journal_time + Millis(30LL * 86'400'000));
+
+  const auto now = bench_.clock().now();
+  bench_.clock().set_now(now + Millis(10LL * 365 * 86'400'000));
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::waiting) << "the clock was set forward ten years";
+  bench_.clock().set_now(now - Millis(86'400'000));
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::waiting) << "the clock was set back a day";
+  bench_.clock().set_now(now);
+  bench_.journal_time = due - Millis(1);
+  steps();
+  bench_.reopen();
+  steps();
+  EXPECT_NE(bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1), nullptr);
+
+  bench_.journal_time = due;
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::done);
+  EXPECT_EQ(bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1), nullptr);
+  expect_all_well("in the second epoch");
+}
+
+TEST_P(VaultRotation, uses_no_key_that_is_not_on_the_disk_yet) {
+  bench_.keyring_disk = Error(Code::unavailable, "the disk is full");
+  rotate(KeyKind::epoch, true);
+
+  auto failed = bench_.run(bench_.rotations().step());
+
+  EXPECT_EQ(code_of(failed), Code::unavailable);
+  EXPECT_EQ(bench_.keys().get()->ring.active_id(crypto::KeyUse::epoch), 1u);
+  bench_.create("ext:500", {{"phone", "030 1234500"}});
+  bench_.keyring_disk = {};
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::done);
+  EXPECT_EQ(bench_(keys_per_epoch(bench_.log().reader())),
+            (std::map<std::uint32_t, std::int64_t>{{2, 16}}));
+}
+
+TEST_P(VaultRotation, keeps_the_old_key_while_the_disk_does_not_take_the_keyring_without_it) {
+  rotate(KeyKind::side, true);
+  while (last().phase != RotationPhase::destroying) steps(1);
+  bench_.keyring_disk = Error(Code::unavailable, "the disk is full");
+
+  EXPECT_EQ(code_of(bench_.run(bench_.rotations().step())), Code::unavailable);
+  EXPECT_EQ(last().phase, RotationPhase::destroying);
+  bench_.keyring_disk = {};
+  bench_.reopen();
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::done);
+}
+
+TEST_P(VaultRotation, destroys_backups_past_their_window_before_the_key_that_opens_them) {
+  bench_.backups_stay = true;
+  rotate(KeyKind::epoch);
+  steps();
+  bench_.journal_time = *last().destroyed_from;
+  std::optional<Code> failed;
+  for (int i = 0; i < 100 && !failed; ++i) failed = code_of(bench_.run(bench_.rotations().step()));
+
+  EXPECT_EQ(failed, Code::unavailable);
+  EXPECT_NE(bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1), nullptr);
+
+  bench_.backups_stay = false;
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::done);
+  EXPECT_EQ(bench_.forgotten_before, *last().moved_at) << "those made while the old key was in use";
+}
+
+TEST_P(VaultRotation, of_the_epoch_gives_groups_that_lost_values_another_key) {
+  auto count = [&] {
+    return bench_.raw().number("select count(*) from vault_subject_keys where subject = " +
+                               bench_.raw().literal(ann_.subject.bytes()));
+  };
+  const auto groups = count();
+  const auto where = " where id = " + bench_.raw().literal(ann_.record.bytes());
+  const auto backup = bench_.raw().bytes("select sealed from vault_records" + where);
+  bench_(bench_.records().update({}, {ann_.record, values({{"last_name", {}}}), {}, {}}));
+  rotate(KeyKind::epoch);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting) << last().doing;
+
+  EXPECT_EQ(count(), groups + 1) << "the account has another key; the old one waits";
+  expect_all_well("after the roll");
+  expect_sound("after the roll");
+
+  bench_.journal_time = *last().destroyed_from;
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::done);
+  EXPECT_EQ(count(), groups);
+  expect_all_well("in the second epoch");
+  bench_.raw().run("update vault_records set sealed = " + bench_.raw().literal(backup) + where);
+  EXPECT_EQ(bench_.opened(ann_.record, "last_name"), "corrupt")
+      << "an old copy of what was erased opens nowhere";
+}
+
+TEST_P(VaultRotation, rolls_the_epoch_by_itself_when_journal_time_says_so) {
+  bench_.rotation_settings.epoch = Millis(30LL * 86'400'000);
+  bench_.journal_time = bench_.clock().now();
+  bench_.reopen();
+
+  EXPECT_EQ(steps(), 0);
+  bench_.clock().set_now(bench_.clock().now() + Millis(31LL * 86'400'000));
+  EXPECT_EQ(steps(), 0) << "a clock alone rolls nothing";
+  bench_.journal_time = bench_.clock().now();
+  EXPECT_GT(steps(), 3);
+
+  EXPECT_EQ(last().kind, KeyKind::epoch);
+  EXPECT_EQ(bench_.keys().get()->ring.active_id(crypto::KeyUse::epoch), 2u);
+}
+
+TEST_P(VaultRotation, says_when_what_was_erased_is_gone_from_backups) {
+  bench_.rotation_settings.epoch = Millis(30LL * 86'400'000);
+  bench_.journal_time = bench_.clock().now();
+  bench_.reopen();
+  const auto erased = bench_.clock().now() + Millis(1000);
+
+  auto planned = bench_(bench_.rotations().destruction(KeyKind::epoch, erased, MonoTime::max()));
+  EXPECT_EQ(planned.id, 1u);
+  EXPECT_FALSE(planned.event);
+  ASSERT_TRUE(planned.at);
+  EXPECT_GE(*planned.at, erased + bench_.rotation_settings.window);
+
+  bench_.clock().advance(Millis(5000));
+  rotate(KeyKind::epoch);
+  steps();
+  auto due = bench_(bench_.rotations().destruction(KeyKind::epoch, erased, MonoTime::max()));
+  EXPECT_EQ(due.at, last().destroyed_from);
+  auto later = bench_(bench_.rotations().destruction(
+      KeyKind::epoch, bench_.clock().now() + Millis(1), MonoTime::max()));
+  EXPECT_EQ(later.id, 2u) << "erased under the second epoch";
+
+  bench_.journal_time = *due.at;
+  steps();
+  auto done = bench_(bench_.rotations().destruction(KeyKind::epoch, erased, MonoTime::max()));
+  EXPECT_TRUE(done.event);
+  auto index = bench_(bench_.rotations().destruction(KeyKind::index, erased, MonoTime::max()));
+  EXPECT_FALSE(index.at) << "nobody has asked for a rotation of the index key";
+  EXPECT_EQ(done.id, 1u);
+}
+
+TEST_P(VaultRotation, takes_up_a_key_that_a_restore_left_without_a_rotation) {
+  auto file = bench_.backup();
+  rotate(KeyKind::epoch);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+
+  bench_.restore(file);
+  EXPECT_EQ(bench_.opened(ann_.record, "email"), "ann@example.org");
+  steps();
+
+  EXPECT_EQ(last().phase, RotationPhase::waiting) << last().doing;
+  EXPECT_EQ(bench_(keys_per_epoch(bench_.log().reader())).begin()->first, 2u);
+  expect_all_well("after going back");
+}
+
+TEST_P(VaultRotation, is_refused_a_start_with_a_keyring_from_before) {
+  auto before = std::make_shared<crypto::KeySet>(bench_.keys().get()->ring.copy());
+  rotate(KeyKind::index);
+  steps();
+  bench_.keys().set(before);
+
+  EXPECT_EQ(code_of(bench_.run(bench_.rotations().prepare())), Code::conflict);
+}
+
+TEST_P(VaultRotation, of_the_journal_announces_the_new_key_and_old_checkpoints_still_verify) {
+  auto verifier = must(journal::parse_verifier_key(bench_.log().verifier()));
+  auto old_head = bench_(bench_.log().checkpoint());
+  rotate(KeyKind::journal, true);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::done);
+
+  EXPECT_TRUE(journal::open_checkpoint(old_head, verifier.key));
+  auto next = must(journal::parse_verifier_key(bench_.log().verifier()));
+  EXPECT_NE(next.key, verifier.key);
+  EXPECT_TRUE(journal::open_checkpoint(bench_(bench_.log().checkpoint()), next.key));
+  std::string announced;
+  for (const auto& stored : bench_(bench_.log().read(0, 1000)))
+    if (stored.entry.contains("journal.key_rolled")) announced = stored.entry;
+  EXPECT_TRUE(announced.contains(bench_.log().verifier()));
+  bench_.reopen();
+  EXPECT_EQ(must(journal::parse_verifier_key(bench_.log().verifier())).key, next.key);
+}
+
+TEST_P(VaultRotation, of_idempotency_keys_still_knows_what_was_asked_before) {
+  auto ask = [&] {
+    CreateRecords request{.collection = "customers",
+                          .subject = "ext:700",
+                          .values = values({{"phone", "030 1234700"}}),
+                          .idempotency_key = "one"};
+    return bench_(bench_.records().create({}, std::move(request))).records.front().record;
+  };
+  auto first = ask();
+  bench_.journal_time = bench_.clock().now();
+  rotate(KeyKind::idempotency, true);
+  steps();
+
+  EXPECT_EQ(ask(), first);
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  bench_.journal_time = *last().destroyed_from;
+  steps();
+  EXPECT_EQ(last().phase, RotationPhase::done);
+}
+
+TEST_P(VaultRotation, tells_its_progress_and_knows_no_other) {
+  auto begun = rotate(KeyKind::subject);
+  EXPECT_EQ(begun.phase, RotationPhase::adding);
+  EXPECT_EQ(begun.from, 0);
+  steps();
+
+  auto row = bench_(bench_.rotations().progress({}, {begun.rotation})).rotations.front();
+  EXPECT_EQ(row.phase, RotationPhase::waiting);
+  EXPECT_GT(row.moved, 13);
+  EXPECT_GT(row.total, 0);
+  EXPECT_EQ(code_of(bench_.run(
+                bench_.rotations().progress({}, {RotationId::make(bench_.clock().now())}))),
+            Code::not_found);
+  auto status = bench_(bench_.rotations().rotation_status(MonoTime::max()));
+  EXPECT_EQ(status.rotations.size(), 1u);
+  EXPECT_EQ(status.epoch, 1);
+}
+
+TEST_P(VaultRotation, of_subjects_again_goes_by_the_next_number) {
+  for (int i = 0; i < 2; ++i) {
+    auto begun = rotate(KeyKind::subject, true);
+    EXPECT_EQ(begun.to, i + 1);
+    steps();
+    ASSERT_EQ(last().phase, RotationPhase::done) << last().doing;
+  }
+  expect_all_well("after two");
+  EXPECT_EQ(
+      bench_.raw().number("select count(*) from vault_subject_keys where retired_ms is not null"),
+      0);
+}
+
+TEST_P(VaultRotation, serves_tokens_between_any_two_steps) {
+  int made = 0;
+  bench_.rotation_settings.batch = 16;
+  bench_.reopen();
+  for (auto kind : {KeyKind::token, KeyKind::subject, KeyKind::digest, KeyKind::epoch}) {
+    rotate(kind, true);
+    std::vector<std::pair<std::string, std::string>> numbers;
+    int count = 0;
+    do {
+      auto value = std::to_string(5'000'000 + ++made);
+      auto first = tokens_of("ext:1", {{"number", value}, {"phone", "030 " + value}});
+      numbers.emplace_back(first[0].second, value);
+      EXPECT_EQ(tokens_of("ext:1", {{"phone", "030 " + value}})[0].second, first[1].second)
+          << name(kind);
+      EXPECT_EQ(
+          tokens_of("ext:" + std::to_string(10 + made % 10), {{"email", "both@example.org"}})[0]
+              .second,
+          bobs_[1].second)
+          << name(kind);
+      if (count % 3 == 1)
+        bench_(bench_.tokens().remove({}, {{std::exchange(numbers.front().first, {})}}));
+      if (numbers.front().first.empty()) numbers.erase(numbers.begin());
+      ASSERT_LT(++count, 500) << name(kind);
+    } while (steps(1) == 1);
+
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    for (const auto& [token, value] : numbers) EXPECT_EQ(opened_token(token), value) << name(kind);
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+}
+
+TEST_P(VaultRotation, of_the_token_key_leaves_nothing_under_the_old_one) {
+  auto raw = bench_.raw();
+  rotate(KeyKind::token, true);
+  steps();
+
+  ASSERT_EQ(last().phase, RotationPhase::done) << last().doing;
+  EXPECT_EQ(raw.number("select count(*) from vault_tokens where key_id = 1"), 0);
+  EXPECT_EQ(raw.number("select count(*) from vault_tokens where key_id = 2"), 9);
+  EXPECT_EQ(bench_.keys().get()->ring.find(crypto::KeyUse::token, 1), nullptr);
+  EXPECT_EQ(bench_.keys().get()->tokens.size(), 1u);
+  expect_all_well("under the second token key");
+  expect_sound("under the second token key");
+}
+
+TEST_P(VaultRotation, of_the_token_key_lets_a_value_go_that_its_record_has_no_more) {
+  CreateTokens request{.subject = "ext:1",
+                       .collection = "shop",
+                       .values = values({{"plain", "old"}}),
+                       .items = {},
+                       .idempotency_key = {}};
+  auto made = bench_(bench_.tokens().create({}, std::move(request))).items.front();
+  auto token = made.tokens.front().second.token;
+  bench_(bench_.records().update({}, {*made.record, values({{"plain", "new"}}), {}, {}}));
+
+  rotate(KeyKind::token, true);
+  steps();
+
+  ASSERT_EQ(last().phase, RotationPhase::done) << last().doing;
+  EXPECT_EQ(
+      bench_.raw().number("select count(*) from vault_tokens where value_term is null and id = " +
+                          bench_.raw().literal(TokenId::parse(token)->bytes())),
+      1);
+  EXPECT_EQ(opened_token(token), "new");
+  EXPECT_NE(tokens_of("ext:1", {{"plain", "old"}})[0].second, token);
+  expect_sound("after the value was let go");
+}
+
+TEST_P(VaultRotation, of_the_token_key_again_while_the_first_waits_for_its_date) {
+  bench_.journal_time = bench_.clock().now();
+  rotate(KeyKind::token);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  auto due = *last().destroyed_from;
+  rotate(KeyKind::token);
+  steps();
+  ASSERT_EQ(bench_(bench_.rotations().progress({}, {})).rotations.size(), 2u);
+  expect_all_well("with three token keys");
+
+  bench_.journal_time = due + Millis(1);
+  steps();
+
+  for (const auto& row : bench_(bench_.rotations().progress({}, {})).rotations)
+    EXPECT_EQ(row.phase, RotationPhase::done) << row.doing;
+  EXPECT_EQ(bench_.keys().get()->tokens.size(), 1u);
+  expect_all_well("with the third alone");
+  expect_sound("with the third alone");
+}
+
+TEST_P(VaultRotation, names_a_token_of_another_hand_goes_on_and_keeps_the_old_key) {
+  auto raw = bench_.raw();
+  const std::string where = " where subject = " + raw.literal(bob_.subject.bytes()) +
+                            " and field = 2 and text_term is not null";
+  const auto before = raw.bytes("select text_sealed from vault_tokens" + where);
+  for (auto kind : {KeyKind::token, KeyKind::subject, KeyKind::digest}) {
+    auto sealed = raw.bytes("select text_sealed from vault_tokens" + where);
+    auto damaged = sealed;
+    damaged.back() ^= 1;
+    raw.run("update vault_tokens set text_sealed = " + raw.literal(damaged) + where);
+
+    rotate(kind, true);
+    steps();
+
+    auto stopped = last();
+    EXPECT_EQ(stopped.phase, RotationPhase::stopped) << name(kind);
+    ASSERT_EQ(stopped.refused_rows.size(), 1u) << name(kind);
+    EXPECT_TRUE(stopped.refused_rows.front().starts_with("tokens tok_")) << name(kind);
+    EXPECT_EQ(opened_token(bobs_[0].second), "corrupt") << name(kind);
+    EXPECT_EQ(opened_token(anns_[2].second), "030 1112222") << name(kind);
+    if (auto use = use_of(kind)) {
+      EXPECT_NE(bench_.keys().get()->ring.find(*use, 1), nullptr) << name(kind);
+    }
+
+    raw.run("update vault_tokens set text_sealed = " + raw.literal(sealed) + where);
+    rotate(kind, true);
+    steps();
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+  EXPECT_NE(raw.bytes("select text_sealed from vault_tokens" + where), before);
+}
+
+}  // namespace
+}  // namespace holdfast::vault
