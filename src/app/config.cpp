@@ -43,6 +43,9 @@ std::span<const Setting> settings() {
        "Where backups of the data go. Any age of them can be restored."},
       {"backup.keys", "{dir}.backup/keys",
        "Where backups of the keys go: another place. Kept for 30 days."},
+      {"vault.calling_code", "",
+       "Calling code of phone numbers written without one, such as 49, where a collection names "
+       "none."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

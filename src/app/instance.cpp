@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "crypto/unlock/file.h"
 #include "journal/upkeep.h"
+#include "vault/policy.h"
 
 namespace holdfast::app {
 namespace {
@@ -88,7 +89,12 @@ Result<void> Instance::open_all(OpenOptions options) {
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
-  rooms_ = std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_});
+  auto calling_code = config_.text("vault.calling_code");
+  if (!vault::is_calling_code(calling_code))
+    return Error(Code::invalid, "a calling code is 1 to 3 digits, such as 49, or empty")
+        .at(FieldPath("vault") / "calling_code");
+  rooms_ = std::make_unique<Rooms>(
+      Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_, calling_code});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   return cores_.wait(replay());
 }
@@ -147,12 +153,22 @@ void Instance::start() {
   background_.push_back(boost::asio::co_spawn(
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
+  auto tell_index = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("index_upkeep_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("index_upkeep_recovered", {}));
+  };
+  background_.push_back(
+      boost::asio::co_spawn(core, rooms_->rebuild.run(tell_index), boost::asio::use_future));
 }
 
 void Instance::stop() {
   if (!database_) return;
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
+  if (rooms_) rooms_->rebuild.stop();
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)

@@ -83,10 +83,13 @@ Rooms::Rooms(Deps deps)
       fields_(schemas),
       accesses_(deps.index),
       access_api_({admin, access, cache, deps.log, deps.clock, fields_}),
-      context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
+      context{deps.log, store_, schemas, deps.keys, permits_, deps.clock, deps.calling_code},
       declarations(context),
       records(context),
       opening(context),
+      search(context, opening, deps.pool),
+      indexes(context),
+      rebuild(context, deps.pool),
       tokens(context, opening),
       subjects(context, accesses_),
       imports(context, declarations, deps.pool),
@@ -102,6 +105,8 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   };
   add(vault::declaration_routes(rooms ? &rooms->declarations : nullptr));
   add(vault::record_routes(rooms ? &rooms->records : nullptr, rooms ? &rooms->opening : nullptr));
+  add(vault::search_routes(rooms ? &rooms->search : nullptr));
+  add(vault::index_routes(rooms ? &rooms->indexes : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));

@@ -18,6 +18,9 @@
 #include "vault/declarations.h"
 #include "vault/import/service.h"
 #include "vault/records/api.h"
+#include "vault/search/indexes.h"
+#include "vault/search/rebuild.h"
+#include "vault/search/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/service.h"
@@ -34,6 +37,7 @@ class Rooms {
     const Clock& clock;
     access::Notices& notices;
     Pool& pool;
+    std::string calling_code{};  // of phones, where a collection names none
   };
 
   explicit Rooms(Deps deps);
@@ -111,6 +115,9 @@ class Rooms {
   vault::Declarations declarations;
   vault::Records records;
   vault::Opening opening;
+  vault::Search search;
+  vault::Indexes indexes;
+  vault::Rebuild rebuild;
   vault::Tokens tokens;
   vault::Subjects subjects;
   vault::Imports imports;

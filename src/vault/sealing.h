@@ -76,10 +76,12 @@ Bytes pack(std::span<const SealedField> fields);
 /// Errors: corrupt.
 Result<std::vector<SealedField>> unpack(BytesView row);
 
+/// Where the external id of a customer is bound, under the key of the group `account`: like a field
+/// of a record that no record is.
+inline Binding external_binding(SubjectId subject) {
+  return {subject, RecordId{}, 0, 0, 0};
+}
 /// The full-length keyed term of the shop's own id of a customer.
 Bytes external_term(const crypto::KeySet& keys, std::string_view external_id);
-/// The term of a normalised value in a blind index: 3 bytes for exact, 32 for unique.
-Bytes blind_term(const crypto::KeySet& keys, std::uint32_t collection, const Field& field,
-                 BytesView normalised);
 
 }  // namespace holdfast::vault

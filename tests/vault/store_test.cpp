@@ -6,6 +6,8 @@
 #include <set>
 
 #include "db/sql.h"
+#include "vault/search/compaction.h"
+#include "vault/search/postings.h"
 #include "vault/vault_bench.h"
 
 namespace holdfast::vault {
@@ -14,7 +16,8 @@ namespace {
 std::vector<const db::Sql*> all_statements() {
   std::vector<const db::Sql*> out;
   for (auto list : {statements(), record_statements(), token_statements(), subject_statements(),
-                    state_statements()})
+                    state_statements(), search_statements(), posting_statements(),
+                    rebuild_statements(), compaction_statements(), distribution_statements()})
     out.insert(out.end(), list.begin(), list.end());
   return out;
 }

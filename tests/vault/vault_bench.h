@@ -24,6 +24,9 @@
 #include "vault/import/service.h"
 #include "vault/records/opening.h"
 #include "vault/records/service.h"
+#include "vault/search/indexes.h"
+#include "vault/search/rebuild.h"
+#include "vault/search/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/service.h"
@@ -285,12 +288,21 @@ class VaultBench {
   }
   Result<FoundRecords> find(Named q, Caller caller = {}, std::string purpose = "support",
                             std::optional<std::string> person = {}) {
-    return run(opening().search(std::move(caller), {.collection = "customers",
-                                                    .q = values(q),
-                                                    .purpose = std::move(purpose),
-                                                    .limit = {},
-                                                    .on_behalf_of = std::move(person)}));
+    return search(std::move(caller), {.collection = "customers",
+                                      .q = values(q),
+                                      .match = {},
+                                      .filter = {},
+                                      .sort = {},
+                                      .purpose = std::move(purpose),
+                                      .limit = {},
+                                      .after = {},
+                                      .on_behalf_of = std::move(person)});
   }
+  Result<FoundRecords> search(Caller caller, SearchRecords request) {
+    return run(rooms_->search.search(std::move(caller), std::move(request)));
+  }
+  /// All that waits to be done about indexes.
+  void build_indexes() { (*this)(rebuild().finish()); }
   Result<Verified> verify(RecordId record, std::string name, std::string value,
                           Caller caller = {}) {
     return run(opening().verify(std::move(caller),
@@ -310,6 +322,8 @@ class VaultBench {
   Declarations& declarations() { return rooms_->declarations; }
   Records& records() { return rooms_->records; }
   Opening& opening() { return rooms_->opening; }
+  Rebuild& rebuild() { return rooms_->rebuild; }
+  Indexes& indexes() { return rooms_->indexes; }
   Tokens& tokens() { return rooms_->tokens; }
   Subjects& subjects() { return rooms_->subjects; }
   Imports& imports() { return rooms_->imports; }
@@ -326,6 +340,9 @@ class VaultBench {
           declarations(context),
           records(context),
           opening(context),
+          search(context, opening, pool),
+          indexes(context),
+          rebuild(context, pool),
           tokens(context, opening),
           subjects(context, accesses),
           imports(context, declarations, pool),
@@ -340,9 +357,12 @@ class VaultBench {
     Declarations declarations;
     Records records;
     Opening opening;
+    Pool pool{2, 16};
+    Search search;
+    Indexes indexes;
+    Rebuild rebuild;
     Tokens tokens;
     Subjects subjects;
-    Pool pool{2, 16};
     Imports imports;
     VaultState state;
   };

@@ -1,4 +1,4 @@
-// Sealed values opened for a purpose: revealed, compared, searched.
+// Sealed values opened for a purpose: revealed, compared.
 //
 // The record of an opening is durable before the plaintext leaves: what cannot be recorded is not
 // shown. A value past its keep time is gone for everyone, swept or not.
@@ -38,10 +38,9 @@ class Opening {
   Task<Result<RevealedRecords>> reveal_batch(Caller caller, RevealRecords request);
   /// 5 wrong values per customer, field and day over all callers, then exhausted.
   Task<Result<Verified>> verify(Caller caller, VerifyValue request);
-  /// Exact matches of all values given. Candidates of the index are opened and compared.
-  Task<Result<FoundRecords>> search(Caller caller, SearchRecords request);
 
-  /// For other rooms (tokens): opens, but does not record. Commit `event` before showing anything.
+  /// For other rooms (tokens, search): opens, but does not record. Commit `event` before showing
+  /// anything.
   Task<Result<Opened>> open(const Working& work, const Caller& caller, std::string_view operation,
                             std::vector<OpenItem> items, std::string purpose);
   /// The caller with its person set, after the purpose was found to be declared. A refusal is
@@ -51,10 +50,12 @@ class Opening {
                                const std::optional<std::string>& on_behalf_of);
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
-
- private:
+  /// Under self_service the one customer whose data may be opened (nobody's id when the call is
+  /// for no customer); nullopt for other purposes.
   Task<Result<std::optional<SubjectId>>> own_subject(const Working& work, const Caller& caller,
                                                      std::string_view purpose);
+
+ private:
   Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
                                 std::string_view operation, const Openable& openable,
                                 const std::vector<std::string>& wanted, std::string_view purpose,
