@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   vault::Field field{.type = static_cast<vault::FieldType>(data[0] % 15), .max_bytes = 65'536};
   auto fragment = vault::index_fragment(field, text, data[1] & 1 ? "49" : "", (data[1] & 2) != 0);
   require(holdfast::valid_utf8(fragment.expose_text()));
-  vault::IndexTerms parts(keys, {.number = 1, .kind = vault::IndexKind::substring, .key = 1});
+  vault::BlindTerms parts(keys, {.number = 1, .kind = vault::IndexKind::substring, .key = 1});
   auto characters = holdfast::code_points(fragment.expose_text());
   require(parts.grams(fragment.expose_text()).empty() == (characters < 3));
 

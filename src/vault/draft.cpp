@@ -69,13 +69,13 @@ Result<SubjectId> Draft::add_subject(std::string_view external_id, SubjectKeys& 
   return subject.id;
 }
 
-const IndexTerms& Draft::terms_of(const IndexInfo& index) {
+const BlindTerms& Draft::terms_of(const IndexInfo& index) {
   auto found = indexes_.find(index.number);
   if (found == indexes_.end()) found = indexes_.try_emplace(index.number, keys_, index).first;
   return found->second;
 }
 
-void Draft::post(const IndexTerms& terms, std::string_view normal, RecordId record,
+void Draft::post(const BlindTerms& terms, std::string_view normal, RecordId record,
                  std::int64_t version, bool adds) {
   for (auto& term : terms.grams(normal))
     postings_[{terms.index().number, std::move(term)}].push_back(

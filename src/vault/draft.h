@@ -59,11 +59,11 @@ class Draft {
   std::size_t records() const { return records_.size() + puts_.size(); }
 
  private:
-  const IndexTerms& terms_of(const IndexInfo& index);
+  const BlindTerms& terms_of(const IndexInfo& index);
   void add_terms(const Field& field, RecordId record, std::int64_t version, BytesView value);
   void drop_terms(SubjectKeys& keys, const Collection& collection, const Record& record,
                   const Field& field, const SealedField& old);
-  void post(const IndexTerms& terms, std::string_view normal, RecordId record, std::int64_t version,
+  void post(const BlindTerms& terms, std::string_view normal, RecordId record, std::int64_t version,
             bool adds);
   void add_blocks(db::Changes& out);
 
@@ -71,7 +71,7 @@ class Draft {
   Time now_;
   std::vector<db::Args> subjects_, subject_keys_, records_, puts_, drops_, old_terms_,
       unbuilt_terms_, terms_, unique_;
-  std::map<std::int64_t, IndexTerms> indexes_;
+  std::map<std::int64_t, BlindTerms> indexes_;
   std::map<std::pair<std::int64_t, Bytes>, std::vector<Posting>> postings_;
   db::List token_drops_;
   std::set<SubjectId> living_;

@@ -88,7 +88,7 @@ std::vector<Posting> resolved(std::vector<Posting> entries) {
   return out;
 }
 
-IndexTerms::IndexTerms(const crypto::KeySet& keys, const IndexInfo& index) : index_(index) {
+BlindTerms::BlindTerms(const crypto::KeySet& keys, const IndexInfo& index) : index_(index) {
   const auto* key = keys.ring.find(crypto::KeyUse::index, static_cast<std::uint32_t>(index.key));
   if (!key) return;
   key_.emplace(key->expose());
@@ -99,7 +99,7 @@ IndexTerms::IndexTerms(const crypto::KeySet& keys, const IndexInfo& index) : ind
   block_key_ = key_->expand(info);
 }
 
-crypto::Digest IndexTerms::mac(std::string_view label, std::string_view text,
+crypto::Digest BlindTerms::mac(std::string_view label, std::string_view text,
                                BytesView more) const {
   Bytes input;
   input.reserve(40 + text.size() + more.size());
@@ -112,7 +112,7 @@ crypto::Digest IndexTerms::mac(std::string_view label, std::string_view text,
   return out;
 }
 
-Bytes IndexTerms::term(std::string_view normal) const {
+Bytes BlindTerms::term(std::string_view normal) const {
   auto digest = mac("blind index", normal);
   auto bits = static_cast<std::size_t>(std::clamp<std::int64_t>(index_.bits, 0, 256));
   Bytes out(digest.begin(), digest.begin() + static_cast<std::ptrdiff_t>((bits + 7) / 8));
@@ -120,18 +120,18 @@ Bytes IndexTerms::term(std::string_view normal) const {
   return out;
 }
 
-Bytes IndexTerms::tag(std::string_view normal, RecordId record) const {
+Bytes BlindTerms::tag(std::string_view normal, RecordId record) const {
   if (index_.kind == IndexKind::unique) return {};
   auto digest = mac("blind index tag", normal, record.bytes());
   return {digest.begin(), digest.begin() + kTagBytes};
 }
 
-Bytes IndexTerms::gram(std::string_view text) const {
+Bytes BlindTerms::gram(std::string_view text) const {
   auto digest = mac("posting", text);
   return {digest.begin(), digest.begin() + kGramBytes};
 }
 
-std::vector<Bytes> IndexTerms::grams(std::string_view normal) const {
+std::vector<Bytes> BlindTerms::grams(std::string_view normal) const {
   auto at = starts(normal);
   auto count = at.size() - 1;
   std::vector<std::string_view> parts;
@@ -150,20 +150,20 @@ std::vector<Bytes> IndexTerms::grams(std::string_view normal) const {
   return out;
 }
 
-std::vector<Bytes> IndexTerms::grams_of_fragment(std::string_view fragment) const {
+std::vector<Bytes> BlindTerms::grams_of_fragment(std::string_view fragment) const {
   auto out = grams(fragment);
   if (index_.kind == IndexKind::prefix && out.size() > 1)
     out.erase(out.begin(), out.end() - 1);  // the longest says it all
   return out;
 }
 
-Bytes IndexTerms::seal_block(BytesView term, BytesView block,
+Bytes BlindTerms::seal_block(BytesView term, BytesView block,
                              std::span<const Posting> entries) const {
   return crypto::seal(block_key_.expose(), static_cast<std::uint32_t>(index_.key),
                       pack_postings(entries), place_of(index_, term, block));
 }
 
-Result<std::vector<Posting>> IndexTerms::open_block(BytesView term, BytesView block,
+Result<std::vector<Posting>> BlindTerms::open_block(BytesView term, BytesView block,
                                                     BytesView sealed) const {
   auto plain = crypto::open(block_key_.expose(), sealed, place_of(index_, term, block));
   if (!plain)

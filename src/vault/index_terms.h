@@ -43,9 +43,9 @@ Result<std::vector<Posting>> unpack_postings(BytesView plain);
 std::vector<Posting> resolved(std::vector<Posting> entries);
 
 /// Threads: const methods are safe. Cost: construction 1 µs, more under a key that is not active.
-class IndexTerms {
+class BlindTerms {
  public:
-  IndexTerms(const crypto::KeySet& keys, const IndexInfo& index);
+  BlindTerms(const crypto::KeySet& keys, const IndexInfo& index);
 
   /// False when its key was destroyed: the index answers nothing and takes nothing.
   bool usable() const { return key_.has_value(); }

@@ -80,7 +80,7 @@ TEST(VaultIndexPlan, serves_at_once_where_there_is_nothing_to_build) {
 
 class VaultTermsOfIndexes : public testing::Test {
  protected:
-  IndexTerms terms(IndexKind kind, std::int64_t bits, std::int64_t number = 1) const {
+  BlindTerms terms(IndexKind kind, std::int64_t bits, std::int64_t number = 1) const {
     return {keys_, {.number = number, .kind = kind, .bits = bits, .key = 1}};
   }
   crypto::KeySet keys_{crypto::Keyring::make(from_ms(1))};
@@ -104,7 +104,7 @@ TEST_F(VaultTermsOfIndexes, of_two_indexes_have_nothing_in_common) {
             terms(IndexKind::unique, 256, 2).term("ann"));
   EXPECT_NE(terms(IndexKind::substring, 128, 1).grams("ann"),
             terms(IndexKind::substring, 128, 2).grams("ann"));
-  EXPECT_FALSE(IndexTerms(keys_, {.number = 1, .kind = IndexKind::exact, .key = 99}).usable());
+  EXPECT_FALSE(BlindTerms(keys_, {.number = 1, .kind = IndexKind::exact, .key = 99}).usable());
 }
 
 TEST_F(VaultTermsOfIndexes, are_told_apart_by_tags_that_differ_for_each_record) {

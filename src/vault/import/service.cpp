@@ -80,7 +80,7 @@ void add_unique(const crypto::KeySet& keys, const Field& field, const Secret& va
                 std::vector<UniqueTerm>& out) {
   for (const auto& index : field.indexes) {
     if (index.kind != IndexKind::unique) continue;
-    IndexTerms terms(keys, index);
+    BlindTerms terms(keys, index);
     auto normal = index_term(field, value.expose_text(), index.calling_code);
     if (terms.usable() && !normal.empty())
       out.push_back({&field, index.number, terms.term(normal.expose_text())});

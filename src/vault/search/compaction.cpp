@@ -86,7 +86,7 @@ Task<Result<std::vector<Compaction::Term>>> Compaction::due() {
 }
 
 /// Full blocks that lost an entry go with the loose ones; their entries join the others.
-Task<Result<void>> Compaction::take_back(const IndexTerms& terms, const Term& term,
+Task<Result<void>> Compaction::take_back(const BlindTerms& terms, const Term& term,
                                          Merging& merging) {
   const auto newest = merging.newest;
   Bytes after;
@@ -113,7 +113,7 @@ Task<Result<void>> Compaction::take_back(const IndexTerms& terms, const Term& te
   }
 }
 
-Task<Result<void>> Compaction::merge(const IndexTerms& terms, const Term& term,
+Task<Result<void>> Compaction::merge(const BlindTerms& terms, const Term& term,
                                      db::Changes& changes) {
   auto rows =
       co_await context_.journal.reader().read(kLooseBlocks, {term.number, term.term, kMostLoose});
@@ -165,7 +165,7 @@ Task<Result<bool>> Compaction::step(Working work, std::map<std::int64_t, IndexIn
   if (!list) co_return std::move(list).error();
   db::Changes changes;
   std::int64_t merged_terms = 0;
-  std::map<std::int64_t, IndexTerms> held;
+  std::map<std::int64_t, BlindTerms> held;
   for (const auto& term : *list) {
     auto index = indexes.find(term.number);
     if (index == indexes.end()) {  // goes with its index

@@ -34,8 +34,8 @@ class Compaction {
     std::map<RecordId, Posting> newest;
   };
   Task<Result<std::vector<Term>>> due();
-  Task<Result<void>> merge(const IndexTerms& terms, const Term& term, db::Changes& changes);
-  Task<Result<void>> take_back(const IndexTerms& terms, const Term& term, Merging& merging);
+  Task<Result<void>> merge(const BlindTerms& terms, const Term& term, db::Changes& changes);
+  Task<Result<void>> take_back(const BlindTerms& terms, const Term& term, Merging& merging);
 
   Context context_;
   Pool& pool_;

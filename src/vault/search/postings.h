@@ -9,9 +9,9 @@
 
 namespace holdfast::vault {
 
-/// A term of an index, whose IndexTerms outlive the call.
+/// A term of an index, whose BlindTerms outlive the call.
 struct PostedTerm {
-  const IndexTerms* index;
+  const BlindTerms* index;
   Bytes term;
 };
 

@@ -70,7 +70,7 @@ struct Filled {
 };
 
 Filled fill(const Working& work, const Collection& collection, const Field& field,
-            const IndexTerms& terms, const Loaded& loaded) {
+            const BlindTerms& terms, const Loaded& loaded) {
   Filled out;
   std::map<Bytes, std::vector<Posting>> postings;
   for (const auto& openable : loaded.records) {
@@ -236,7 +236,7 @@ Task<Result<bool>> Rebuild::build(const Working& work, const Collection& collect
   auto last = to_bytes(page->back().id.bytes());
   auto loaded = co_await context_.store.with_keys(std::move(*page), MonoTime::max());
   if (!loaded) co_return std::move(loaded).error();
-  IndexTerms terms(*work.keys, index);
+  BlindTerms terms(*work.keys, index);
   if (!terms.usable()) co_return false;  // settle() declares another
   auto filled = co_await pool_.run(
       [&]() -> Result<Filled> { return fill(work, collection, field, terms, *loaded); });

@@ -128,7 +128,7 @@ class Search::Candidates {
   const Context& context_;
   Run& run_;
   const Condition* driver_ = nullptr;
-  std::deque<IndexTerms> terms_;
+  std::deque<BlindTerms> terms_;
   Bytes term_;
   RecordId after_{}, last_{};
   std::deque<RecordId> ready_;
