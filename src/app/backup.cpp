@@ -83,8 +83,10 @@ Result<Files> write_files(Instance& instance, Time now) {
     clean();
     return std::move(ring).error();
   }
-  auto split = db::split_data(unfinished, unfinished_keys, kKeyTables,
-                              {{"keyring", to_bytes(*ring)}}, instance.clock());
+  std::map<std::string, Bytes> parts = {{"keyring", to_bytes(*ring)}};
+  if (auto method = journal::read_small_file(config.dir() / "unlock", kLongestKeyring))
+    parts.emplace("unlock", to_bytes(*method));
+  auto split = db::split_data(unfinished, unfinished_keys, kKeyTables, parts, instance.clock());
   if (!split) {
     clean();
     return std::move(split).error();
@@ -98,7 +100,7 @@ Result<Files> write_files(Instance& instance, Time now) {
   return out;
 }
 
-Result<void> restore_files(const LocalOptions& options, const Config& config) {
+Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Config& config) {
   SystemClock clock;
   std::error_code failed;
   fs::create_directories(config.dir(), failed);
@@ -108,7 +110,7 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
   if (!fs::exists(config.dir() / "holdfast.toml"))
     if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", default_file());
         !wrote)
-      return wrote;
+      return std::move(wrote).error();
 
   auto parts = db::read_parts(options.keys, clock);
   if (!parts) return std::move(parts).error();
@@ -118,20 +120,29 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
     if (auto wrote =
             journal::write_file_atomically(config.path("keys.keyring"), as_text(keyring->second));
         !wrote)
-      return wrote;
-  auto ring = unlock(config);
-  if (!ring && ring.error().code == Code::not_found)
+      return std::move(wrote).error();
+  // How the root key comes was backed up with the keys; a folder that knows already knows better.
+  auto method = parts->find("unlock");
+  if (method != parts->end() && !fs::exists(config.dir() / "unlock"))
+    if (auto wrote =
+            journal::write_file_atomically(config.dir() / "unlock", as_text(method->second));
+        !wrote)
+      return std::move(wrote).error();
+  auto means = means_of(options, config);
+  if (!means) return std::move(means).error();
+  auto opened = unlock(config, *means);
+  if (!opened && opened.error().code == Code::not_found)
     return Error(Code::not_found,
                  "the root key is missing. Put the key file back, or write it again from recovery "
                  "shares: `holdfast keys "
                  "recover --dir DIR SHARE SHARE`; then run this again");
-  if (!ring) return std::move(ring).error();
+  if (!opened) return opened;
 
   if (!options.afterlog.empty() && !fs::exists(config.dir() / "afterlog")) {
     auto text = journal::read_small_file(options.afterlog, 256u << 20);
     if (!text) return std::move(text).error().at("afterlog");
     if (auto wrote = journal::write_file_atomically(config.dir() / "afterlog", *text); !wrote)
-      return wrote;
+      return std::move(wrote).error();
   }
   // The database that is there steps aside, whole.
   auto aside = ".before-restore-" + stamp(clock.now());
@@ -155,7 +166,8 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
     if (database) (*database)->close();
   }
   fs::remove(joined, failed);
-  return done;
+  if (!done) return std::move(done).error();
+  return opened;
 }
 
 }  // namespace
@@ -215,11 +227,12 @@ int restore(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
-  if (auto done = restore_files(options, *config); !done) return print_error(done.error());
+  auto opened = restore_files(options, *config);
+  if (!opened) return print_error(opened.error());
   bool afterlog = fs::exists(config->dir() / "afterlog");
   Cores cores(0);
-  auto instance =
-      Instance::open(std::move(*config), cores, make_logger("warn"), {.restored = true});
+  auto instance = Instance::open(std::move(*config), std::move(*opened), cores, make_logger("warn"),
+                                 {.restored = true});
   if (!instance) return print_error(instance.error());
   std::cout << "Restored. The log goes on as " << (*instance)->log().origin() << ".\n";
   if (afterlog)

@@ -1,18 +1,28 @@
 #include "app/instance.h"
 
 #include <spdlog/spdlog.h>
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <cstdlib>
+#include <set>
 #include <thread>
 
+#include "app/exit_codes.h"
 #include "base/json.h"
-#include "crypto/unlock/file.h"
+#include "http/certificate.h"
 #include "journal/upkeep.h"
 
 namespace holdfast::app {
 namespace {
 
 constexpr std::size_t kPoolQueue = 64;
+constexpr std::chrono::milliseconds kLookStep{100};
+constexpr int kStepsPerLook = 600;
+constexpr std::chrono::seconds kPolicyWait{5};
 
 std::string said(std::string_view what,
                  std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
@@ -28,12 +38,6 @@ std::string said(std::string_view what,
 }
 
 }  // namespace
-
-Result<crypto::Keyring> unlock(const Config& config) {
-  auto key = crypto::read_key_file(config.path("keys.file"));
-  if (!key) return std::move(key).error();
-  return crypto::read_keyring(config.path("keys.keyring"), key->root, key->store_id);
-}
 
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
                                                     std::size_t cores) {
@@ -59,21 +63,60 @@ void Instance::Notices::tampered(std::string_view kind, std::string_view id,
       said("authority_row_refused", {{"kind", kind}, {"id", id}, {"why", what}}));
 }
 
-Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
-                                                 std::shared_ptr<spdlog::logger> log,
+void Instance::Host::forget_keys() {
+  if (instance_.log_) instance_.log_->forget_keys();
+}
+
+void Instance::Host::locked() {
+  instance_.logger_->warn(said("locked", {}));
+  if (instance_.locked_) instance_.locked_();
+}
+
+void Instance::Host::abandon() {
+  instance_.logger_->error(said("locked", {{"process", "ended: a request held keys too long"}}));
+  instance_.logger_->flush();
+  std::_Exit(kFailed);
+}
+
+std::optional<Time> Instance::Host::certificate_until() {
+  auto own = instance_.config_.path("server.certificate");
+  auto read = http::read_certificate(own.empty() ? instance_.config_.dir() / "server.pem" : own);
+  if (!read) return std::nullopt;
+  return http::valid_until(read->get());
+}
+
+Task<std::int64_t> Instance::Host::api_keys_ending(Time before) {
+  if (!instance_.rooms_) co_return 0;
+  auto now = instance_.clock_.now();
+  auto snapshot = co_await instance_.rooms_->cache.current(instance_.clock_.mono() + kPolicyWait);
+  if (!snapshot) co_return 0;
+  co_return std::ranges::count_if((*snapshot)->keys, [&](const auto& one) {
+    const auto& key = one.second.key;
+    return !key.revoked && key.expires > now && key.expires < before;
+  });
+}
+
+Result<std::unique_ptr<Instance>> Instance::open(Config config, crypto::OpenedStore store,
+                                                 Cores& cores, std::shared_ptr<spdlog::logger> log,
                                                  OpenOptions options) {
   std::unique_ptr<Instance> out(new Instance(std::move(config), cores, std::move(log)));
-  if (auto done = out->open_all(options); !done) return std::move(done).error();
+  if (auto done = out->open_all(std::move(store), std::move(options)); !done)
+    return std::move(done).error();
   return out;
 }
 
-Result<void> Instance::open_all(OpenOptions options) {
-  auto ring = unlock(config_);
-  if (!ring) return std::move(ring).error();
-  keys_.set(std::make_shared<const crypto::KeySet>(std::move(*ring)));
+Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) {
+  auto places = unlock_places(config_);
+  if (!places) return std::move(places).error();
+  if (auto finished = crypto::finish_staged(places->files, store); !finished) return finished;
+  keys_.set(std::make_shared<const crypto::KeySet>(std::move(store.ring), std::move(store.root)));
+  locked_ = std::move(options.locked);
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
+  if (auto right = cores_.wait(vault::refuse_older_keyring(database_->reader(), *keys_.get()));
+      !right)
+    return right;
 
   journal::LogOptions log_options{.witness = config_.dir() / "witness",
                                   .afterlog = config_.dir() / "afterlog",
@@ -88,7 +131,12 @@ Result<void> Instance::open_all(OpenOptions options) {
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
-  rooms_ = std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_});
+  rooms_ = std::make_unique<Rooms>(Rooms::Deps{*log_, *index_, keys_, clock_, notices_, pool_,
+                                               keys_, host_, std::move(*places)});
+  if (auto done = cores_.wait(rooms_->unlocking.resume(
+          std::move(options.unlocked_by), options.restored || options.accept_rollback));
+      !done)
+    return done;
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   return cores_.wait(replay());
 }
@@ -147,6 +195,35 @@ void Instance::start() {
   background_.push_back(boost::asio::co_spawn(
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
+  background_.push_back(boost::asio::co_spawn(core, look_after_keys(), boost::asio::use_future));
+}
+
+Task<void> Instance::look_after_keys() {
+  std::set<std::string> known;
+  bool failing = false;
+  boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
+  for (int step = 0; !stopping_; ++step) {
+    if (step % kStepsPerLook == 0 && keys_.get()) {
+      auto alarms = co_await rooms_->unlocking.look();
+      if (!alarms && !std::exchange(failing, true))
+        logger_->error(said("keys_not_looked_after", {{"code", code_name(alarms.error().code)},
+                                                      {"why", alarms.error().text}}));
+      std::set<std::string> now;
+      if (alarms) {
+        failing = false;
+        for (const auto& alarm : *alarms) {
+          now.insert(alarm.alarm);
+          if (!known.contains(alarm.alarm))
+            logger_->warn(said("alarm", {{"alarm", alarm.alarm}, {"what", alarm.text}}));
+        }
+        for (const auto& name : known)
+          if (!now.contains(name)) logger_->info(said("alarm_over", {{"alarm", name}}));
+        known = std::move(now);
+      }
+    }
+    pause.expires_after(kLookStep);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+  }
 }
 
 void Instance::stop() {
@@ -156,7 +233,7 @@ void Instance::stop() {
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)
-    if (auto done = cores_.wait(log_->settle()); !done)
+    if (auto done = cores_.wait(log_->settle()); !done && done.error().code != Code::locked)
       logger_->error(said("last_checkpoint_failed", {{"why", done.error().text}}));
   rooms_.reset();
   index_.reset();

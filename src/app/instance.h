@@ -10,6 +10,7 @@
 #include "app/backup.h"
 #include "app/config.h"
 #include "app/rooms.h"
+#include "app/unlock.h"
 #include "base/cores.h"
 #include "base/pool.h"
 #include "db/database.h"
@@ -25,10 +26,11 @@ namespace holdfast::app {
 struct OpenOptions {
   bool accept_rollback = false;
   bool restored = false;  // out of a backup: the log gets a new origin
+  /// Who unlocked, where people did: recorded.
+  std::optional<vault::UnlockedBy> unlocked_by{};
+  /// Called when keys.lock dropped the keys, from any thread; must not block.
+  std::function<void()> locked{};
 };
-
-/// Reads the key file and opens the keyring with it. Errors name the file's part and the way on.
-Result<crypto::Keyring> unlock(const Config& config);
 
 /// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
@@ -37,10 +39,11 @@ Result<std::unique_ptr<db::Database>> open_database(const Config& config, const 
 /// Threads: made and destroyed on the main thread; what it holds serves all cores.
 class Instance {
  public:
-  /// Opens everything, replays the afterlog, and is then ready to serve.
-  /// Errors: those of unlock, the database and journal::Log::open.
-  static Result<std::unique_ptr<Instance>> open(Config config, Cores& cores,
-                                                std::shared_ptr<spdlog::logger> log,
+  /// Opens everything over the keys that unlock() gave, replays the afterlog, and is then ready to
+  /// serve. Errors: conflict (a keyring older than the database), those of the database and of
+  /// journal::Log::open.
+  static Result<std::unique_ptr<Instance>> open(Config config, crypto::OpenedStore store,
+                                                Cores& cores, std::shared_ptr<spdlog::logger> log,
                                                 OpenOptions options = {});
   ~Instance();
 
@@ -57,6 +60,7 @@ class Instance {
   const Config& config() const { return config_; }
   const SystemClock& clock() const { return clock_; }
   const crypto::HeldKeys& keys() const { return keys_; }
+  std::shared_ptr<spdlog::logger> logger() const { return logger_; }
   Pool& pool() { return pool_; }
   Cores& cores() { return cores_; }
 
@@ -72,7 +76,23 @@ class Instance {
     Instance& instance_;
   };
 
-  Result<void> open_all(OpenOptions options);
+  /// What the room of keys asks of the program around it.
+  class Host final : public vault::UnlockHost {
+   public:
+    explicit Host(Instance& instance) : instance_(instance) {}
+    void forget_keys() override;
+    void locked() override;
+    [[noreturn]] void abandon() override;
+    std::optional<Time> certificate_until() override;
+    Task<std::int64_t> api_keys_ending(Time before) override;
+
+   private:
+    Instance& instance_;
+  };
+
+  Result<void> open_all(crypto::OpenedStore store, OpenOptions options);
+  /// Each minute: is the keyring still the right one, does the HSM answer, is something due?
+  Task<void> look_after_keys();
   Task<Result<void>> replay();
 
   Config config_;
@@ -85,6 +105,8 @@ class Instance {
   std::unique_ptr<journal::Log> log_;
   std::unique_ptr<journal::AccessIndex> index_;
   Notices notices_{*this};
+  Host host_{*this};
+  std::function<void()> locked_;
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
   std::atomic<bool> stopping_ = false;

@@ -91,8 +91,11 @@ Rooms::Rooms(Deps deps)
       subjects(context, accesses_),
       imports(context, declarations, deps.pool),
       vault_state(context),
+      unlocking({context, deps.held, deps.pool, deps.unlock_host, deps.unlock_places}),
+      unlock_rows(deps.log.reader(), deps.keys),
       access_state_(admin),
-      ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
+      ledger_service_(
+          {deps.log, deps.index, deps.keys, {&vault_state, &unlock_rows, &access_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
 
 std::vector<http::Route> Rooms::rows(Rooms* rooms) {
@@ -105,6 +108,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));
+  add(vault::Unlocking::rows(rooms ? &rooms->unlocking : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));
   add(ledger::Api::rows(rooms ? &rooms->ledger_api_ : nullptr));
   return out;

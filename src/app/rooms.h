@@ -17,6 +17,7 @@
 #include "vault/context.h"
 #include "vault/declarations.h"
 #include "vault/import/service.h"
+#include "vault/keys/unlocking.h"
 #include "vault/records/api.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
@@ -34,6 +35,9 @@ class Rooms {
     const Clock& clock;
     access::Notices& notices;
     Pool& pool;
+    crypto::HeldKeys& held;  // the same as keys, to replace
+    vault::UnlockHost& unlock_host;
+    vault::UnlockPlaces unlock_places;
   };
 
   explicit Rooms(Deps deps);
@@ -46,7 +50,9 @@ class Rooms {
   /// under it.
   std::vector<http::Route> routes(std::vector<http::Route> more);
   /// Who tells of rows for `journal verify --state`.
-  std::vector<journal::StateSource*> state() { return {&vault_state, &access_state_}; }
+  std::vector<journal::StateSource*> state() {
+    return {&vault_state, &unlock_rows, &access_state_};
+  }
 
  private:
   /// Access control as the vault knows it.
@@ -115,6 +121,8 @@ class Rooms {
   vault::Subjects subjects;
   vault::Imports imports;
   vault::VaultState vault_state;
+  vault::Unlocking unlocking;
+  vault::UnlockRows unlock_rows;
 
  private:
   AccessState access_state_;

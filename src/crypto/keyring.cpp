@@ -51,6 +51,32 @@ Error malformed() {
 
 }  // namespace
 
+std::string_view use_name(KeyUse use) {
+  switch (use) {
+    case KeyUse::epoch:
+      return "epoch";
+    case KeyUse::index:
+      return "index";
+    case KeyUse::external:
+      return "external";
+    case KeyUse::authority:
+      return "authority";
+    case KeyUse::digest:
+      return "digest";
+    case KeyUse::journal:
+      return "journal";
+    case KeyUse::side:
+      return "side";
+    case KeyUse::afterlog:
+      return "afterlog";
+    case KeyUse::cursor:
+      return "cursor";
+    case KeyUse::idempotency:
+      return "idempotency";
+  }
+  return "unknown";
+}
+
 const Secret& Keyring::active(KeyUse use) const {
   return keys_.at({use, active_id(use)}).key;
 }
@@ -110,6 +136,12 @@ Keyring Keyring::without(KeyUse use, std::uint32_t id) const {
   auto out = clone();
   ++out.generation_;
   out.keys_.erase({use, id});
+  return out;
+}
+
+Keyring Keyring::next_generation() const {
+  auto out = clone();
+  ++out.generation_;
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,9 @@ enum class KeyUse : std::uint8_t {
   cursor = 9,        // seals paging cursors
   idempotency = 10,  // fingerprints of requests
 };
+
+/// "epoch", "index", ...: for people and the journal.
+std::string_view use_name(KeyUse use);
 
 struct KeyInfo {
   KeyUse use;
@@ -61,6 +65,9 @@ class Keyring {
   /// The next generation without that key, which it must hold and which must not be active
   /// (std::invalid_argument).
   Keyring without(KeyUse use, std::uint32_t id) const;
+
+  /// The same keys under the next number: for another root key.
+  Keyring next_generation() const;
 
   /// True when this keyring holds every key that `other` holds, with the same bytes.
   bool holds_all_of(const Keyring& other) const;

@@ -173,8 +173,19 @@ std::int64_t Log::size() const {
   return static_cast<std::int64_t>(tree_.size());
 }
 
+void Log::forget_keys() {
+  signer_.store({});
+  if (afterlog_) afterlog_->forget_key();
+}
+
+Result<std::string> Log::signed_note(const Checkpoint& head) const {
+  auto signer = signer_.load();
+  if (!signer) return Error(Code::locked, "the server is locked");
+  return sign_checkpoint(head, *signer);
+}
+
 std::string Log::verifier() const {
-  return verifier_key(origin_, signer_->public_key());
+  return verifier_key(origin_, public_key_);
 }
 
 }  // namespace holdfast::journal

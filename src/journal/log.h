@@ -109,6 +109,10 @@ class Log final : public Journal {
   /// The checkpoint that was last written outside; nothing when there is none. Errors: corrupt.
   Task<Result<std::optional<Checkpoint>>> witness();
 
+  /// Drops the keys that the log keeps for itself (its signing key, the afterlog's). What needs one
+  /// answers `locked` from then on. Threads: any.
+  void forget_keys();
+
   /// What was sealed under a commitment of an entry: JSON of address, user agent and person, or
   /// the text of a note. Errors: gone (past its keep time), corrupt, locked.
   Task<Result<Secret>> side(crypto::Digest commitment);
@@ -146,6 +150,7 @@ class Log final : public Journal {
                           Time now);
   Task<Result<crypto::Digest>> root_at(std::uint64_t size);
   Task<Result<Checkpoint>> head();
+  Result<std::string> signed_note(const Checkpoint& head) const;
   /// On the thread for files: writes unless a newer one was written.
   static Task<Result<void>> keep_witness(Log* log, std::uint64_t size, std::string note);
 
@@ -159,7 +164,8 @@ class Log final : public Journal {
   std::unique_ptr<Afterlog> afterlog_;
   bool afterlog_missing_ = false;
   std::string origin_;
-  std::optional<crypto::Signer> signer_;
+  std::atomic<std::shared_ptr<const crypto::Signer>> signer_;  // shared: a lock may drop it
+  crypto::PublicKey public_key_{};
   std::atomic<std::int64_t> counter_{0};
   boost::asio::thread_pool files_{1};
   std::uint64_t newest_witness_ = 0;  // used on that thread only

@@ -25,7 +25,10 @@ Task<Result<std::unique_ptr<Log>>> Log::open(Deps deps, LogOptions options) {
     co_return Error(Code::locked, "the journal needs the keyring: unlock the server first");
   std::unique_ptr<Log> log(new Log(deps, std::move(options)));
   log->writer_ = deps.database.take_writer();
-  log->signer_.emplace(keys->ring.active(crypto::KeyUse::journal).expose());
+  auto signer =
+      std::make_shared<const crypto::Signer>(keys->ring.active(crypto::KeyUse::journal).expose());
+  log->public_key_ = signer->public_key();
+  log->signer_.store(std::move(signer));
   if (auto done = co_await log->migrate(); !done) co_return std::move(done).error();
   if (auto done = co_await log->resume(); !done) co_return std::move(done).error();
   if (auto done = co_await log->check_witness(); !done) co_return std::move(done).error();
@@ -126,7 +129,7 @@ Task<Result<std::optional<Checkpoint>>> Log::witness() {
       co_await boost::asio::co_spawn(files_, read(options_.witness), boost::asio::use_awaitable);
   if (!note && note.error().code == Code::not_found) co_return std::optional<Checkpoint>();
   if (!note) co_return std::move(note).error();
-  auto head = open_checkpoint(*note, signer_->public_key());
+  auto head = open_checkpoint(*note, public_key_);
   if (!head)
     co_return Error(Code::corrupt,
                     "the witness beside the database is damaged or of another store: put the one "
@@ -215,10 +218,11 @@ Task<Result<void>> Log::settle() {
     witness_due_ = false;
   }
   auto now = co_await head();
-  auto wrote = now ? co_await boost::asio::co_spawn(
-                         files_, keep_witness(this, now->size, sign_checkpoint(*now, *signer_)),
-                         boost::asio::use_awaitable)
-                   : Result<void>(std::move(now).error());
+  auto note = now ? signed_note(*now) : Result<std::string>(std::move(now).error());
+  auto wrote =
+      note ? co_await boost::asio::co_spawn(files_, keep_witness(this, now->size, std::move(*note)),
+                                            boost::asio::use_awaitable)
+           : Result<void>(std::move(note).error());
   std::scoped_lock lock(tree_mutex_);
   if (!wrote) {
     witness_due_ = true;

@@ -171,9 +171,10 @@ Afterlog::~Afterlog() {
 
 Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   std::scoped_lock lock(mutex_);
+  if (!mac_) return Error(Code::locked, "the server is locked");
   AfterlogEntry entry{std::string(kind), to_bytes(id), at};
   auto link = last_;
-  auto line = afterlog_line(entry, mac_, link);
+  auto line = afterlog_line(entry, *mac_, link);
   auto start = lseek(fd_, 0, SEEK_CUR);
   if (!write_all(fd_, line) || fdatasync(fd_) != 0) {
     // What was not acknowledged must not stay: the next line starts where this one did.
@@ -186,6 +187,11 @@ Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   last_ = link;
   entries_.push_back(std::move(entry));
   return {};
+}
+
+void Afterlog::forget_key() {
+  std::scoped_lock lock(mutex_);
+  mac_.reset();
 }
 
 std::vector<AfterlogEntry> Afterlog::entries() const {

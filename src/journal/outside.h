@@ -56,6 +56,8 @@ class Afterlog {
   /// Durable when it returns.
   Result<void> append(std::string_view kind, BytesView id, Time at);
   std::vector<AfterlogEntry> entries() const;
+  /// From here on append() answers `locked`.
+  void forget_key();
 
   ~Afterlog();
   Afterlog(const Afterlog&) = delete;
@@ -65,8 +67,8 @@ class Afterlog {
   Afterlog(int fd, crypto::Hmac mac) : fd_(fd), mac_(std::move(mac)) {}
 
   int fd_;
-  crypto::Hmac mac_;
   mutable std::mutex mutex_;
+  std::optional<crypto::Hmac> mac_;
   crypto::Digest last_{};
   std::vector<AfterlogEntry> entries_;
 };

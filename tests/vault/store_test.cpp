@@ -6,6 +6,7 @@
 #include <set>
 
 #include "db/sql.h"
+#include "vault/keys/unlock_state.h"
 #include "vault/vault_bench.h"
 
 namespace holdfast::vault {
@@ -14,7 +15,7 @@ namespace {
 std::vector<const db::Sql*> all_statements() {
   std::vector<const db::Sql*> out;
   for (auto list : {statements(), record_statements(), token_statements(), subject_statements(),
-                    state_statements()})
+                    state_statements(), unlock_statements()})
     out.insert(out.end(), list.begin(), list.end());
   return out;
 }
