@@ -67,9 +67,9 @@ void Instance::Host::forget_keys() {
   if (instance_.log_) instance_.log_->forget_keys();
 }
 
-void Instance::Host::locked() {
-  instance_.logger_->warn(said("locked", {}));
-  if (instance_.locked_) instance_.locked_();
+void Instance::Host::locked(bool stale) {
+  instance_.logger_->warn(said("locked", {{"why", stale ? "stale_keyring" : "deliberate"}}));
+  if (instance_.locked_) instance_.locked_(stale);
 }
 
 void Instance::Host::abandon() {
@@ -186,6 +186,7 @@ std::vector<http::RouteInfo> catalogue() {
 void Instance::start() {
   auto& core = cores_.at(0);
   auto tell = [this](const Error* error) {
+    if (error && error->code == Code::locked) return;  // and the server goes down
     if (error)
       logger_->error(
           said("journal_upkeep_failed", {{"code", code_name(error->code)}, {"why", error->text}}));

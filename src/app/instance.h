@@ -28,8 +28,9 @@ struct OpenOptions {
   bool restored = false;  // out of a backup: the log gets a new origin
   /// Who unlocked, where people did: recorded.
   std::optional<vault::UnlockedBy> unlocked_by{};
-  /// Called when keys.lock dropped the keys, from any thread; must not block.
-  std::function<void()> locked{};
+  /// Called when the keys were dropped, by keys.lock or (true) because the keyring is older than
+  /// the database's; from any thread; must not block.
+  std::function<void(bool)> locked{};
 };
 
 /// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
@@ -81,7 +82,7 @@ class Instance {
    public:
     explicit Host(Instance& instance) : instance_(instance) {}
     void forget_keys() override;
-    void locked() override;
+    void locked(bool stale) override;
     [[noreturn]] void abandon() override;
     std::optional<Time> certificate_until() override;
     Task<std::int64_t> api_keys_ending(Time before) override;
@@ -106,7 +107,7 @@ class Instance {
   std::unique_ptr<journal::AccessIndex> index_;
   Notices notices_{*this};
   Host host_{*this};
-  std::function<void()> locked_;
+  std::function<void(bool)> locked_;
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
   std::atomic<bool> stopping_ = false;

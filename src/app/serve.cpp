@@ -159,12 +159,14 @@ void add_metrics(http::Metrics& metrics, Instance& instance) {
                   [rooms, i] { return static_cast<double>(rooms->unlocking.counts()[i]); });
 }
 
-/// Serves an opened store. True: keys.lock ended it.
-Result<bool> serve_open(Serving& serving, crypto::OpenedStore store,
-                        std::optional<vault::UnlockedBy> by, std::size_t threads) {
+/// Serves an opened store. Why it holds no keys any more; nullopt: told to stop.
+Result<std::optional<LockReason>> serve_open(Serving& serving, crypto::OpenedStore store,
+                                             std::optional<vault::UnlockedBy> by,
+                                             std::size_t threads) {
   Cores cores(threads);
-  std::atomic<bool> locked = false;
-  OpenOptions open{.unlocked_by = std::move(by), .locked = [&locked] {
+  std::atomic<bool> locked = false, stale = false;
+  OpenOptions open{.unlocked_by = std::move(by), .locked = [&](bool by_stale) {
+                     stale = by_stale;
                      locked = true;
                      wake();
                    }};
@@ -195,11 +197,13 @@ Result<bool> serve_open(Serving& serving, crypto::OpenedStore store,
   bool ended = wait_for_end(serving, server, locked);
   server.stop();
   (*instance)->stop();
-  return ended;
+  if (!ended) return std::optional<LockReason>();
+  return std::optional(stale ? LockReason::stale_keyring : LockReason::deliberate);
 }
 
 /// Opens by itself where it can, else waits for people.
-Result<Unlocked> get_keys(Serving& serving) {
+Result<Unlocked> get_keys(Serving& serving, std::optional<LockReason> after) {
+  if (after) return serve_locked(serving, *after);
   if (read_latch(latch_file(serving.config))) return serve_locked(serving, LockReason::deliberate);
   auto means = own_means(serving.config);
   if (!means) return std::move(means).error();
@@ -258,8 +262,8 @@ Result<void> run(const LocalOptions& options) {
   Serving serving{.config = std::move(*config), .options = std::move(*served)};
   serving.logger = make_logger(serving.config.text("log.level"));
   serving.options.log = http::access_log(serving.logger);
-  for (;;) {
-    auto keys = get_keys(serving);
+  for (std::optional<LockReason> after;;) {
+    auto keys = get_keys(serving, after);
     if (!keys) return std::move(keys).error();
     if (!*keys) return {};
     auto by = (*keys)->by.over == "start" ? std::nullopt : std::optional(std::move((*keys)->by));
@@ -267,6 +271,7 @@ Result<void> run(const LocalOptions& options) {
                              static_cast<std::size_t>(*threads));
     if (!locked) return std::move(locked).error();
     if (!*locked) return {};
+    after = *locked;
   }
 }
 

@@ -63,6 +63,7 @@ TEST_F(HsmTest, with_another_key_of_the_same_label_does_not_open) {
   auto wrapped = *hsm_->wrap(key, root_, bound_);
   soft_.reset();
   soft_.emplace();
+  hsm_ = *Hsm::load(soft_->place());
   auto other = hsm_->make_key(soft_->key());
   ASSERT_TRUE(other);
 

@@ -3,8 +3,6 @@
 
 #include <sys/stat.h>
 
-#include <fstream>
-
 #include "crypto/aead.h"
 #include "crypto/private_file.h"
 #include "crypto/unlock/file.h"
@@ -82,10 +80,6 @@ struct Store {
   }
 };
 
-std::string text_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 void write_text(const fs::path& file, std::string_view text) {
   ASSERT_TRUE(replace_private(file, as_bytes(text)));
 }
@@ -321,8 +315,8 @@ struct NewRoot {
                                          {.recovery = set_of(recovery[0])})),
                         root, {}));
     if (steps > 2) must(reseal_keyring(store.files.keyring, store.ring, root));
-    if (steps > 3) must(put_staged_key_file(store.files));
-    if (steps > 4) must(put_staged_record(store.files));
+    if (steps > 3) must(put_staged_record(store.files));
+    if (steps > 4) must(put_staged_key_file(store.files));
   }
 };
 
@@ -344,6 +338,20 @@ TEST(NewRootKey, is_all_in_force_or_not_at_all_after_a_crash_at_any_step) {
     EXPECT_FALSE(fs::exists(store.dir / "unlock.next")) << steps;
     EXPECT_FALSE(fs::exists(store.dir / "keys/root.key.next")) << steps;
     EXPECT_TRUE(opened.ring.holds_all_of(store.ring));
+  }
+}
+
+TEST(NewRootKey, that_took_effect_is_finished_also_when_shares_open_the_store) {
+  for (int steps = 3; steps <= 5; ++steps) {
+    Store store;
+    NewRoot change(store);
+    change.run(steps);
+    auto means = with_shares(change.recovery, {0, 1});
+
+    must(finish_staged(store.files, must(store.open(means))));
+
+    EXPECT_TRUE(must(store.open()).root.matches(change.root.expose())) << steps;
+    EXPECT_EQ(must(store.open()).record.recovery, set_of(change.recovery[0])) << steps;
   }
 }
 

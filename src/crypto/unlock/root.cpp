@@ -150,17 +150,24 @@ Result<OpenedStore> open_store(const RootFiles& files, const Means& means) {
       if (!first) first = std::move(ring).error();
       continue;
     }
-    return OpenedStore{std::move(*ring), std::move(*root), std::move(one.record), one.next_record,
-                       one.next_key_file};
+    return OpenedStore{std::move(*ring), std::move(*root), std::move(one.record), one.next_record};
   }
   return std::move(*first);
 }
 
 Result<void> finish_staged(const RootFiles& files, const OpenedStore& opened) {
-  if (opened.by_next_key_file)
-    if (auto done = put_staged_key_file(files); !done) return done;
-  if (opened.by_next_record)
+  bool next_record = opened.by_next_record;
+  auto next_key = read_key_file(next_of(files.key_file));
+  bool next_key_file = next_key && next_key->root.matches(opened.root.expose());
+  // A key file is staged only with its record, for a new root key.
+  if (next_key_file && !next_record) {
+    auto staged = read_record(next_of(files.record));
+    next_record = staged && staged->method == Method::file;
+  }
+  if (next_record)
     if (auto done = put_staged_record(files); !done) return done;
+  if (next_key_file)
+    if (auto done = put_staged_key_file(files); !done) return done;
   drop_staged(files);
   return {};
 }

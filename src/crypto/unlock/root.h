@@ -36,7 +36,6 @@ struct OpenedStore {
   Secret root;
   UnlockRecord record;          // that is in force; made up where there is no file
   bool by_next_record = false;  // the staged one opened: its change took effect
-  bool by_next_key_file = false;
 };
 
 /// Blocking: an Argon2id or an HSM call where the method has one; use the pool.
@@ -79,7 +78,7 @@ Result<void> stage_record(const RootFiles& files, const UnlockRecord& record, co
                           const Means& means);
 /// Writes the key file (or `<key file>.next` where there is one) and reads it back.
 Result<void> stage_key_file(const RootFiles& files, BytesView store_id, const Secret& root);
-/// The staged record takes effect.
+/// The staged record takes effect; before its key file where there is one.
 Result<void> put_staged_record(const RootFiles& files);
 Result<void> put_staged_key_file(const RootFiles& files);
 void drop_staged(const RootFiles& files);

@@ -31,6 +31,7 @@ Task<Result<void>> Unlocking::follow_keyring(std::int64_t generation) {
   keys.reset();
   deps_.held.set({});
   deps_.host.forget_keys();
+  deps_.host.locked(true);
   co_return Error(Code::conflict,
                   "this server's keyring is older than the database's, so it has stopped serving: "
                   "put the newest keyring in place and restart");

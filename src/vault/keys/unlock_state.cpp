@@ -30,8 +30,9 @@ Bytes mac_of(const Secret& root, std::string_view content) {
   return to_bytes(mac);
 }
 
-crypto::Digest digest_of(const crypto::KeySet& keys, std::string_view content, BytesView mac) {
-  return declared_digest(keys, "keyring", kRowName, content, mac);
+crypto::Digest digest_of(const crypto::KeySet& keys, std::int64_t generation,
+                         std::string_view content, BytesView mac) {
+  return declared_digest(keys, "keyring", std::to_string(generation), content, mac);
 }
 
 }  // namespace
@@ -97,7 +98,7 @@ journal::Touch write_state(db::Changes& changes, const crypto::KeySet& keys, con
   else
     changes.write(kMoveKeyring, {kRow, next.generation, content, mac, next_mac, before},
                   db::Expect::exactly(1));
-  return {{}, "keyring", to_bytes(kRowName), digest_of(keys, content, mac)};
+  return {{}, "keyring", to_bytes(kRowName), digest_of(keys, next.generation, content, mac)};
 }
 
 Task<Result<void>> UnlockRows::rows(Report report) {
@@ -107,7 +108,7 @@ Task<Result<void>> UnlockRows::rows(Report report) {
   if (!rows) co_return std::move(rows).error();
   for (std::size_t i = 0; i < rows->size(); ++i)
     report("keyring", as_bytes(kRowName),
-           digest_of(*keys, (*rows)[i].text(1), (*rows)[i].bytes(2)));
+           digest_of(*keys, (*rows)[i].integer(0), (*rows)[i].text(1), (*rows)[i].bytes(2)));
   co_return Result<void>();
 }
 

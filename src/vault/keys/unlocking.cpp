@@ -8,6 +8,7 @@
 
 #include "crypto/aead.h"
 #include "crypto/private_file.h"
+#include "crypto/unlock/file.h"
 #include "vault/keys/share_files.h"
 
 namespace holdfast::vault {
@@ -159,6 +160,11 @@ Task<Result<EventId>> Unlocking::settle_pending(Caller caller, Ready at) {
       event.facts.emplace_back("key_file_removed", std::int64_t{gone.has_value()});
     }
     at.state.method = pending.to;
+  } else if (pending.to == Method::file && record->method != Method::file) {
+    // The key file was written already, and nobody asked for one any more.
+    auto gone = co_await deps_.pool.run(
+        [this, &keys] { return crypto::remove_key_file(deps_.places.files, keys->root); });
+    event.facts.emplace_back("key_file_removed", std::int64_t{gone.has_value()});
   }
   at.state.generation =
       std::max(at.state.generation, static_cast<std::int64_t>(keys->ring.generation()));
@@ -259,7 +265,7 @@ Task<Result<LockedNow>> Unlocking::lock(Caller caller, LockRequest request) {
     pause.expires_after(kLetGoStep);
     co_await pause.async_wait(boost::asio::use_awaitable);
   }
-  deps_.host.locked();
+  deps_.host.locked(false);
   co_return out;
 }
 
@@ -330,6 +336,9 @@ Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest req
                                   &root);
   if (!intended) co_return std::move(intended).error();
   auto stood = std::move(*intended);
+  // What was begun is finished, whatever the policy says meanwhile and however long it takes.
+  caller.generation = 0;
+  caller.deadline = MonoTime::max();
   std::optional<NewShares> everyday_out;
   auto recovery_files =
       co_await deps_.pool.run([&] { return write_set(deps_.places.shares, "recovery", recovery); });
@@ -362,8 +371,8 @@ Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest req
   // Locked meanwhile: the next start finishes the change.
   if (!deps_.held.replace(stood.keys, fresh)) co_return locked();
   auto placed = co_await deps_.pool.run([&]() -> Result<void> {
-    if (auto done = crypto::put_staged_key_file(files); !done) return done;
-    return crypto::put_staged_record(files);
+    if (auto done = crypto::put_staged_record(files); !done) return done;
+    return crypto::put_staged_key_file(files);
   });
   if (!placed) co_return std::move(placed).error();
   Reshared out{.recovery = std::move(*recovery_files),
@@ -445,6 +454,18 @@ Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
                     "the store unlocks that way already: keys.reshare makes new shares")
         .at("to");
 
+  if (request.to == Method::file) {
+    auto free = co_await deps_.pool.run([&]() -> Result<void> {
+      auto there = crypto::read_key_file(files.key_file);
+      if (!there && there.error().code == Code::not_found) return {};
+      if (there && there->root.matches(at->keys->root.expose())) return {};
+      return Error(Code::conflict,
+                   "another file lies where the key file goes (keys.file), and a key file is never "
+                   "overwritten: move it away first");
+    });
+    if (!free) co_return std::move(free).error();
+  }
+
   crypto::Means means;
   const auto& store = at->keys->ring.store_id();
   const auto& root = at->keys->root;
@@ -479,6 +500,9 @@ Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
                                    .check = check_of(*record)});
   if (!intended) co_return std::move(intended).error();
   auto stood = std::move(*intended);
+  // What was begun is finished, whatever the policy says meanwhile and however long it takes.
+  caller.generation = 0;
+  caller.deadline = MonoTime::max();
   Moved out{.from = from, .to = request.to};
   auto placed = co_await deps_.pool.run([&]() -> Result<void> {
     if (!everyday.empty()) {

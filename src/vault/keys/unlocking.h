@@ -39,8 +39,9 @@ class UnlockHost {
   virtual ~UnlockHost() = default;
   /// Drops the keys that lie outside HeldKeys (the log's own). Must not block.
   virtual void forget_keys() = 0;
-  /// The server is locked now: end it and come up again as a locked one. Must not block.
-  virtual void locked() = 0;
+  /// The server holds no keys now: end it and come up again as a locked one. `stale`: because its
+  /// keyring is older than the database's. Must not block.
+  virtual void locked(bool stale) = 0;
   /// Keys could not be taken from every request: the process must end. Does not return.
   [[noreturn]] virtual void abandon() = 0;
   /// When the server's certificate ends; nothing when that is unknown.

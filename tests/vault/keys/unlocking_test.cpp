@@ -28,7 +28,7 @@ class FakeHost final : public UnlockHost {
   std::int64_t ending = 0;
 
   void forget_keys() override { ++forgotten; }
-  void locked() override { ++locked_times; }
+  void locked(bool) override { ++locked_times; }
   [[noreturn]] void abandon() override { std::abort(); }
   std::optional<Time> certificate_until() override { return certificate; }
   Task<std::int64_t> api_keys_ending(Time) override { co_return ending; }
@@ -383,6 +383,22 @@ TEST_P(Keys, a_move_that_cannot_be_written_is_taken_back) {
   must(keys_.restart());
   EXPECT_EQ(keys_.status().method, Method::file);
   EXPECT_TRUE(must(keys_.move_to_passphrase()).to == Method::passphrase);
+}
+
+TEST_P(Keys, a_move_to_the_key_file_that_was_cut_off_leaves_none_behind) {
+  must(keys_.move_to_passphrase());
+  auto before = crypto::read_private(keys_.places.files.record, 4096);
+  keys_.break_after_one_commit();
+  EXPECT_FALSE(bench_.run(keys_.unlocking->move({}, {.to = Method::file})));
+  bench_.journal().fail = false;
+  // As if the process had ended one step earlier: the key file is there, the record is the old one.
+  ASSERT_TRUE(crypto::replace_private(keys_.places.files.record, before->expose()));
+
+  must(keys_.restart(KeysBench::words()));
+
+  EXPECT_FALSE(fs::exists(keys_.places.files.key_file));
+  EXPECT_EQ(keys_.state().method, Method::passphrase);
+  EXPECT_FALSE(keys_.state().pending);
 }
 
 TEST_P(Keys, a_move_that_cannot_be_recorded_does_not_happen) {
