@@ -85,8 +85,9 @@ fs::path latch_file(const Config& config) {
 }
 
 std::optional<Latch> read_latch(const fs::path& file) {
-  std::error_code failed;
-  if (!fs::exists(fs::symlink_status(file, failed)) && !failed) return std::nullopt;
+  std::error_code ignored;
+  // What cannot be looked at is taken for a latch.
+  if (fs::symlink_status(file, ignored).type() == fs::file_type::not_found) return std::nullopt;
   Latch out;
   if (auto text = journal::read_small_file(file, 4096)) {
     out.at = parse_rfc3339(value_of(*text, "\nat: "));
