@@ -180,6 +180,8 @@ Rooms::Rooms(Deps deps)
       engagements(context, admission),
       canaries(context),
       vault_state(context),
+      unlocking({context, deps.keys, deps.pool, deps.unlock_host, std::move(deps.unlock_places)}),
+      unlock_rows(deps.log.reader(), deps.keys),
       access_state_(admin),
       access_rows_(admin),
       time_row_(deps.time),
@@ -195,7 +197,7 @@ Rooms::Rooms(Deps deps)
       token_rows_(context),
       side_rows_(deps.log),
       log_keys_(deps.log),
-      restated_rows_(deps.log, {&vault_state, &access_state_}),
+      restated_rows_(deps.log, {&vault_state, &unlock_rows, &access_state_}),
       rotations(
           {context,
            deps.keys,
@@ -207,7 +209,8 @@ Rooms::Rooms(Deps deps)
             &declared_rows_, &engagement_rows_, &engagement_kind_rows_, &canary_rows_,
             &access_rows_, &time_row_, &token_rows_, &side_rows_, &log_keys_, &restated_rows_},
            deps.rotation}),
-      ledger_service_({deps.log, deps.index, deps.keys, {&vault_state, &access_state_}}),
+      ledger_service_(
+          {deps.log, deps.index, deps.keys, {&vault_state, &unlock_rows, &access_state_}}),
       ledger_api_(ledger_service_, deps.clock) {}
 
 std::vector<http::Route> Rooms::rows(Rooms* rooms) {
@@ -223,6 +226,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::rotation_routes(rooms ? &rooms->rotations : nullptr));
   add(vault::engagement_routes(rooms ? &rooms->engagements : nullptr));
   add(vault::canary_routes(rooms ? &rooms->canaries : nullptr));
+  add(vault::Unlocking::rows(rooms ? &rooms->unlocking : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));
   add(ledger::Api::rows(rooms ? &rooms->ledger_api_ : nullptr));
   return out;

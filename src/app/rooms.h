@@ -29,6 +29,7 @@
 #include "vault/keys/rotation.h"
 #include "vault/keys/rotation_journal.h"
 #include "vault/keys/rotation_rows.h"
+#include "vault/keys/unlocking.h"
 #include "vault/records/api.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
@@ -55,6 +56,8 @@ class Rooms {
     vault::Alarms& alarms;
     access::Ceiling ceiling{};
     access::Zone zone;
+    vault::UnlockHost& unlock_host;
+    vault::UnlockPlaces unlock_places;
   };
 
   explicit Rooms(Deps deps);
@@ -70,7 +73,9 @@ class Rooms {
   /// fails comes again. Ends within 200 ms of `stop`.
   Task<void> tend(const std::atomic<bool>& stop, const Clock& clock);
   /// Who tells of rows for `journal verify --state`.
-  std::vector<journal::StateSource*> state() { return {&vault_state, &access_state_}; }
+  std::vector<journal::StateSource*> state() {
+    return {&vault_state, &unlock_rows, &access_state_};
+  }
 
  private:
   /// Access control as the vault knows it.
@@ -207,6 +212,8 @@ class Rooms {
   vault::Engagements engagements;
   vault::Canaries canaries;
   vault::VaultState vault_state;
+  vault::Unlocking unlocking;
+  vault::UnlockRows unlock_rows;
 
  private:
   AccessState access_state_;

@@ -8,6 +8,7 @@
 #include "db/sql.h"
 #include "vault/keys/rotation_rows.h"
 #include "vault/keys/rotation_walk.h"
+#include "vault/keys/unlock_state.h"
 #include "vault/tokens/rows.h"
 #include "vault/vault_bench.h"
 
@@ -16,11 +17,12 @@ namespace {
 
 std::vector<const db::Sql*> all_statements() {
   std::vector<const db::Sql*> out;
-  for (auto list : {statements(), record_statements(), token_statements(), subject_statements(),
-                    state_statements(), rotation_row_statements(), rotation_statements(),
-                    rotation_value_statements(), walk::statements(), token_row_statements(),
-                    engagement_row_statements(), engagement_statements(), canary_statements(),
-                    engagement_rotation_statements(), canary_rotation_statements()})
+  for (auto list :
+       {statements(), record_statements(), token_statements(), subject_statements(),
+        state_statements(), rotation_row_statements(), rotation_statements(),
+        rotation_value_statements(), walk::statements(), token_row_statements(),
+        engagement_row_statements(), engagement_statements(), canary_statements(),
+        engagement_rotation_statements(), canary_rotation_statements(), unlock_statements()})
     out.insert(out.end(), list.begin(), list.end());
   return out;
 }

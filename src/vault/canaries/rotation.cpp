@@ -48,7 +48,8 @@ Task<Result<std::int64_t>> CanaryRows::left(MoveJob job, Pass) {
   auto rows = co_await context_.journal.reader().read(kListCanaries, {});
   if (!rows) co_return std::move(rows).error();
   std::int64_t out = 0;
-  for (std::size_t i = 0; i < rows->size(); ++i) out += !under_active(*job.keys, (*rows)[i].bytes(1));
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    out += !under_active(*job.keys, (*rows)[i].bytes(1));
   co_return out;
 }
 

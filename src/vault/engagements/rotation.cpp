@@ -64,10 +64,8 @@ Task<Result<EngagementRows::Page>> EngagementRows::page(const MoveJob& job, Byte
   if (after.empty()) after.assign(16, 0);
   auto rows = co_await context_.journal.reader().read(kPageEngagements, {std::move(after), limit});
   if (!rows) co_return std::move(rows).error();
-  Page out{.rows = {},
-           .keys = {},
-           .after = {},
-           .last = rows->size() < static_cast<std::size_t>(limit)};
+  Page out{
+      .rows = {}, .keys = {}, .after = {}, .last = rows->size() < static_cast<std::size_t>(limit)};
   std::vector<SubjectId> subjects;
   for (std::size_t i = 0; i < rows->size(); ++i) {
     out.rows.push_back(engagement_from((*rows)[i]));
@@ -91,8 +89,8 @@ Task<Result<MovedRows>> EngagementRows::move(MoveJob job, Pass, Bytes after, std
                 .looked = static_cast<std::int64_t>(page->rows.size()),
                 .last = page->last};
   for (auto& one : page->rows) {
-    const bool moves = job.kind == KeyKind::authority ? !under_active(*job.keys, one)
-                                                      : page->older(one);
+    const bool moves =
+        job.kind == KeyKind::authority ? !under_active(*job.keys, one) : page->older(one);
     if (!moves) continue;
     if (!authentic(*job.keys, one)) {
       out.refused.push_back("engagements " + one.id.text());
