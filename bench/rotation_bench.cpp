@@ -14,6 +14,7 @@
 #include <filesystem>
 
 #include "journal/log.h"
+#include "vault/admission.h"
 #include "vault/declarations.h"
 #include "vault/draft.h"
 #include "vault/keys/rotation.h"
@@ -73,6 +74,28 @@ class Everyone final : public Permits {
   Task<Result<Caller>> renewed(Caller caller) const override { co_return caller; }
 };
 
+/// Nobody has a budget.
+class NoBudgets final : public Budgets {
+ public:
+  bool counts(std::span<const std::uint32_t>) const override { return false; }
+  Task<Result<Charge>> charge(Caller, std::vector<SubjectId>, std::vector<std::uint32_t>) override {
+    co_return Charge{};
+  }
+  std::vector<std::uint32_t> opener_terms(const Caller&) const override { return {}; }
+  Task<Spent> spent(Caller, std::size_t, std::vector<std::uint32_t>, Error error,
+                    journal::Event event) override {
+    co_return Spent{std::move(error), std::move(event)};
+  }
+  Task<void> settle(Caller, std::vector<std::uint32_t>, std::vector<Watched>,
+                    std::vector<std::int64_t>) override {
+    co_return;
+  }
+};
+
+struct NoAlarms final : Alarms {
+  void canary_opened(std::string_view, std::string_view, const EventId&) override {}
+};
+
 struct Shop {
   explicit Shop(const std::filesystem::path& dir)
       : keys(std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock.now()))),
@@ -83,8 +106,10 @@ struct Shop {
         store(log->reader()),
         schemas(*log, keys),
         context{*log, store, schemas, keys, permits, clock},
+        canaries(log->reader(), keys),
+        admission({context, budgets, canaries, alarms}),
         declarations(context),
-        opening(context),
+        opening(context, admission),
         renewed(context),
         values(context),
         wrapped(context),
@@ -144,6 +169,10 @@ struct Shop {
   Store store;
   SchemaCache schemas;
   Context context;
+  NoBudgets budgets;
+  NoAlarms alarms;
+  CanaryCache canaries;
+  Admission admission;
   Declarations declarations;
   Opening opening;
   RenewedKeys renewed;
