@@ -90,9 +90,10 @@ class Client:
         if self.connection is None:
             self.connection = http.client.HTTPSConnection(
                 "127.0.0.1", self.port, context=self.context, timeout=self.timeout)
+        connection = self.connection  # another thread may close this client meanwhile
         try:
-            self.connection.request(method, path, body=body, headers=all_headers)
-            response = self.connection.getresponse()
+            connection.request(method, path, body=body, headers=all_headers)
+            response = connection.getresponse()
             answer = Answer(response.status, response.headers, response.read())
         except BaseException:
             self.close()
