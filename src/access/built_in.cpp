@@ -57,24 +57,24 @@ std::vector<Role> make() {
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
   out.push_back(role("admin",
                      "Runs the server: keys, roles, collections, imports. Sees masks only.",
-                     {"access.*",      "api_keys.*",         "budgets.*",       "canaries.*",
-                      "collections.*", "engagement_kinds.*", "engagements.*",   "imports.*",
-                      "journal.*",     "keys.progress",      "keys.rehearse",   "keys.status",
-                      "records.get",   "records.list",       "reports.*",       "requests.answer",
-                      "requests.list", "requests.open",      "requests.update", "retention.*",
-                      "roles.*",       "subjects.accesses",  "subjects.get"},
+                     {"access.*",          "api_keys.*",      "budgets.*",          "canaries.*",
+                      "cards.status",      "collections.*",   "engagement_kinds.*", "engagements.*",
+                      "imports.*",         "journal.*",       "keys.progress",      "keys.rehearse",
+                      "keys.status",       "records.get",     "records.list",       "reports.*",
+                      "requests.answer",   "requests.list",   "requests.open",      "requests.update",
+                      "retention.*",       "roles.*",         "subjects.accesses",  "subjects.get"},
                      {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
                      {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "budgets.*",
-                      "canaries.*", "engagement_kinds.list", "engagements.list", "journal.*",
-                      "keys.lock", "keys.progress", "keys.status", "reports.*", "roles.get",
-                      "roles.list", "roles.observed", "subjects.accesses"},
+                      "canaries.*", "cards.status", "engagement_kinds.list", "engagements.list",
+                      "journal.*", "keys.lock", "keys.progress", "keys.status", "reports.*",
+                      "roles.get", "roles.list", "roles.observed", "subjects.accesses"},
                      {}));
-  out.push_back(role(
-      "privacy", "Answers customers' rights: access, rectify, restrict, erase.",
-      {"access.explain", "collections.get", "collections.list", "engagements.list", "journal.*",
-       "records.get", "records.list", "reports.*", "requests.*", "retention.*", "subjects.*"},
-      {masks(all_classes()), shows(all_classes(), {"subject_request"})}));
+  out.push_back(role("privacy", "Answers customers' rights: access, rectify, restrict, erase.",
+                     {"access.explain", "cards.status", "collections.get", "collections.list",
+                      "engagements.list", "journal.*", "records.get", "records.list", "reports.*",
+                      "requests.*", "retention.*", "subjects.*"},
+                     {masks(all_classes()), shows(all_classes(), {"subject_request"})}));
   out.push_back(role("support", "Helps customers: opens personal fields for support.",
                      {"access.explain", "collections.get", "collections.list",
                       "engagement_kinds.list", "engagements.*", "records.get", "records.list",

@@ -64,6 +64,10 @@ std::span<const Setting> settings() {
       {"controller.recipients", "",
        "Categories of recipients, such as carriers, payment providers, tax office.", true},
       {"controller.transfers", "", "Transfers to third countries, and what safeguards them.", true},
+      {"cards.node", "",
+       "This server's name in handles of card verification codes; empty: the host's name. Card "
+       "data itself is switched on by `holdfast cards switch-on`, which says what that means (PCI "
+       "DSS SAQ D instead of SAQ A)."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

@@ -1,6 +1,8 @@
 #include "app/instance.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 #include <thread>
@@ -38,6 +40,14 @@ vault::Controller controller_of(const Config& config) {
           .officer = config.text("controller.officer"),
           .recipients = config.list("controller.recipients"),
           .transfers = config.list("controller.transfers")};
+}
+
+/// The server's name in handles, which people and load balancers read.
+std::string node_name(const Config& config) {
+  if (!config.text("cards.node").empty()) return config.text("cards.node");
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data())
+                                                          : std::string("node");
 }
 
 }  // namespace
@@ -107,14 +117,34 @@ Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
   return out;
 }
 
-Result<void> Instance::open_all(OpenOptions options) {
+Result<void> Instance::unlock_keys() {
   auto ring = unlock(config_);
   if (!ring) return std::move(ring).error();
-  if (!ring->missing().empty()) {  // of an earlier version
-    ring = ring->with_missing(clock_.now());
-    if (auto saved = save_keyring(*ring); !saved) return saved;
-  }
-  keys_.set(std::make_shared<const crypto::KeySet>(std::move(*ring)));
+  keys_added_ = !ring->missing().empty();
+  keys_.set(std::make_shared<const crypto::KeySet>(keys_added_ ? ring->with_missing(clock_.now())
+                                                               : std::move(*ring)));
+  return {};
+}
+
+/// Added keys come out the same every time until they are written, so a crash between the two
+/// steps only repeats the first.
+Result<void> Instance::keep_added_keys() {
+  if (!keys_added_) return {};
+  const auto held = keys_.get();
+  const auto& ring = held->ring;
+  journal::Event event{.activity = "keys.added",
+                       .facts = {{"generation", static_cast<std::int64_t>(ring.generation())}}};
+  auto recorded = cores_.wait(log_->commit(Caller{}, {}, std::move(event)));
+  if (!recorded) return std::move(recorded).error();
+  if (auto saved = save_keyring(ring); !saved) return saved;
+  keys_added_ = false;
+  logger_->warn(said("keys_added", {{"generation", std::to_string(ring.generation())},
+                                    {"next", "make a backup: it holds the keyring"}}));
+  return {};
+}
+
+Result<void> Instance::open_all(OpenOptions options) {
+  if (auto done = unlock_keys(); !done) return done;
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
@@ -129,6 +159,7 @@ Result<void> Instance::open_all(OpenOptions options) {
   auto log = cores_.wait(journal::Log::open({*database_, keys_, clock_}, std::move(log_options)));
   if (!log) return std::move(log).error();
   log_ = std::move(*log);
+  if (auto done = keep_added_keys(); !done) return done;
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
@@ -159,7 +190,8 @@ Result<void> Instance::open_all(OpenOptions options) {
       .rotation = *rotation,
       .alarms = alarms_,
       .ceiling = {*per_hour, *per_day},
-      .zone = std::move(*zone)});
+      .zone = std::move(*zone),
+      .node = node_name(config_)});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
   if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
@@ -241,6 +273,7 @@ void Instance::start() {
   background_.push_back(boost::asio::co_spawn(
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
+  background_.push_back(boost::asio::co_spawn(core, rooms_->tokens.run(), boost::asio::use_future));
   auto tell_rotation = [this](const Error* error) {
     if (error)
       logger_->error(
@@ -278,6 +311,7 @@ void Instance::stop() {
   if (!database_) return;
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
+  if (rooms_) rooms_->tokens.stop();
   if (rooms_) rooms_->rotations.stop();
   for (auto& task : background_) task.wait();
   background_.clear();

@@ -93,6 +93,9 @@ class Instance {
   };
 
   Result<void> open_all(OpenOptions options);
+  Result<void> unlock_keys();
+  /// Records that the keyring gets keys which an earlier version had no use for, then writes it.
+  Result<void> keep_added_keys();
   /// Makes a generation of the keyring durable in its file.
   Result<void> save_keyring(const crypto::Keyring& ring);
   Result<void> open_time();
@@ -112,6 +115,7 @@ class Instance {
   Alarms alarms_{*this};
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
+  bool keys_added_ = false;               // in memory, and not yet in the keyring's file
   boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;

@@ -169,9 +169,10 @@ Rooms::Rooms(Deps deps)
       holds(context),
       admission({context, vault_budgets_, canaries_known, deps.alarms}),
       declarations(context),
+      cards(context),
       records(context, holds),
       opening(context, admission),
-      tokens(context, opening),
+      tokens(context, opening, deps.node),
       subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens}}),
       requests(context, proofs_),
       imports(context, declarations, deps.pool),
@@ -225,6 +226,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
     for (auto& route : list) out.push_back(std::move(route));
   };
   add(vault::declaration_routes(rooms ? &rooms->declarations : nullptr));
+  add(vault::card_routes(rooms ? &rooms->cards : nullptr));
   add(vault::record_routes(rooms ? &rooms->records : nullptr, rooms ? &rooms->opening : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));

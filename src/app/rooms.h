@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "access/admin.h"
@@ -21,6 +22,7 @@
 #include "vault/admission.h"
 #include "vault/canaries/rotation.h"
 #include "vault/canaries/service.h"
+#include "vault/cards.h"
 #include "vault/context.h"
 #include "vault/declarations.h"
 #include "vault/engagements/rotation.h"
@@ -64,6 +66,7 @@ class Rooms {
     vault::Alarms& alarms;
     access::Ceiling ceiling{};
     access::Zone zone;
+    std::string node = "node";  // this server in handles of card verification codes
   };
 
   explicit Rooms(Deps deps);
@@ -217,6 +220,7 @@ class Rooms {
   vault::LegalHolds holds;
   vault::Admission admission;
   vault::Declarations declarations;
+  vault::Cards cards;
   vault::Records records;
   vault::Opening opening;
   vault::Tokens tokens;

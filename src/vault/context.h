@@ -53,6 +53,11 @@ Task<Result<std::optional<Subject>>> subject_of(const Context& context, const cr
 Task<Result<std::map<Bytes, Subject>>> subjects_of(const Context& context,
                                                    const crypto::KeySet& keys,
                                                    std::vector<Bytes> terms, MonoTime deadline);
+/// The same of many ids (at most 20,000), by the id that was asked for.
+Task<Result<std::map<SubjectId, Subject>>> subjects_of(const Context& context,
+                                                       const crypto::KeySet& keys,
+                                                       std::vector<SubjectId> ids,
+                                                       MonoTime deadline);
 /// As subject_of. Errors: not_found, invalid, corrupt, unavailable.
 Task<Result<Subject>> find_subject(const Context& context, const crypto::KeySet& keys,
                                    std::string_view ref, MonoTime deadline);

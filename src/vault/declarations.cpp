@@ -16,6 +16,15 @@ Error outdated() {
       .at("collection");
 }
 
+/// With what is shown but not stored.
+CollectionView shown(const Collection& collection) {
+  auto out = view_of(collection);
+  for (std::size_t i = 0; i < out.fields.size(); ++i)
+    if (auto leaks = leaks_of(collection.fields[i]); !leaks.empty())
+      out.fields[i].leaks = std::move(leaks);
+  return out;
+}
+
 struct DeclaredPurpose {
   LegalBasis legal_basis;
   std::string doc;
@@ -73,12 +82,13 @@ Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spe
   if (old) {
     auto any = co_await reader.read(kAnyRecord, {std::int64_t{old->id}}, caller.deadline);
     if (!any) co_return std::move(any).error();
-    next = evolve(*old, spec, !any->empty(), work->now);
-    if (next && next->version == old->version) co_return view_of(*old);
+    next = evolve(*old, spec, !any->empty(), work->now, work->schema->cards);
+    if (next && next->version == old->version) co_return shown(*old);
   } else {
     // The policy's generation only grows, so that the number of a deleted collection never comes
     // back: sealed values are bound to it.
-    next = declare(spec, static_cast<std::uint32_t>(work->schema->generation + 1), work->now);
+    next = declare(spec, static_cast<std::uint32_t>(work->schema->generation + 1), work->now,
+                   work->schema->cards);
   }
   if (!next) co_return std::move(next).error();
 
@@ -105,7 +115,7 @@ Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spe
       .facts = {{"version", std::int64_t{next->version}}}};
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
-  co_return view;
+  co_return shown(*next);
 }
 
 Task<Result<CollectionView>> Declarations::get(Caller caller, CollectionRequest request) {
@@ -113,7 +123,7 @@ Task<Result<CollectionView>> Declarations::get(Caller caller, CollectionRequest 
   if (!work) co_return std::move(work).error();
   const auto* found = work->schema->find(request.collection);
   if (!found) co_return no_collection();
-  co_return view_of(*found);
+  co_return shown(*found);
 }
 
 Task<Result<CollectionList>> Declarations::list(Caller caller, Nothing) {
@@ -121,7 +131,7 @@ Task<Result<CollectionList>> Declarations::list(Caller caller, Nothing) {
   if (!work) co_return std::move(work).error();
   CollectionList out;
   for (const auto& [name, collection] : work->schema->collections)
-    out.collections.push_back(view_of(collection));
+    out.collections.push_back(shown(collection));
   co_return out;
 }
 

@@ -126,6 +126,8 @@ Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection
   for (const auto& value : values) {
     if (value.remove) continue;
     const auto& field = *value.field;
+    if (field.type == FieldType::card_verification)
+      return Error(Code::internal, "a card verification code on its way into a record");
     auto ready = keys.ensure(keys_, field.keep_group, subject_keys_);
     if (!ready) return std::move(ready).error();
     auto sealed = keys.seal(keys_, field.keep_group,

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "vault/token_shape.h"
 
 namespace holdfast::vault {
 namespace {
@@ -33,11 +34,6 @@ class Violations {
  private:
   std::optional<Error> first_;
 };
-
-bool is_card(FieldType type) {
-  return type == FieldType::card_number || type == FieldType::card_expiry ||
-         type == FieldType::card_verification;
-}
 
 struct Length {
   std::size_t usual;
@@ -81,6 +77,9 @@ Length length_of(FieldType type) {
 }
 
 bool fits(Mask mask, FieldType type, FieldClass field_class) {
+  if (is_card(type))
+    return mask == Mask::type_default || mask == Mask::hidden ||
+           (mask == Mask::last4 && type == FieldType::card_number);
   switch (mask) {
     case Mask::type_default:
     case Mask::hidden:
@@ -114,6 +113,10 @@ void check_index(const Field& field, const FieldPath& at, Violations& violations
   }
   if (field.type == FieldType::json)
     return violations.add("json values cannot be indexed", at / "index");
+  if (is_card(field.type) &&
+      (field.type != FieldType::card_number || field.index != IndexKind::unique))
+    return violations.add("of card data only the number can have an index, and only `unique`",
+                          at / "index");
   if (field.type == FieldType::country || field.max_bytes <= 2)
     violations.add(
         "fewer than 10,000 different values are possible: an index would show who shares one",
@@ -147,7 +150,62 @@ void check_length(const FieldSpec& spec, Field& field, const FieldPath& at,
   }
 }
 
-Field declare_field(const FieldSpec& spec, const FieldPath& at, Violations& violations) {
+bool fits(TokenShape shape, FieldType type) {
+  switch (shape) {
+    case TokenShape::tok:
+    case TokenShape::pattern:
+      return true;
+    case TokenShape::digits:
+      return type == FieldType::text || type == FieldType::phone || type == FieldType::tax_id;
+    case TokenShape::email:
+      return type == FieldType::email;
+    case TokenShape::card:
+      return type == FieldType::card_number;
+  }
+  return false;
+}
+
+void check_token(const FieldSpec& spec, Field& field, const FieldPath& at, Violations& violations) {
+  if (!spec.token) return;
+  auto token = *spec.token;
+  token.shape = token.shape.value_or(TokenShape::tok);
+  token.deterministic = token.deterministic.value_or(TokenScope::none);
+  if (spec.type == FieldType::card_verification)
+    return violations.add("a card verification code has a handle, not a token: leave this out",
+                          at / "token");
+  if (!fits(*token.shape, spec.type))
+    violations.add("tokens of this shape do not fit the type", at / "token" / "shape");
+  if ((*token.shape == TokenShape::pattern) != token.pattern.has_value())
+    violations.add("shape `pattern` needs a pattern, and others have none",
+                   at / "token" / "pattern");
+  else if (token.pattern)
+    if (auto read = parse_pattern(*token.pattern); !read)
+      violations.add(std::move(read).error().at(at / "token" / "pattern"));
+  // With fewer possible values, whoever may ask for tokens finds out which value a token stands
+  // for.
+  if (*token.deterministic != TokenScope::none &&
+      (spec.type == FieldType::country || spec.type == FieldType::card_expiry ||
+       field.max_bytes <= 2))
+    violations.add(
+        "fewer than 10,000 different values are possible: equal tokens would show which is which",
+        at / "token" / "deterministic");
+  field.token = std::move(token);
+}
+
+void check_card(const Field& field, bool cards, const FieldPath& at, Violations& violations) {
+  if (!is_card(field.type)) return;
+  if (!cards)
+    return violations.add(
+        "card data is off: with it the shop's PCI DSS duty grows from SAQ A to SAQ D; keep the "
+        "gateway's own fields, and here its token, the brand and the last four digits; the owner "
+        "can switch it on (`holdfast cards switch-on`)",
+        at / "type");
+  if (field.field_class != FieldClass::payment)
+    violations.add("card data is of class payment", at / "class");
+}
+
+Field declare_field(const FieldSpec& spec, bool cards, const FieldPath& at,
+                    Violations& violations) {
   Field field;
   field.name = spec.name;
   field.type = spec.type;
@@ -159,20 +217,18 @@ Field declare_field(const FieldSpec& spec, const FieldPath& at, Violations& viol
   field.keep_group = spec.keep_group.value_or("account");
   field.keep = spec.keep;
   if (!is_name(field.name)) violations.add("a field's name is [a-z][a-z0-9_]{0,62}", at / "name");
-  if (is_card(field.type))
-    violations.add(
-        "card data is off: with it the shop's PCI DSS duty grows from SAQ A to SAQ D; keep the "
-        "gateway's own fields, and here its token, the brand and the last four digits",
-        at / "type");
+  field.cards_on = cards;
+  check_card(field, cards, at, violations);
   check_length(spec, field, at, violations);
   if (!fits(field.mask, field.type, field.field_class)) {
-    if (field.mask == Mask::none)
+    if (field.mask == Mask::none && !is_card(field.type))
       violations.add("no mask would show the value: only for class plain and for countries",
                      at / "mask");
     else
       violations.add("this mask does not fit the type", at / "mask");
   }
   check_index(field, at, violations);
+  check_token(spec, field, at, violations);
   check_purposes(field.purposes, at, violations);
   if (!is_name(field.keep_group))
     violations.add("a keep group is [a-z][a-z0-9_]{0,62}", at / "keep_group");
@@ -248,7 +304,7 @@ bool is_name(std::string_view text) {
              text, [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '_'; });
 }
 
-Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time now) {
+Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time now, bool cards) {
   Violations violations;
   if (!is_name(spec.collection))
     violations.add("a collection's name is [a-z][a-z0-9_]{0,62}", FieldPath("collection"));
@@ -268,7 +324,7 @@ Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time no
   std::unordered_set<std::string_view> names;
   for (std::size_t i = 0; i < spec.fields.size(); ++i) {
     auto at = FieldPath("fields")[i];
-    out.fields.push_back(declare_field(spec.fields[i], at, violations));
+    out.fields.push_back(declare_field(spec.fields[i], cards, at, violations));
     out.fields.back().id = ++out.last_field;
     if (!names.insert(spec.fields[i].name).second)
       violations.add("another field has this name", at / "name");
@@ -278,8 +334,8 @@ Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time no
 }
 
 Result<Collection> evolve(const Collection& old, const CollectionSpec& spec, bool has_data,
-                          Time now) {
-  auto declared = declare(spec, old.id, now);
+                          Time now, bool cards) {
+  auto declared = declare(spec, old.id, now, cards);
   if (!declared) return std::move(declared).error();
   Collection next = std::move(*declared);
   if (next.name != old.name)
@@ -293,6 +349,30 @@ Result<Collection> evolve(const Collection& old, const CollectionSpec& spec, boo
   if (violations.any()) return std::move(violations).take();
   if (next.fields == old.fields && next.doc == old.doc) return old;
   return next;
+}
+
+std::string leaks_of(const Field& field) {
+  std::string out;
+  if (field.index == IndexKind::unique)
+    out += "Index: who reads the database sees whether two records ever had an equal value. ";
+  if (field.index == IndexKind::exact)
+    out += "Index: who reads the database sees groups of records of which some have equal values. ";
+  auto scope =
+      field.token ? field.token->deterministic.value_or(TokenScope::none) : TokenScope::none;
+  if (scope == TokenScope::subject)
+    out +=
+        "Tokens: who has them sees when one customer gave the same value again, and who may create "
+        "them can find out by trying whether a customer gave a value. ";
+  if (scope == TokenScope::field)
+    out +=
+        "Tokens: who has them sees which customers share a value, and who may create them can find "
+        "out by trying which value a token stands for. ";
+  if (field.token && field.token->shape == TokenShape::card)
+    out += "Tokens: who has them sees the issuer number and the last four digits of the card. ";
+  if (field.token && field.token->shape == TokenShape::digits)
+    out += "Tokens: who has them sees how many digits the value has. ";
+  if (!out.empty()) out.pop_back();
+  return out;
 }
 
 }  // namespace holdfast::vault

@@ -20,6 +20,9 @@
 
 namespace holdfast::vault {
 
+class SubjectKeys;  // sealing.h
+struct Working;     // context.h
+
 struct FieldQuestion {
   std::string_view operation;  // "records.reveal"
   std::string_view collection;
@@ -172,9 +175,11 @@ class Follows {
  public:
   virtual ~Follows() = default;
   /// Adds to `changes` what makes them the other customer's, and their touches to `event`; both go
-  /// into the one commit of the merge. Errors: conflict (something forbids it), those of reads.
-  virtual Task<Result<void>> follow(SubjectId from, SubjectId into, db::Changes& changes,
-                                    journal::Event& event, MonoTime deadline) = 0;
+  /// into the one commit of the merge. `into` holds the keys that the merge itself adds, and gets
+  /// what further ones it lacks. Errors: conflict (something forbids it), corrupt, those of reads.
+  virtual Task<Result<void>> follow(const Working& work, SubjectKeys& from, SubjectKeys& into,
+                                    db::Changes& changes, journal::Event& event,
+                                    MonoTime deadline) = 0;
 };
 
 /// Engagements, for keep times that count from the end of one. Errors: corrupt, unavailable.

@@ -31,6 +31,17 @@ inline constexpr db::Sql kPutPurpose{
     "on conflict (name) do update set version = excluded.version, declared = excluded.declared, "
     "mac = excluded.mac where vault_purposes.version = excluded.version - 1"};
 
+inline constexpr db::Sql kListSwitches{
+    "vault.list_switches", "select name, version, declared, mac from vault_switches order by name"};
+inline constexpr db::Sql kPutSwitch{
+    "vault.put_switch",
+    "insert into vault_switches (name, version, declared, mac) values ($1, $2, $3, $4) "
+    "on conflict (name) do update set version = excluded.version, declared = excluded.declared, "
+    "mac = excluded.mac where vault_switches.version = excluded.version - 1"};
+/// The switch of card data and what `declared` of it says when it is on.
+inline constexpr std::string_view kCardsSwitch = "cards", kSwitchedOn = R"({"on":true})",
+                                  kSwitchedOff = R"({"on":false})";
+
 // ── subjects and their keys
 inline constexpr db::Sql kFindSubject{
     "vault.find_subject",

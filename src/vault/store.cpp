@@ -266,14 +266,6 @@ crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record) {
   return keys.digest.mac(input);
 }
 
-crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac) {
-  Bytes input;
-  put_part(input, std::string_view("tokens"));
-  put_part(input, token.bytes());
-  put_part(input, mac);
-  return keys.digest.mac(input);
-}
-
 std::span<const db::Sql* const> statements() {
   static constexpr const db::Sql* kAll[] = {
       &kListCollections, &kAddCollection, &kPutCollection, &kDropCollection, &kAnyRecord,
@@ -283,8 +275,8 @@ std::span<const db::Sql* const> statements() {
       &kPageRecords,     &kAddRecord,     &kPutRecord,     &kDropRecord,     &kAddTerm,
       &kDropTerm,        &kFindTerm,      &kGuardUnique,   &kFindAnswer,     &kAddAnswer,
       &kDropAnswers,     &kOpenRecord,    &kNoRecord,      &kTokensOf,       &kDropTokens,
-      &kFindTerms,       &kLostValue,     &kFindSubjects,  &kFindAliases,    &kPutSubject,
-      &kLockSubject,     &kGuardNoOthers, &kMoveRecord};
+      &kFindTerms,       &kListSwitches,  &kPutSwitch,     &kLostValue,      &kFindSubjects,
+      &kFindAliases,     &kPutSubject,    &kLockSubject,   &kGuardNoOthers,  &kMoveRecord};
   return kAll;
 }
 

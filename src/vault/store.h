@@ -95,7 +95,6 @@ Record record_from(const db::Rows::Row& row);
 
 /// Keyed digests that events leave behind, one per kind of row.
 crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record);
-crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac);
 
 std::span<const db::Sql* const> statements();
 

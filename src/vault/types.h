@@ -48,6 +48,11 @@ std::span<const std::string_view> enum_names(IndexKind);
 enum class KeepFrom : std::uint8_t { created, updated, closed };
 std::span<const std::string_view> enum_names(KeepFrom);
 
+inline bool is_card(FieldType type) {
+  return type == FieldType::card_number || type == FieldType::card_expiry ||
+         type == FieldType::card_verification;
+}
+
 /// How a value is shown. Ordered: each includes what comes before it.
 enum class View : std::uint8_t { none, masked, verify, clear };
 std::span<const std::string_view> enum_names(View);
@@ -56,6 +61,22 @@ struct Keep {
   std::string duration;                              // "3 years"
   std::optional<KeepFrom> from = KeepFrom::created;  // declare() leaves none absent
   friend bool operator==(const Keep&, const Keep&) = default;
+  static std::span<const Member> described();
+};
+
+/// How the tokens of a field look. token_shape.h says what each needs of the values.
+enum class TokenShape : std::uint8_t { tok, digits, email, pattern, card };
+std::span<const std::string_view> enum_names(TokenShape);
+
+/// Where equal values get the same token. `none`: nowhere.
+enum class TokenScope : std::uint8_t { none, subject, field };
+std::span<const std::string_view> enum_names(TokenScope);
+
+struct TokenSpec {
+  std::optional<TokenShape> shape;          // tok unless said; declare() leaves none absent
+  std::optional<std::string> pattern;       // with shape pattern, and only then
+  std::optional<TokenScope> deterministic;  // none unless said; declare() leaves none absent
+  friend bool operator==(const TokenSpec&, const TokenSpec&) = default;
   static std::span<const Member> described();
 };
 
@@ -69,6 +90,7 @@ struct FieldSpec {
   std::optional<Keep> keep;           // absent: as long as the keep group
   std::optional<std::string> keep_group = "account";
   std::optional<std::int64_t> max_bytes;  // default by type, at most 65,536
+  std::optional<TokenSpec> token;
   static std::span<const Member> described();
 };
 
@@ -94,6 +116,8 @@ struct FieldView {
   std::optional<Keep> keep;
   std::string keep_group;
   std::int64_t max_bytes = 0;
+  std::optional<TokenSpec> token;    // absent: tok_..., a new one each time
+  std::optional<std::string> leaks;  // shown, not stored: what index and tokens tell
   static std::span<const Member> described();
 };
 
@@ -142,6 +166,8 @@ struct Field {
   std::string keep_group;
   std::size_t max_bytes = 0;
   std::optional<Millis> keep_for{};  // keep->duration as time; set where a schema is loaded
+  std::optional<TokenSpec> token{};
+  bool cards_on = false;  // card data is switched on in this store; set where a schema is loaded
   friend bool operator==(const Field&, const Field&) = default;
 };
 

@@ -24,7 +24,10 @@ std::span<const Member> FieldView::described() {
                            {.bytes = 63, .count = 50}),
       member<&F::keep>("keep", "How long a value is kept."),
       member<&F::keep_group>("keep_group", "What is kept and erased together.", {.bytes = 63}),
-      member<&F::max_bytes>("max_bytes", "Longest value.", {.max = 65'536})};
+      member<&F::max_bytes>("max_bytes", "Longest value.", {.max = 65'536}),
+      member<&F::token>("token", "How tokens of its values look; absent: `tok_...`."),
+      member<&F::leaks>("leaks", "What its index and its tokens tell, and to whom.",
+                        {.bytes = 1000})};
   return kMembers;
 }
 

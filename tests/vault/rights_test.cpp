@@ -61,7 +61,7 @@ class VaultRights : public Vault {
     auto reason = refusal(shown_for->refused, field);
     return reason.empty() ? shown(shown_for->values, field) : reason;
   }
-  TokenId token(std::string subject, std::string field, std::string value) {
+  std::string token(std::string subject, std::string field, std::string value) {
     return bench_(bench_.tokens().create({}, {.subject = std::move(subject),
                                               .collection = "customers",
                                               .values = values({{field, value}}),
@@ -71,10 +71,10 @@ class VaultRights : public Vault {
         .tokens[0]
         .second.token;
   }
-  std::string open_token(TokenId id, std::string purpose = "support") {
-    auto revealed = bench_.run(bench_.tokens().reveal({}, {{id}, std::move(purpose), {}}));
+  std::string open_token(std::string token, std::string purpose = "support") {
+    auto revealed = bench_.run(bench_.tokens().reveal({}, {{token}, std::move(purpose), {}}));
     if (!revealed) return std::string(code_name(revealed.error().code));
-    return revealed->refused.empty() ? shown(revealed->values, id.text())
+    return revealed->refused.empty() ? shown(revealed->values, token)
                                      : revealed->refused[0].reason;
   }
   std::string of(SubjectId subject) {

@@ -23,6 +23,7 @@
 #include "vault/admission.h"
 #include "vault/canaries/rotation.h"
 #include "vault/canaries/service.h"
+#include "vault/cards.h"
 #include "vault/declarations.h"
 #include "vault/engagements/rotation.h"
 #include "vault/engagements/service.h"
@@ -382,6 +383,7 @@ class VaultBench {
   FakeAlarms& alarms() { return alarms_; }
   Store& store() { return rooms_->store; }
   Declarations& declarations() { return rooms_->declarations; }
+  Cards& cards() { return rooms_->cards; }
   Records& records() { return rooms_->records; }
   Opening& opening() { return rooms_->opening; }
   Tokens& tokens() { return rooms_->tokens; }
@@ -430,6 +432,7 @@ class VaultBench {
           canaries_known(bench.log_->reader(), bench.keys_),
           admission({context, bench.budgets_, canaries_known, bench.alarms_}),
           declarations(context),
+          cards(context),
           records(context, holds),
           opening(context, admission),
           tokens(context, opening),
@@ -499,6 +502,7 @@ class VaultBench {
     CanaryCache canaries_known;
     Admission admission;
     Declarations declarations;
+    Cards cards;
     Records records;
     Opening opening;
     Tokens tokens;

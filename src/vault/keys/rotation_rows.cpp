@@ -38,6 +38,8 @@ inline constexpr db::Sql kMacCollection{
     "vault.mac_collection", "update vault_collections set mac = $3 where id = $1 and version = $2"};
 inline constexpr db::Sql kMacPurpose{
     "vault.mac_purpose", "update vault_purposes set mac = $3 where name = $1 and version = $2"};
+inline constexpr db::Sql kMacSwitch{
+    "vault.mac_switch", "update vault_switches set mac = $3 where name = $1 and version = $2"};
 
 Bytes blob(const auto& id) {
   return to_bytes(id.bytes());
@@ -305,7 +307,19 @@ Task<Result<std::vector<Declared>>> declared_rows(db::Reader& reader) {
     out.push_back({"purposes", std::string(row.text(0)), std::string(row.text(0)),
                    std::string(row.text(2)), row.integer(1), to_bytes(row.bytes(3))});
   }
+  auto switches = co_await reader.read(kListSwitches, {});
+  if (!switches) co_return std::move(switches).error();
+  for (std::size_t i = 0; i < switches->size(); ++i) {
+    auto row = (*switches)[i];
+    out.push_back({"switches", std::string(row.text(0)), std::string(row.text(0)),
+                   std::string(row.text(2)), row.integer(1), to_bytes(row.bytes(3))});
+  }
   co_return out;
+}
+
+const db::Sql& mac_statement(std::string_view table) {
+  if (table == "collections") return kMacCollection;
+  return table == "purposes" ? kMacPurpose : kMacSwitch;
 }
 
 }  // namespace
@@ -330,8 +344,8 @@ Task<Result<MovedRows>> DeclaredRows::move(MoveJob job, Pass, Bytes, std::int64_
          .row = to_bytes(row.name),
          .left = declared_digest(*job.keys, row.table, row.name, row.text, mac),
          .was = declared_digest(*job.keys, row.table, row.name, row.text, row.mac)});
-    out.changes.write(row.table == "collections" ? kMacCollection : kMacPurpose,
-                      {std::move(row.key), row.version, std::move(mac)}, db::Expect::exactly(1));
+    out.changes.write(mac_statement(row.table), {std::move(row.key), row.version, std::move(mac)},
+                      db::Expect::exactly(1));
     ++out.moved;
   }
   co_return out;
@@ -347,9 +361,9 @@ Task<Result<std::int64_t>> DeclaredRows::left(MoveJob job, Pass) {
 }
 
 std::span<const db::Sql* const> rotation_statements() {
-  static constexpr const db::Sql* kAll[] = {&kRewrap,        &kDropRetired,   &kCountKeys,
-                                            &kAddTermOf,     &kDropTermUnder, &kCountTerms,
-                                            &kCountSubjects, &kMacCollection, &kMacPurpose};
+  static constexpr const db::Sql* kAll[] = {
+      &kRewrap,        &kDropRetired,   &kCountKeys,  &kAddTermOf, &kDropTermUnder, &kCountTerms,
+      &kCountSubjects, &kMacCollection, &kMacPurpose, &kMacSwitch};
   return kAll;
 }
 

@@ -88,7 +88,7 @@ class ExternalTerms final : public KeyedRows {
   Context context_;
 };
 
-/// MACs of collections and purposes.
+/// MACs of collections, purposes and switches.
 class DeclaredRows final : public KeyedRows {
  public:
   explicit DeclaredRows(Context context) : context_(context) {}

@@ -38,13 +38,6 @@ Error barred(std::string_view reason) {
       .at("engagement");
 }
 
-/// The customer's own decision, and not the caller's rights, keeps everything shut.
-Error closed() {
-  return {Code::forbidden,
-          "the customer's restriction, objection or missing consent closes this for the purpose: "
-          "see `holdfast subjects standing`; this try was recorded"};
-}
-
 /// Lets others on this core have their turn.
 Task<void> give_way() {
   auto here = co_await boost::asio::this_coro::executor;
@@ -69,7 +62,7 @@ std::optional<Error> nothing_open(const Opened& opened, const Error& forbidden) 
       if (refusal.reason == "forbidden") return forbidden;
       shut |= is_closed(refusal.reason);
     }
-  return shut ? std::optional(closed()) : std::nullopt;
+  return shut ? std::optional(closed_by_customer()) : std::nullopt;
 }
 
 /// Equal under the field's rules; exactly equal where these leave nothing to compare.
@@ -78,6 +71,15 @@ bool same_value(const Field& field, const Secret& stored, const Secret& offered)
   if (!term.empty()) return term.matches(index_term(field, offered.expose_text()).expose());
   auto checked = checked_value(field, offered.expose_text());
   return checked && checked->matches(stored.expose());
+}
+
+/// Staff or a customer stands behind the call, or is the caller.
+bool for_a_person(const Caller& caller) {
+  return !caller.on_behalf_of.empty() || caller.principal.starts_with("staff_");
+}
+/// Somebody who could try card numbers until one is right.
+bool tries_cards(const Field& field, const Caller& caller) {
+  return is_card(field.type) && for_a_person(caller);
 }
 
 std::string_view refusal_of(Code code) {
@@ -104,6 +106,12 @@ void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& eve
 }
 
 }  // namespace
+
+Error closed_by_customer() {
+  return {Code::forbidden,
+          "the customer's restriction, objection or missing consent closes this for the purpose: "
+          "see `holdfast subjects standing`; this try was recorded"};
+}
 
 Task<Result<Caller>> Opening::prepare(const Working& work, Caller caller,
                                       std::string_view operation, std::string_view purpose,
@@ -162,7 +170,6 @@ Task<Result<EventId>> Opening::record(const Working& work, const Caller& caller,
   co_return done->receipt.event;
 }
 
-/// Under self_service a customer opens only what is their own, and nobody else anything.
 Task<Result<std::optional<SubjectId>>> Opening::own_only(const Working& work, const Caller& caller,
                                                          std::string_view purpose) {
   if (purpose != kSelfService) co_return std::nullopt;
@@ -171,8 +178,25 @@ Task<Result<std::optional<SubjectId>>> Opening::own_only(const Working& work, co
   co_return own;
 }
 
+Permitted Opening::permitted(const Caller& caller, const Collection& collection, const Field& field,
+                             SubjectId subject, std::optional<SubjectId> own,
+                             Opened& opened) const {
+  const auto* engaged = opened.showing.engaged ? &*opened.showing.engaged : nullptr;
+  if (engaged && engaged->subject != subject) {
+    opened.barred = kOtherCustomer;
+    return {};
+  }
+  if (own && *own != subject) return {};
+  auto out = permitted_field(context_, caller, opened.event.activity, collection, field,
+                             opened.event.purpose, engaged);
+  // Who names an engagement that does not help is told, instead of shown masks.
+  if (engaged && (out.missing == "engagement" || out.missing == "assignee"))
+    opened.barred = out.missing;
+  return out;
+}
+
 Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller,
-                                       std::string_view operation, const Openable& openable,
+                                       const Openable& openable,
                                        const std::vector<std::string>& wanted,
                                        const Purpose& purpose, bool allowed, Opened& opened) {
   const auto& record = openable.record;
@@ -180,7 +204,6 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
   if (!collection) return Error(Code::corrupt, "the record's collection is missing");
   auto fields = unpack(record.sealed);
   if (!fields) return std::move(fields).error();
-  const auto* engaged = opened.showing.engaged ? &*opened.showing.engaged : nullptr;
   bool cleared = false;
   auto standing = standing_of(*work.keys, *openable.subject);
   auto shut = standing ? closed_for(*standing, openable.subject->erased.has_value(), purpose)
@@ -193,12 +216,9 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
       out.refused.push_back({name, std::string(kUnknownField)});
       continue;
     }
-    auto permitted = allowed ? permitted_field(context_, caller, operation, *collection, *field,
-                                               opened.event.purpose, engaged)
-                             : Permitted();
-    // Who names an engagement that does not help is told, instead of shown masks.
-    if (engaged && (permitted.missing == "engagement" || permitted.missing == "assignee"))
-      opened.barred = permitted.missing;
+    auto permitted = allowed
+                         ? this->permitted(caller, *collection, *field, record.subject, {}, opened)
+                         : Permitted();
     if (permitted.view == View::none) {
       out.refused.push_back({name, "forbidden"});
       continue;
@@ -266,8 +286,7 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
       out.barred = kOtherCustomer;
       allowed = false;
     }
-    auto one =
-        open_one(work, caller, operation, openable, item.fields, declared->second, allowed, out);
+    auto one = open_one(work, caller, openable, item.fields, declared->second, allowed, out);
     if (!one) co_return std::move(one).error();
     out.any |= !one->values.entries.empty();
     for (const auto& value : one->values.entries)
@@ -368,7 +387,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                                           barred(kOtherCustomer), "engagement");
   auto permitted = permitted_field(context_, *acting, "records.verify", *collection, *field,
                                    request.purpose, *engaged ? &**engaged : nullptr);
-  if (!allowed || permitted.view < View::verify)
+  if (!allowed || tries_cards(*field, *acting) || permitted.view < View::verify)
     co_return co_await refused_under(std::move(*acting), std::move(event), engaged->has_value(),
                                      permitted.missing);
   auto standing = standing_of(*work->keys, *subject);
@@ -377,7 +396,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                          work->schema->purposes.find(request.purpose)->second);
   if (shut != Closed::open) {
     event.facts = {{"closed", std::string(reason_of(shut))}};
-    co_return co_await refused(std::move(*acting), std::move(event), closed());
+    co_return co_await refused(std::move(*acting), std::move(event), closed_by_customer());
   }
   auto day = to_ms(work->now) / 86'400'000;
   auto counted = co_await context_.journal.reader().read(
@@ -454,7 +473,7 @@ Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request)
     event.fields.push_back(field->name);
     auto permitted = permitted_field(context_, *acting, "records.search", *collection, *field,
                                      request.purpose, under);
-    if (permitted.view < View::verify)
+    if (tries_cards(*field, *acting) || permitted.view < View::verify)
       co_return co_await refused_under(std::move(*acting), std::move(event), under != nullptr,
                                        permitted.missing);
     showing.add(permitted.terms);

@@ -40,7 +40,8 @@ class Opening {
   Task<Result<RevealedRecord>> reveal(Caller caller, RevealRecord request);
   /// Gives way to other requests every 64 records.
   Task<Result<RevealedRecords>> reveal_batch(Caller caller, RevealRecords request);
-  /// 5 wrong values per customer, field and day over all callers, then exhausted.
+  /// 5 wrong values per customer, field and day over all callers, then exhausted. Card numbers are
+  /// compared for no person, nor are they searched for one.
   Task<Result<Verified>> verify(Caller caller, VerifyValue request);
   /// Exact matches of all values given. Candidates of the index are opened and compared.
   Task<Result<FoundRecords>> search(Caller caller, SearchRecords request);
@@ -66,20 +67,29 @@ class Opening {
                                               std::optional<std::string> named);
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
+  /// What the caller may see of a field of a customer, as open() decides it; what record() has to
+  /// know of it goes into `opened`. For values that lie in no record, whose caller asks closed_for()
+  /// too. Under self_service `own` is whose they must be.
+  Permitted permitted(const Caller& caller, const Collection& collection, const Field& field,
+                      SubjectId subject, std::optional<SubjectId> own, Opened& opened) const;
+  /// Under self_service the one customer whose data may be opened (a zero id: nobody's); nothing
+  /// under any other purpose.
+  Task<Result<std::optional<SubjectId>>> own_only(const Working& work, const Caller& caller,
+                                                  std::string_view purpose);
 
  private:
   Task<Error> refused_under(Caller caller, journal::Event event, bool engaged,
                             std::string_view missing);
-  Task<Result<std::optional<SubjectId>>> own_only(const Working& work, const Caller& caller,
-                                                  std::string_view purpose);
-  Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
-                                std::string_view operation, const Openable& openable,
+  Result<OpenedRecord> open_one(const Working& work, const Caller& caller, const Openable& openable,
                                 const std::vector<std::string>& wanted, const Purpose& purpose,
                                 bool allowed, Opened& opened);
 
   Context context_;
   Admission& admission_;
 };
+
+/// What a caller is told whom the customer's own decisions keep from everything.
+Error closed_by_customer();
 
 std::span<const db::Sql* const> record_statements();
 

@@ -8,7 +8,7 @@ namespace {
 
 inline constexpr db::Sql kPageTokens{
     "vault.page_tokens",
-    "select t.id, t.field, r.collection from vault_tokens t "
+    "select t.id, t.field, r.collection, t.key_id from vault_tokens t "
     "left join vault_records r on r.id = t.record where t.id > $1 order by t.id limit $2"};
 inline constexpr db::Sql kPageSubjects{
     "vault.page_subjects",
@@ -81,6 +81,7 @@ Task<Result<TokenCounts>> count_tokens(const Context& context, MonoTime deadline
     for (std::size_t i = 0; i < rows->size(); ++i) {
       auto row = (*rows)[i];
       ++out.total;
+      if (auto key = row.integer(3); key > 0) ++out.by_key[static_cast<std::uint32_t>(key)];
       if (row.null(2))
         ++out.without_record;
       else

@@ -21,6 +21,7 @@ struct RecordCounts {
 };
 struct TokenCounts {
   std::map<FieldKey, std::int64_t> tokens;
+  std::map<std::uint32_t, std::int64_t> by_key;  // those found by a term, by token key
   std::int64_t total = 0, without_record = 0;
 };
 struct SubjectCounts {

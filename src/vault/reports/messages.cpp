@@ -102,6 +102,14 @@ std::span<const Member> KeyCount::described() {
   return kMembers;
 }
 
+std::span<const Member> TokenKeyCount::described() {
+  using T = TokenKeyCount;
+  static constexpr Member kMembers[] = {
+      member<&T::key>("key", "The token key's number."),
+      member<&T::tokens>("tokens", "Tokens found by their text or value under it.")};
+  return kMembers;
+}
+
 std::span<const Member> RingKey::described() {
   using H = RingKey;
   static constexpr Member kMembers[] = {member<&H::use>("use", "What the key is for."),
@@ -120,6 +128,7 @@ std::span<const Member> KeyVersions::described() {
       member<&K::index_terms>("index_terms", "Terms in blind indexes."),
       member<&K::external_ids>("external_ids", "Customers found by the shop's own id."),
       member<&K::tokens>("tokens", "Tokens."),
+      member<&K::token_keys>("token_keys", "Tokens with a shape or a scope, by token key."),
       member<&K::damaged>("damaged", "Records that cannot be read: `journal verify --state`."),
       member<&K::keys>("keys", "What the keyring holds.")};
   return kMembers;

@@ -57,6 +57,10 @@ std::string_view use_name(crypto::KeyUse use) {
       return "cursor";
     case idempotency:
       return "idempotency";
+    case token:
+      return "token";
+    case pseudonym:
+      return "pseudonym";
   }
   return "other";
 }
@@ -279,6 +283,7 @@ Task<Result<KeyVersions>> Reports::key_versions(Caller caller, NoReportArguments
                   .values = {},
                   .external_ids = subjects->external_ids,
                   .tokens = tokens->total,
+                  .token_keys = {},
                   .damaged = records->damaged,
                   .keys = {}};
   for (const auto& [id, collection] : work->schema->by_id)
@@ -288,6 +293,8 @@ Task<Result<KeyVersions>> Reports::key_versions(Caller caller, NoReportArguments
       if (!terms) co_return std::move(terms).error();
       out.index_terms += *terms;
     }
+  for (const auto& [key, count] : tokens->by_key)
+    out.token_keys.push_back({std::int64_t{key}, count});
   for (const auto& [key, count] : records->by_key) out.values.push_back({std::int64_t{key}, count});
   for (const auto& key : work->keys->ring.list()) {
     out.keys.push_back(
