@@ -57,12 +57,12 @@ std::vector<Role> make() {
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
   out.push_back(role("admin",
                      "Runs the server: keys, roles, collections, imports. Sees masks only.",
-                     {"access.*",          "api_keys.*",      "budgets.*",          "canaries.*",
-                      "cards.status",      "collections.*",   "engagement_kinds.*", "engagements.*",
-                      "imports.*",         "journal.*",       "keys.progress",      "keys.rehearse",
-                      "keys.status",       "records.get",     "records.list",       "reports.*",
-                      "requests.answer",   "requests.list",   "requests.open",      "requests.update",
-                      "retention.*",       "roles.*",         "subjects.accesses",  "subjects.get"},
+                     {"access.*",        "api_keys.*",    "budgets.*",          "canaries.*",
+                      "cards.status",    "collections.*", "engagement_kinds.*", "engagements.*",
+                      "imports.*",       "journal.*",     "keys.progress",      "keys.rehearse",
+                      "keys.status",     "records.get",   "records.list",       "reports.*",
+                      "requests.answer", "requests.list", "requests.open",      "requests.update",
+                      "retention.*",     "roles.*",       "subjects.accesses",  "subjects.get"},
                      {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
                      {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "budgets.*",

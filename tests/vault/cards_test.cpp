@@ -467,6 +467,7 @@ TEST_P(VaultCards, verification_codes_of_a_canary_raise_the_alarm) {
 
 TEST_P(VaultCards, are_masked_in_the_copy_that_a_customer_gets) {
   declare_wallet();
+  bench_.create("ext:1", {{"email", "ann@example.org"}});
   card_record();
   struct Copy final : http::BodyWriter {
     std::string text;
@@ -481,6 +482,7 @@ TEST_P(VaultCards, are_masked_in_the_copy_that_a_customer_gets) {
   must(bench_.run(bench_.subjects().export_all(
       {}, {"ext:1", "subject_request", ExportFormat::json, {}}, copy)));
 
+  EXPECT_NE(copy.text.find("ann@example.org"), std::string::npos);
   EXPECT_EQ(copy.text.find(kPan), std::string::npos);
   EXPECT_NE(copy.text.find("424242•••4242"), std::string::npos);
 }

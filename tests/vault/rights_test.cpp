@@ -74,8 +74,7 @@ class VaultRights : public Vault {
   std::string open_token(std::string token, std::string purpose = "support") {
     auto revealed = bench_.run(bench_.tokens().reveal({}, {{token}, std::move(purpose), {}}));
     if (!revealed) return std::string(code_name(revealed.error().code));
-    return revealed->refused.empty() ? shown(revealed->values, token)
-                                     : revealed->refused[0].reason;
+    return revealed->refused.empty() ? shown(revealed->values, token) : revealed->refused[0].reason;
   }
   std::string of(SubjectId subject) {
     return " where id = " + bench_.raw().literal(subject.bytes());

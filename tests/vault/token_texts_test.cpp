@@ -422,10 +422,9 @@ TEST_P(TokenTexts, stay_out_of_the_journal) {
 /// A field of a keep group that nothing else is in.
 CollectionSpec gifts() {
   CollectionSpec out{.collection = "gifts", .doc = {}, .fields = {}, .if_match = {}};
-  out.fields = {
-      field("greeting", FieldType::text),
-      with_token(field("card", FieldType::text), TokenShape::pattern, TokenScope::subject,
-                 "GC-[0-9]{8}")};
+  out.fields = {field("greeting", FieldType::text),
+                with_token(field("card", FieldType::text), TokenShape::pattern, TokenScope::subject,
+                           "GC-[0-9]{8}")};
   out.fields[1].keep_group = "vouchers";
   return out;
 }
@@ -463,12 +462,12 @@ TEST_P(TokenTexts, of_a_guest_open_for_the_account_that_they_became) {
 TEST_P(TokenTexts, follow_a_guest_into_keep_groups_that_the_account_did_not_have) {
   bench_(bench_.declarations().put({}, gifts()));
   token("ext:1", "code", "x");
-  auto made = bench_(bench_.tokens().create(
-      {}, {.subject = "ext:guest-9",
-           .collection = "gifts",
-           .values = values({{"greeting", "hello"}, {"card", "secret"}}),
-           .items = {},
-           .idempotency_key = {}}));
+  auto made = bench_(
+      bench_.tokens().create({}, {.subject = "ext:guest-9",
+                                  .collection = "gifts",
+                                  .values = values({{"greeting", "hello"}, {"card", "secret"}}),
+                                  .items = {},
+                                  .idempotency_key = {}}));
   auto card = made.items[0].tokens[1].second.token;
   bench_(bench_.records().update(
       {}, {*made.items[0].record, values({{"card", std::nullopt}}), {}, {}}));
@@ -479,8 +478,7 @@ TEST_P(TokenTexts, follow_a_guest_into_keep_groups_that_the_account_did_not_have
   EXPECT_EQ(bench_.raw().number("select count(*) from vault_subject_keys where keep_group = "
                                 "'vouchers'"),
             2);
-  bench_(bench_.records().update(
-      {}, {*made.items[0].record, values({{"card", "again"}}), {}, {}}));
+  bench_(bench_.records().update({}, {*made.items[0].record, values({{"card", "again"}}), {}, {}}));
   EXPECT_EQ(opened(card), "again");
   EXPECT_TRUE(bench_.state().good());
 }
@@ -537,12 +535,12 @@ TEST_P(TokenTexts, keep_to_what_the_customer_decided) {
 
 TEST_P(TokenTexts, go_with_the_keep_group_of_their_field_even_without_a_value) {
   bench_(bench_.declarations().put({}, gifts()));
-  auto made = bench_(bench_.tokens().create(
-      {}, {.subject = "ext:1",
-           .collection = "gifts",
-           .values = values({{"greeting", "hello"}, {"card", "secret"}}),
-           .items = {},
-           .idempotency_key = {}}));
+  auto made = bench_(
+      bench_.tokens().create({}, {.subject = "ext:1",
+                                  .collection = "gifts",
+                                  .values = values({{"greeting", "hello"}, {"card", "secret"}}),
+                                  .items = {},
+                                  .idempotency_key = {}}));
   auto greeting = made.items[0].tokens[0].second.token, card = made.items[0].tokens[1].second.token;
   bench_(bench_.records().update(
       {}, {*made.items[0].record, values({{"card", std::nullopt}}), {}, {}}));
@@ -558,7 +556,7 @@ TEST_P(TokenTexts, go_with_the_keep_group_of_their_field_even_without_a_value) {
 }
 
 TEST_P(TokenTexts, go_with_the_sweep_past_their_keep_time) {
-  auto made = one("ext:1", {{"plain", "x"}, {"number", "4711000000"}});
+  auto made = one("ext:1", {{"number", "4711000000"}, {"plain", "x"}});
   one("ext:2", {{"plain", "x"}});
   bench_.clock().advance(Millis{31LL * 86'400'000});
 
@@ -590,6 +588,29 @@ TEST_P(TokenTexts, of_the_erased_and_the_merged_stay_so_after_a_restore) {
   EXPECT_EQ(opened(account.tokens[0].second.token), "4711000001");
   EXPECT_EQ(rows("vault_tokens"), 3);
   EXPECT_TRUE(bench_.state().good());
+}
+
+TEST_P(TokenTexts, are_counted_by_the_key_that_finds_them) {
+  token("ext:1", "number", "4711000000");
+  rotate_token_key();
+  token("ext:1", "number", "4711000001");
+  token("ext:1", "shared", "x");
+  bench_(bench_.tokens().create({}, {.subject = "ext:1",
+                                     .collection = "customers",
+                                     .values = values({{"phone", "030 1112222"}}),
+                                     .items = {},
+                                     .idempotency_key = {}}));
+
+  auto report = bench_(bench_.reports().key_versions({}, {}));
+
+  EXPECT_EQ(report.tokens, 4);
+  ASSERT_EQ(report.token_keys.size(), 2u);
+  EXPECT_EQ(report.token_keys[0].key, 1);
+  EXPECT_EQ(report.token_keys[0].tokens, 1);
+  EXPECT_EQ(report.token_keys[1].tokens, 2);
+  EXPECT_TRUE(std::ranges::any_of(report.keys, [](const RingKey& key) {
+    return key.use == "token" && key.key == 2 && key.active;
+  }));
 }
 
 }  // namespace

@@ -362,8 +362,8 @@ Task<Result<std::int64_t>> DeclaredRows::left(MoveJob job, Pass) {
 
 std::span<const db::Sql* const> rotation_statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kRewrap,        &kDropRetired,   &kCountKeys,  &kAddTermOf, &kDropTermUnder, &kCountTerms,
-      &kCountSubjects, &kMacCollection, &kMacPurpose, &kMacSwitch};
+      &kRewrap,     &kDropRetired,   &kCountKeys,     &kAddTermOf,  &kDropTermUnder,
+      &kCountTerms, &kCountSubjects, &kMacCollection, &kMacPurpose, &kMacSwitch};
   return kAll;
 }
 

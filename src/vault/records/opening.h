@@ -68,8 +68,8 @@ class Opening {
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
   /// What the caller may see of a field of a customer, as open() decides it; what record() has to
-  /// know of it goes into `opened`. For values that lie in no record, whose caller asks closed_for()
-  /// too. Under self_service `own` is whose they must be.
+  /// know of it goes into `opened`. For values that lie in no record, whose caller asks
+  /// closed_for() too. Under self_service `own` is whose they must be.
   Permitted permitted(const Caller& caller, const Collection& collection, const Field& field,
                       SubjectId subject, std::optional<SubjectId> own, Opened& opened) const;
   /// Under self_service the one customer whose data may be opened (a zero id: nobody's); nothing

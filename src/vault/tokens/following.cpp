@@ -31,8 +31,7 @@ Result<TokenRow> followed(const Working& work, SubjectKeys& from, SubjectKeys& i
   if (!text) return std::move(text).error();
   if (auto ready = into.ensure(*work.keys, field->keep_group, new_keys); !ready)
     return std::move(ready).error();
-  auto sealed =
-      into.seal(*work.keys, field->keep_group, token_text_place(row), text->expose());
+  auto sealed = into.seal(*work.keys, field->keep_group, token_text_place(row), text->expose());
   if (!sealed) return std::move(sealed).error();
   row.text_sealed = std::move(*sealed);
   return row;

@@ -101,8 +101,7 @@ Task<Result<void>> Making::load_subjects() {
   std::set<SubjectId> whose;
   for (const auto& [id, subject] : *by_id) whose.insert(subject.id);
   for (const auto& [term, subject] : *by_term) whose.insert(subject.id);
-  auto held =
-      co_await context_.store.keys(std::vector(whose.begin(), whose.end()), deadline_);
+  auto held = co_await context_.store.keys(std::vector(whose.begin(), whose.end()), deadline_);
   if (!held) co_return std::move(held).error();
   keys_ = std::move(*held);
 

@@ -106,8 +106,7 @@ Task<Result<Reading>> readable(const Context& context, const Opening& opening, c
       refused.push_back({handle, here ? "read_or_expired" : "other_node"});
       continue;
     }
-    auto subject =
-        co_await subject_of(context, *work.keys, {about->subject, {}}, caller.deadline);
+    auto subject = co_await subject_of(context, *work.keys, {about->subject, {}}, caller.deadline);
     if (!subject) co_return std::move(subject).error();
     if (!*subject || (*subject)->erased) {
       codes.drop(handle);
