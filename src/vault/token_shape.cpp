@@ -165,9 +165,9 @@ class PatternReader {
         last = take();
         if (!same_kind(c, last) || last < c) return false;
       }
-      for (int one = c; one <= last; ++one) {
-        if (out.find(static_cast<char>(one)) != std::string::npos) return false;
-        out += static_cast<char>(one);
+      for (char one = c; one <= last; ++one) {
+        if (out.contains(one)) return false;
+        out += one;
       }
     }
     return !out.empty();
