@@ -30,6 +30,7 @@
 #include "vault/keys/rotation_journal.h"
 #include "vault/keys/rotation_rights.h"
 #include "vault/keys/rotation_rows.h"
+#include "vault/keys/unlocking.h"
 #include "vault/proofs.h"
 #include "vault/records/api.h"
 #include "vault/reports/service.h"
@@ -64,6 +65,8 @@ class Rooms {
     vault::Alarms& alarms;
     access::Ceiling ceiling{};
     access::Zone zone;
+    vault::UnlockHost& unlock_host;
+    vault::UnlockPlaces unlock_places;
   };
 
   explicit Rooms(Deps deps);
@@ -80,7 +83,7 @@ class Rooms {
   Task<void> tend(const std::atomic<bool>& stop, const Clock& clock);
   /// Who tells of rows for `journal verify --state`.
   std::vector<journal::StateSource*> state() {
-    return {&vault_state, &access_state_, &hold_state_};
+    return {&vault_state, &unlock_rows, &access_state_, &hold_state_};
   }
 
  private:
@@ -226,6 +229,8 @@ class Rooms {
   vault::Engagements engagements;
   vault::Canaries canaries;
   vault::VaultState vault_state;
+  vault::Unlocking unlocking;
+  vault::UnlockRows unlock_rows;
 
  private:
   vault::ClosedEngagements closings_;
