@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <span>
 #include <utility>
 
 #include "journal/state_check.h"
@@ -33,6 +34,14 @@ journal::Event event_of(std::string_view activity, const Rotation& row) {
                     {"phase", name_of(row.phase)},
                     {"rotation", row.id.text()},
                     {"to", std::int64_t{row.to}}}};
+}
+
+/// Whether a later rotation of its kind stands still half-way: then rows are under two keys, and
+/// none goes before that one is done.
+bool stuck_after(std::span<const Rotation> open, const Rotation& row) {
+  return std::ranges::any_of(open, [&](const Rotation& other) {
+    return other.kind == row.kind && other.from >= row.to && other.phase == RotationPhase::stopped;
+  });
 }
 
 bool looked_up(KeyKind kind) {
@@ -75,7 +84,7 @@ Task<Result<Rotations::Pace>> Rotations::step() {
   // Two clock readings that lie apart stand behind journal time; one that fails destroys nothing.
   if (auto now = deps_.time(); now)
     for (auto& row : *open)
-      if (row.phase == Phase::waiting && row.due && *row.due <= *now)
+      if (row.phase == Phase::waiting && row.due && *row.due <= *now && !stuck_after(*open, row))
         co_return co_await announce(std::move(row));
   // Keys that a restore left without a rotation.
   for (auto& row : *open)
@@ -317,8 +326,13 @@ Task<Result<Rotations::Pace>> Rotations::enter_waiting(Rotation row) {
 
 /// Said before it is done, so that a crash between the two is made good at the next start.
 Task<Result<Rotations::Pace>> Rotations::announce(Rotation row) {
+  const auto keys = deps_.held.get();
+  if (!keys) co_return locked();
   const auto which = has_pass(row.kind, Pass::clean) ? Pass::clean : Pass::move;
-  auto left = co_await left_under(row, which);
+  // A later rotation may have moved the rows on meanwhile.
+  auto now = row;
+  if (auto use = use_of(row.kind)) now.to = keys->ring.active_id(*use);
+  auto left = co_await left_under(now, which);
   if (!left) co_return std::move(left).error();
   if (*left > 0) co_return co_await halt(std::move(row), *left);
   co_return co_await advance(std::move(row), Phase::destroying, "keys.destroy");
