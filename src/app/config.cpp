@@ -64,6 +64,9 @@ std::span<const Setting> settings() {
       {"controller.recipients", "",
        "Categories of recipients, such as carriers, payment providers, tax office.", true},
       {"controller.transfers", "", "Transfers to third countries, and what safeguards them.", true},
+      {"vault.calling_code", "",
+       "Calling code of phone numbers written without one, such as 49, where a collection names "
+       "none."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

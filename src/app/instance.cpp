@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "crypto/unlock/file.h"
 #include "journal/upkeep.h"
+#include "vault/policy.h"
 
 namespace holdfast::app {
 namespace {
@@ -143,6 +144,10 @@ Result<void> Instance::open_all(OpenOptions options) {
   if (!per_hour) return std::move(per_hour).error();
   auto per_day = config_.number("access.store_per_day", 0, 1'000'000'000);
   if (!per_day) return std::move(per_day).error();
+  auto calling_code = config_.text("vault.calling_code");
+  if (!vault::is_calling_code(calling_code))
+    return Error(Code::invalid, "a calling code is 1 to 3 digits, such as 49, or empty")
+        .at(FieldPath("vault") / "calling_code");
   rooms_ = std::make_unique<Rooms>(Rooms::Deps{
       .log = *log_,
       .index = *index_,
@@ -159,7 +164,8 @@ Result<void> Instance::open_all(OpenOptions options) {
       .rotation = *rotation,
       .alarms = alarms_,
       .ceiling = {*per_hour, *per_day},
-      .zone = std::move(*zone)});
+      .zone = std::move(*zone),
+      .calling_code = calling_code});
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
   if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
@@ -272,6 +278,15 @@ void Instance::start() {
       boost::asio::co_spawn(core, rooms_->tend(stopping_, clock_), boost::asio::use_future));
   background_.push_back(
       boost::asio::co_spawn(core, rooms_->requests.watch(stopping_), boost::asio::use_future));
+  auto tell_index = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("index_upkeep_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("index_upkeep_recovered", {}));
+  };
+  background_.push_back(
+      boost::asio::co_spawn(core, rooms_->rebuild.run(tell_index), boost::asio::use_future));
 }
 
 void Instance::stop() {
@@ -279,6 +294,7 @@ void Instance::stop() {
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
   if (rooms_) rooms_->rotations.stop();
+  if (rooms_) rooms_->rebuild.stop();
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)

@@ -37,6 +37,10 @@
 #include "vault/retention/engagements.h"
 #include "vault/retention/rotation.h"
 #include "vault/retention/service.h"
+#include "vault/search/indexes.h"
+#include "vault/search/rebuild.h"
+#include "vault/search/rotation.h"
+#include "vault/search/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -64,6 +68,7 @@ class Rooms {
     vault::Alarms& alarms;
     access::Ceiling ceiling{};
     access::Zone zone;
+    std::string calling_code{};  // of phones, where a collection names none
   };
 
   explicit Rooms(Deps deps);
@@ -219,6 +224,9 @@ class Rooms {
   vault::Declarations declarations;
   vault::Records records;
   vault::Opening opening;
+  vault::Search search;
+  vault::Indexes indexes;
+  vault::Rebuild rebuild;
   vault::Tokens tokens;
   vault::Subjects subjects;
   vault::Requests requests;

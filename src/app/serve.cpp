@@ -113,6 +113,11 @@ Result<void> run(const LocalOptions& options) {
   metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.",
                 [journal] { return static_cast<double>(journal->size()); });
 
+  metrics.gauge("holdfast_indexes_building", "Indexes of fields that are being built.",
+                [rooms] { return static_cast<double>(rooms->rebuild.building()); });
+  metrics.gauge("holdfast_index_alarms", "Indexes that somebody must see to: collections.get.",
+                [rooms] { return static_cast<double>(rooms->rebuild.alarms()); });
+
   auto routes = (*instance)->routes();
   auto listens = server_options.listen;
   http::Server server({cores, rooms->access, (*instance)->clock(), metrics},

@@ -14,20 +14,24 @@ namespace holdfast::vault {
 
 /// No value is longer than this, whatever its field says.
 inline constexpr std::size_t kMaxValueBytes = 65'536;
+/// Values of a field with a substring index: each has as many terms as it has characters.
+inline constexpr std::size_t kMaxSubstringBytes = 1024;
 
 /// Checks a declaration and fills in defaults: ids from 1 in order, class and max_bytes by type.
 /// Errors: invalid, one per violation (`fields[2].mask`), at most 20 of them: bad or duplicate
-/// names, a mask that does not fit the type, prefix/substring (not offered yet), a keep that is no
-/// duration, an index on a field with fewer than 10^4 possible values (countries, texts of two
-/// bytes) or on json, a length where the type has its own, card types (off until switched on).
+/// names, a mask that does not fit the type, a keep that is no duration, an index on a field with
+/// fewer than 10^4 possible values (countries, texts of two bytes) or on json, a substring index on
+/// a field longer than kMaxSubstringBytes, a length where the type has its own, card types (off
+/// until switched on), a calling code that is none.
 Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time now);
 
 /// The next version of a collection. Fields keep their ids; new ones get fresh ids. A declaration
 /// that says what is in force already gives `old` as it is, version included.
 /// Errors: what declare refuses; conflict for a change that would lose or orphan data while records
-/// exist (`has_data`), with the reason and the field: a field taken out (`fields.phone`), its type,
-/// keep group or index kind changed, its class downgraded, a shorter keep or max_bytes. Adding
-/// fields, loosening max_bytes, other masks, purposes, docs and longer keeps work online.
+/// exist (`has_data`), with the reason and the field: a field taken out (`fields.phone`), its type
+/// or keep group changed, its class downgraded, a shorter keep or max_bytes. Adding fields,
+/// loosening max_bytes, other indexes (index_plan.h), masks, purposes, docs and longer keeps work
+/// online.
 Result<Collection> evolve(const Collection& old, const CollectionSpec& spec, bool has_data,
                           Time now);
 
@@ -55,6 +59,18 @@ Secret index_term(const Field& field, std::string_view value, std::string_view c
 ///   digits), date `1990`, iban `DE•••3000`, ip `203.0.•.•` or `2001:db8:•`, country as it is, all
 ///   else `•••`.
 std::string masked(const Field& field, std::string_view value);
+
+/// What somebody typed of a value, in the form in which it is looked for inside index_term: for
+/// prefix and substring searches. A national phone number gets the calling code where it starts
+/// with its trunk 0. Empty when nothing is left. Takes any bytes.
+Secret index_fragment(const Field& field, std::string_view text, std::string_view calling_code,
+                      bool from_start);
+
+/// True when a caller with view `masked` sees the whole value, so that searching tells no more.
+bool shown_whole(const Field& field);
+
+/// 1 to 3 digits without a leading 0, or empty.
+bool is_calling_code(std::string_view text);
 
 /// [a-z][a-z0-9_]{0,62}
 bool is_name(std::string_view text);

@@ -35,10 +35,6 @@ journal::Event event_of(std::string_view activity, const Rotation& row) {
                     {"to", std::int64_t{row.to}}}};
 }
 
-bool looked_up(KeyKind kind) {
-  return kind == KeyKind::index || kind == KeyKind::external;
-}
-
 Task<void> rest(Millis time) {
   boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
   co_await timer.async_wait(boost::asio::use_awaitable);
@@ -258,7 +254,7 @@ Task<Result<Rotations::Pace>> Rotations::check(Rotation row, Pass which) {
   if (which == Pass::clean || !has_pass(row.kind, Pass::clean))
     co_return co_await enter_waiting(std::move(row));
   row.looked = 0;
-  if (!looked_up(row.kind))
+  if (row.kind != KeyKind::external)
     co_return co_await advance(std::move(row), Phase::cleaning, "keys.rotating");
   // From here on rows are found by the new key; both are still written.
   row.phase = Phase::switching;

@@ -1,4 +1,4 @@
-// Sealed values opened for a purpose: revealed, compared, searched.
+// Sealed values opened for a purpose: revealed, compared.
 //
 // The record of an opening is durable before the plaintext leaves: what cannot be recorded is not
 // shown. A value past its keep time is gone for everyone, swept or not. What the customer decided
@@ -42,8 +42,6 @@ class Opening {
   Task<Result<RevealedRecords>> reveal_batch(Caller caller, RevealRecords request);
   /// 5 wrong values per customer, field and day over all callers, then exhausted.
   Task<Result<Verified>> verify(Caller caller, VerifyValue request);
-  /// Exact matches of all values given. Candidates of the index are opened and compared.
-  Task<Result<FoundRecords>> search(Caller caller, SearchRecords request);
 
   /// For other rooms: opens, but does not record. Hand what it gives to record() before showing
   /// anything; `engaged` is what engage() gave.
@@ -66,12 +64,16 @@ class Opening {
                                               std::optional<std::string> named);
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
-
- private:
+  /// The same where a field did not open: whoever named an engagement that did not help is told
+  /// that. `missing` is Permitted's.
   Task<Error> refused_under(Caller caller, journal::Event event, bool engaged,
-                            std::string_view missing);
+                            std::string_view missing, Error error);
+  /// Under self_service the one customer whose data may be opened (nobody's id when the shop does
+  /// not know them, or nobody is behind the call); nothing for other purposes.
   Task<Result<std::optional<SubjectId>>> own_only(const Working& work, const Caller& caller,
                                                   std::string_view purpose);
+
+ private:
   Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
                                 std::string_view operation, const Openable& openable,
                                 const std::vector<std::string>& wanted, const Purpose& purpose,
