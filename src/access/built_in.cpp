@@ -57,12 +57,15 @@ std::vector<Role> make() {
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
   out.push_back(role("admin",
                      "Runs the server: keys, roles, collections, imports. Sees masks only.",
-                     {"access.*",        "api_keys.*",    "budgets.*",          "canaries.*",
-                      "cards.status",    "collections.*", "engagement_kinds.*", "engagements.*",
-                      "imports.*",       "journal.*",     "keys.progress",      "keys.rehearse",
-                      "keys.status",     "records.get",   "records.list",       "reports.*",
-                      "requests.answer", "requests.list", "requests.open",      "requests.update",
-                      "retention.*",     "roles.*",       "subjects.accesses",  "subjects.get"},
+                     {"access.*",           "api_keys.*",    "budgets.*",
+                      "canaries.*",         "cards.status",  "collections.*",
+                      "engagement_kinds.*", "engagements.*", "imports.*",
+                      "indexes.rebuild",    "journal.*",     "keys.progress",
+                      "keys.rehearse",      "keys.status",   "records.get",
+                      "records.list",       "reports.*",     "requests.answer",
+                      "requests.list",      "requests.open", "requests.update",
+                      "retention.*",        "roles.*",       "subjects.accesses",
+                      "subjects.get"},
                      {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
                      {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "budgets.*",
@@ -105,12 +108,12 @@ std::vector<Role> make() {
             "reports.key_versions", "reports.unused", "subjects.get", "tokens.reveal"},
            {masks({plain, personal, payment}), shows({plain}, {"accounting"}),
             shows_fields(std::move(invoice), {"accounting"})}));
-  out.push_back(role("developer",
-                     "Builds the integration: declares, imports, writes. Opens nothing.",
-                     {"access.explain", "collections.*", "imports.*", "keys.status",
-                      "records.create", "records.get", "records.list", "records.update",
-                      "reports.unused", "subjects.get", "tokens.create", "tokens.delete"},
-                     {masks({plain, personal})}));
+  out.push_back(
+      role("developer", "Builds the integration: declares, imports, writes. Opens nothing.",
+           {"access.explain", "collections.*", "imports.*", "indexes.rebuild", "keys.status",
+            "records.create", "records.get", "records.list", "records.update", "reports.unused",
+            "subjects.get", "tokens.create", "tokens.delete"},
+           {masks({plain, personal})}));
   out.push_back(role("auditor", "Reads and verifies the journal.", {"journal.*"}, {}));
   out.push_back(role(
       "service", "The shop's backend: writes, searches, verifies; opens for the person it names.",

@@ -81,6 +81,9 @@ std::span<const Setting> settings() {
        "This server's name in handles of card verification codes; empty: the host's name. Card "
        "data itself is switched on by `holdfast cards switch-on`, which says what that means (PCI "
        "DSS SAQ D instead of SAQ A)."},
+      {"vault.calling_code", "",
+       "Calling code of phone numbers written without one, such as 49, where a collection names "
+       "none."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "http/certificate.h"
 #include "journal/upkeep.h"
+#include "vault/policy.h"
 
 namespace holdfast::app {
 namespace {
@@ -227,6 +228,10 @@ Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
   if (!per_hour) return std::move(per_hour).error();
   auto per_day = config_.number("access.store_per_day", 0, 1'000'000'000);
   if (!per_day) return std::move(per_day).error();
+  auto calling_code = config_.text("vault.calling_code");
+  if (!vault::is_calling_code(calling_code))
+    return Error(Code::invalid, "a calling code is 1 to 3 digits, such as 49, or empty")
+        .at(FieldPath("vault") / "calling_code");
   rooms_ = std::make_unique<Rooms>(Rooms::Deps{
       .log = *log_,
       .index = *index_,
@@ -246,7 +251,8 @@ Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
       .zone = std::move(*zone),
       .node = node_name(config_),
       .unlock_host = host_,
-      .unlock_places = std::move(places)});
+      .unlock_places = std::move(places),
+      .calling_code = calling_code});
   return {};
 }
 
@@ -359,6 +365,15 @@ void Instance::start() {
   background_.push_back(
       boost::asio::co_spawn(core, rooms_->requests.watch(stopping_), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, look_after_keys(), boost::asio::use_future));
+  auto tell_index = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("index_upkeep_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("index_upkeep_recovered", {}));
+  };
+  background_.push_back(
+      boost::asio::co_spawn(core, rooms_->rebuild.run(tell_index), boost::asio::use_future));
 }
 
 Task<void> Instance::look_after_keys() {
@@ -395,6 +410,7 @@ void Instance::stop() {
   if (rooms_) rooms_->access.stop();
   if (rooms_) rooms_->tokens.stop();
   if (rooms_) rooms_->rotations.stop();
+  if (rooms_) rooms_->rebuild.stop();
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)

@@ -165,13 +165,16 @@ Rooms::Rooms(Deps deps)
       access_api_({admin, access, cache, deps.log, deps.clock, fields_, budgets, deps.zone}),
       old_answers_(deps.log),
       old_sides_(deps.log),
-      context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
+      context{deps.log, store_, schemas, deps.keys, permits_, deps.clock, deps.calling_code},
       holds(context),
       admission({context, vault_budgets_, canaries_known, deps.alarms}),
       declarations(context),
       cards(context),
       records(context, holds),
       opening(context, admission),
+      search(context, opening, admission, deps.pool),
+      indexes(context),
+      rebuild(context, deps.pool),
       tokens(context, opening, deps.node),
       subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens}}),
       requests(context, proofs_),
@@ -196,7 +199,7 @@ Rooms::Rooms(Deps deps)
       renewed_keys_(context),
       sealed_values_(context),
       wrapped_keys_(context),
-      index_terms_(context),
+      index_terms_(context, rebuild),
       external_terms_(context),
       declared_rows_(context),
       engagement_rows_(context),
@@ -229,6 +232,8 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::declaration_routes(rooms ? &rooms->declarations : nullptr));
   add(vault::card_routes(rooms ? &rooms->cards : nullptr));
   add(vault::record_routes(rooms ? &rooms->records : nullptr, rooms ? &rooms->opening : nullptr));
+  add(vault::search_routes(rooms ? &rooms->search : nullptr));
+  add(vault::index_routes(rooms ? &rooms->indexes : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
   add(vault::request_routes(rooms ? &rooms->requests : nullptr));

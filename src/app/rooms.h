@@ -40,6 +40,10 @@
 #include "vault/retention/engagements.h"
 #include "vault/retention/rotation.h"
 #include "vault/retention/service.h"
+#include "vault/search/indexes.h"
+#include "vault/search/rebuild.h"
+#include "vault/search/rotation.h"
+#include "vault/search/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -70,6 +74,7 @@ class Rooms {
     std::string node = "node";  // this server in handles of card verification codes
     vault::UnlockHost& unlock_host;
     vault::UnlockPlaces unlock_places;
+    std::string calling_code{};  // of phones, where a collection names none
   };
 
   explicit Rooms(Deps deps);
@@ -226,6 +231,9 @@ class Rooms {
   vault::Cards cards;
   vault::Records records;
   vault::Opening opening;
+  vault::Search search;
+  vault::Indexes indexes;
+  vault::Rebuild rebuild;
   vault::Tokens tokens;
   vault::Subjects subjects;
   vault::Requests requests;

@@ -157,6 +157,10 @@ void add_metrics(http::Metrics& metrics, Instance& instance) {
                 [rooms] { return static_cast<double>(rooms->requests.overdue()); });
   metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.",
                 [journal] { return static_cast<double>(journal->size()); });
+  metrics.gauge("holdfast_indexes_building", "Indexes of fields that are being built.",
+                [rooms] { return static_cast<double>(rooms->rebuild.building()); });
+  metrics.gauge("holdfast_index_alarms", "Indexes that somebody must see to: collections.get.",
+                [rooms] { return static_cast<double>(rooms->rebuild.alarms()); });
   metrics.gauge("holdfast_locked", "1 while the server holds no keys.",
                 [keys] { return keys->get() ? 0.0 : 1.0; });
   for (std::size_t i = 0; i < std::size(vault::kAlarmNames); ++i)

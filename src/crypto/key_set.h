@@ -17,12 +17,12 @@
 namespace holdfast::crypto {
 
 /// A key by which rows are found, and another one under which they are kept findable meanwhile:
-/// while index or external keys are rotated, what is written is written under both.
+/// while the key of external ids is rotated, what is written is written under both.
 struct Finding {
   std::uint32_t by = 0;
   std::optional<std::uint32_t> also{};
 };
-/// For the uses index and external. A use that is left out is found by its active key alone.
+/// For the use external. A use that is left out is found by its active key alone.
 using FindingPlan = std::map<KeyUse, Finding>;
 
 /// A key with its id and its HMAC state.
@@ -45,13 +45,10 @@ struct KeySet {
       : ring(std::move(keyring)),
         root(std::move(root_key)),
         plan(std::move(finding)),
-        index_id(found_by(KeyUse::index)),
         external_id(found_by(KeyUse::external)),
-        index(held(KeyUse::index, index_id).expose()),
         external(held(KeyUse::external, external_id).expose()),
         digest(ring.active(KeyUse::digest).expose()),
         pseudonym(ring.active(KeyUse::pseudonym).expose()),
-        index_also(also(KeyUse::index)),
         external_also(also(KeyUse::external)) {
     for (auto id : ring.ids(KeyUse::token))
       tokens.push_back({id, Hmac(held(KeyUse::token, id).expose())});
@@ -60,13 +57,12 @@ struct KeySet {
   Keyring ring;
   Secret root;  // seals the next generation of the keyring
   FindingPlan plan;
-  std::uint32_t index_id, external_id;
-  Hmac index;      // blind indexes
+  std::uint32_t external_id;
   Hmac external;   // external ids
   Hmac digest;     // digests of rows
   Hmac pseudonym;  // people in the journal
   /// While a rotation is under way: what is written is written under these too.
-  std::optional<MacKey> index_also, external_also;
+  std::optional<MacKey> external_also;
   /// Newest first: new tokens use the first, and those made under an older one are still found.
   std::vector<TokenKey> tokens;
 

@@ -25,6 +25,7 @@ struct Context {
   const crypto::HeldKeys& keys;
   const Permits& permits;
   const Clock& clock;
+  std::string calling_code{};  // of phones, where a collection names none
 };
 
 /// The keys and the schema that one request works under.

@@ -100,17 +100,10 @@ bool fits(Mask mask, FieldType type, FieldClass field_class) {
 }
 
 void check_index(const Field& field, const FieldPath& at, Violations& violations) {
-  switch (field.index) {
-    case IndexKind::none:
-      return;
-    case IndexKind::prefix:
-    case IndexKind::substring:
-      return violations.add("prefix and substring search are not offered by this version",
-                            at / "index");
-    case IndexKind::exact:
-    case IndexKind::unique:
-      break;
-  }
+  if (field.index == IndexKind::none) return;
+  if (field.index == IndexKind::substring && field.max_bytes > kMaxSubstringBytes)
+    violations.add("substring search takes values of at most 1,024 bytes: set max_bytes",
+                   at / "index");
   if (field.type == FieldType::json)
     return violations.add("json values cannot be indexed", at / "index");
   if (is_card(field.type) &&
@@ -259,9 +252,6 @@ void check_change(const Field& was, const Field& now, const FieldPath& at, Viola
   if (was.keep_group != now.keep_group)
     violations.conflict("records exist: their values are sealed under the keys of the old group",
                         at / "keep_group");
-  if (was.index != now.index)
-    violations.conflict("records exist: their values would be missing from the changed index",
-                        at / "index");
   if (now.max_bytes < was.max_bytes)
     violations.conflict("records exist: their values could be longer than this", at / "max_bytes");
   if (!keeps_as_long(was.keep, now.keep))
@@ -284,6 +274,8 @@ void carry_over(const Collection& old, bool has_data, Collection& next, Violatio
       continue;
     }
     field.id = was->id;
+    field.indexes = was->indexes;
+    if (field.index == was->index) field.consent = was->consent;
     if (has_data) check_change(*was, field, at, violations);
     bool same_shape = was->type == field.type && was->keep_group == field.keep_group;
     field.since = same_shape ? was->since : next.version;
@@ -296,6 +288,11 @@ void carry_over(const Collection& old, bool has_data, Collection& next, Violatio
 }
 
 }  // namespace
+
+bool is_calling_code(std::string_view text) {
+  return text.size() <= 3 && (text.empty() || text.front() != '0') &&
+         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
 
 bool is_name(std::string_view text) {
   auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
@@ -320,6 +317,9 @@ Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time no
   out.id = id;
   out.name = spec.collection;
   out.doc = std::move(doc);
+  out.calling_code = spec.calling_code.value_or("");
+  if (!is_calling_code(out.calling_code))
+    violations.add("a calling code is 1 to 3 digits, such as `49`", FieldPath("calling_code"));
   out.created = out.updated = now;
   std::unordered_set<std::string_view> names;
   for (std::size_t i = 0; i < spec.fields.size(); ++i) {
@@ -347,7 +347,8 @@ Result<Collection> evolve(const Collection& old, const CollectionSpec& spec, boo
   Violations violations;
   carry_over(old, has_data, next, violations);
   if (violations.any()) return std::move(violations).take();
-  if (next.fields == old.fields && next.doc == old.doc) return old;
+  if (next.fields == old.fields && next.doc == old.doc && next.calling_code == old.calling_code)
+    return old;
   return next;
 }
 
@@ -357,6 +358,8 @@ std::string leaks_of(const Field& field) {
     out += "Index: who reads the database sees whether two records ever had an equal value. ";
   if (field.index == IndexKind::exact)
     out += "Index: who reads the database sees groups of records of which some have equal values. ";
+  if (field.index == IndexKind::prefix || field.index == IndexKind::substring)
+    out += "Index: who reads the database sees how many records share a part of a value. ";
   auto scope =
       field.token ? field.token->deterministic.value_or(TokenScope::none) : TokenScope::none;
   if (scope == TokenScope::subject)

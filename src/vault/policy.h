@@ -14,24 +14,27 @@ namespace holdfast::vault {
 
 /// No value is longer than this, whatever its field says.
 inline constexpr std::size_t kMaxValueBytes = 65'536;
+/// Values of a field with a substring index: each has as many terms as it has characters.
+inline constexpr std::size_t kMaxSubstringBytes = 1024;
 
 /// Checks a declaration and fills in defaults: ids from 1 in order, class and max_bytes by type.
 /// Errors: invalid, one per violation (`fields[2].mask`), at most 20 of them: bad or duplicate
-/// names, a mask that does not fit the type, prefix/substring (not offered yet), a keep that is no
-/// duration, an index on a field with fewer than 10^4 possible values (countries, texts of two
-/// bytes) or on json, a length where the type has its own, tokens of a shape that does not fit the
-/// type. Card types unless `cards` (they are switched on: cards.h), and with them another class
-/// than payment, another mask than hidden or last4, another index than unique on the number.
+/// names, a mask that does not fit the type, a keep that is no duration, an index on a field with
+/// fewer than 10^4 possible values (countries, texts of two bytes) or on json, a substring index on
+/// a field longer than kMaxSubstringBytes, a length where the type has its own, tokens of a shape
+/// that does not fit the type, a calling code that is none. Card types unless `cards` (they are
+/// switched on: cards.h), and with them another class than payment, another mask than hidden or
+/// last4, another index than unique on the number.
 Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time now,
                            bool cards = false);
 
 /// The next version of a collection. Fields keep their ids; new ones get fresh ids. A declaration
 /// that says what is in force already gives `old` as it is, version included.
 /// Errors: what declare refuses; conflict for a change that would lose or orphan data while records
-/// exist (`has_data`), with the reason and the field: a field taken out (`fields.phone`), its type,
-/// keep group or index kind changed, its class downgraded, a shorter keep or max_bytes. Adding
-/// fields, loosening max_bytes, other masks, purposes, docs and longer keeps work online.
-/// Another shape or scope of tokens holds for new ones; those that exist stay as they are.
+/// exist (`has_data`), with the reason and the field: a field taken out (`fields.phone`), its type
+/// or keep group changed, its class downgraded, a shorter keep or max_bytes. Adding fields,
+/// loosening max_bytes, other indexes (index_plan.h), masks, purposes, docs and longer keeps work
+/// online. Another shape or scope of tokens holds for new ones; those that exist stay as they are.
 Result<Collection> evolve(const Collection& old, const CollectionSpec& spec, bool has_data,
                           Time now, bool cards = false);
 
@@ -66,6 +69,18 @@ Secret index_term(const Field& field, std::string_view value, std::string_view c
 ///   digits), date `1990`, iban `DE•••3000`, ip `203.0.•.•` or `2001:db8:•`, country as it is, card
 ///   number `424242•••4242`, all else `•••`.
 std::string masked(const Field& field, std::string_view value);
+
+/// What somebody typed of a value, in the form in which it is looked for inside index_term: for
+/// prefix and substring searches. A national phone number gets the calling code where it starts
+/// with its trunk 0. Empty when nothing is left. Takes any bytes.
+Secret index_fragment(const Field& field, std::string_view text, std::string_view calling_code,
+                      bool from_start);
+
+/// True when a caller with view `masked` sees the whole value, so that searching tells no more.
+bool shown_whole(const Field& field);
+
+/// 1 to 3 digits without a leading 0, or empty.
+bool is_calling_code(std::string_view text);
 
 /// [a-z][a-z0-9_]{0,62}
 bool is_name(std::string_view text);

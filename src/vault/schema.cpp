@@ -37,11 +37,25 @@ CollectionView view_of(const Collection& collection) {
                      .created = collection.created,
                      .updated = collection.updated,
                      .last_field = collection.last_field,
+                     .calling_code = {},
                      .fields = {}};
+  if (!collection.calling_code.empty()) out.calling_code = collection.calling_code;
   for (const auto& f : collection.fields) {
-    out.fields.push_back({f.id, f.since, f.name, f.type, f.field_class, f.mask, f.index, f.purposes,
-                          f.keep, f.keep_group, static_cast<std::int64_t>(f.max_bytes)});
-    out.fields.back().token = f.token;
+    out.fields.push_back({f.id,
+                          f.since,
+                          f.name,
+                          f.type,
+                          f.field_class,
+                          f.mask,
+                          f.index,
+                          f.purposes,
+                          f.keep,
+                          f.keep_group,
+                          static_cast<std::int64_t>(f.max_bytes),
+                          f.token,
+                          {},
+                          f.indexes,
+                          f.consent});
   }
   return out;
 }
@@ -52,6 +66,7 @@ Collection collection_from(const CollectionView& view, bool cards) {
                  .last_field = static_cast<std::uint16_t>(view.last_field),
                  .name = view.name,
                  .doc = view.doc,
+                 .calling_code = view.calling_code.value_or(""),
                  .fields = {},
                  .created = view.created,
                  .updated = view.updated};
@@ -67,10 +82,12 @@ Collection collection_from(const CollectionView& view, bool cards) {
                 f.keep,
                 f.keep_group,
                 static_cast<std::size_t>(f.max_bytes),
-                {}};
+                {},
+                f.token,
+                cards,
+                f.indexes,
+                f.consent};
     if (f.keep) field.keep_for = parse_duration(f.keep->duration);
-    field.token = f.token;
-    field.cards_on = cards;
     out.fields.push_back(std::move(field));
   }
   return out;

@@ -100,8 +100,18 @@ std::span<const Member> CollectionSpec::described() {
                              Place::path),
       member<&C::doc>("doc", "What the collection is for.", {.bytes = 1000}),
       member<&C::fields>("fields", "The fields that a record may have; all others are refused.",
-                         {.count = 200})};
+                         {.count = 200}),
+      member<&C::calling_code>(
+          "calling_code",
+          "Of phone numbers written without one, such as `49`; that of the server unless said.",
+          {.bytes = 3})};
   return kMembers;
+}
+
+const IndexInfo* Field::serving() const {
+  for (const auto& each : indexes)
+    if (each.serving) return &each;
+  return nullptr;
 }
 
 const Field* Collection::find(std::string_view field) const {

@@ -307,6 +307,57 @@ Secret index_term(const Field& field, std::string_view value, std::string_view c
   return Secret::copy(term.text);
 }
 
+Secret index_fragment(const Field& field, std::string_view text, std::string_view calling_code,
+                      bool from_start) {
+  if (field.type == FieldType::ip) {
+    Scrubbed out(std::string(trim(text)));
+    for (char c : out.text)
+      if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') ||
+            c == '.' || c == ':'))
+        return {};
+    for (char& c : out.text) c = c >= 'A' && c <= 'F' ? static_cast<char>(c | 0x20) : c;
+    return Secret::copy(out.text);
+  }
+  if (field.type != FieldType::phone) return index_term(field, text);
+  auto plain = nfkc(text);
+  if (!plain) return {};
+  Scrubbed normal(std::move(*plain));
+  Scrubbed digits;
+  digits.text.reserve(normal.text.size() + 4);
+  bool plus = false;
+  for (char c : trim(normal.text)) {
+    if (c >= '0' && c <= '9')
+      digits.text += c;
+    else if (c == '+' && digits.text.empty() && !plus)
+      plus = true;
+    else if (std::string_view(" -./()").find(c) == std::string_view::npos)
+      return {};
+  }
+  std::string_view number = digits.text;
+  if (!plus && number.starts_with("00")) {
+    plus = true;
+    number.remove_prefix(2);
+  }
+  Scrubbed out;
+  out.text.reserve(number.size() + 8);
+  if (plus) {
+    out.text.append("+").append(number);
+  } else if (from_start && !calling_code.empty()) {
+    bool trunk = calling_code != "1" && calling_code != "39" && number.starts_with('0');
+    out.text.append("+").append(calling_code).append(number.substr(trunk ? 1 : 0));
+  } else {
+    // Inside a number in its international form there is no trunk 0.
+    bool trunk = !calling_code.empty() && calling_code != "39" && number.starts_with('0');
+    out.text.append(number.substr(trunk ? 1 : 0));
+  }
+  return Secret::copy(out.text);
+}
+
+bool shown_whole(const Field& field) {
+  auto mask = field.mask == Mask::type_default ? default_mask(field.type) : field.mask;
+  return mask == Mask::none;
+}
+
 std::string masked(const Field& field, std::string_view value) {
   if (!valid_utf8(value)) return std::string(kHidden);
   auto mask = field.mask == Mask::type_default ? default_mask(field.type) : field.mask;

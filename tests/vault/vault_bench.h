@@ -40,6 +40,10 @@
 #include "vault/retention/engagements.h"
 #include "vault/retention/rotation.h"
 #include "vault/retention/service.h"
+#include "vault/search/indexes.h"
+#include "vault/search/rebuild.h"
+#include "vault/search/rotation.h"
+#include "vault/search/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -358,12 +362,21 @@ class VaultBench {
   }
   Result<FoundRecords> find(Named q, Caller caller = {}, std::string purpose = "support",
                             std::optional<std::string> person = {}) {
-    return run(opening().search(std::move(caller), {.collection = "customers",
-                                                    .q = values(q),
-                                                    .purpose = std::move(purpose),
-                                                    .limit = {},
-                                                    .on_behalf_of = std::move(person)}));
+    return search(std::move(caller), {.collection = "customers",
+                                      .q = values(q),
+                                      .match = {},
+                                      .filter = {},
+                                      .sort = {},
+                                      .purpose = std::move(purpose),
+                                      .limit = {},
+                                      .after = {},
+                                      .on_behalf_of = std::move(person)});
   }
+  Result<FoundRecords> search(Caller caller, SearchRecords request) {
+    return run(rooms_->search.search(std::move(caller), std::move(request)));
+  }
+  /// All that waits to be done about indexes.
+  void build_indexes() { (*this)(rebuild().finish()); }
   Result<Verified> verify(RecordId record, std::string name, std::string value,
                           Caller caller = {}) {
     return run(opening().verify(std::move(caller),
@@ -386,6 +399,8 @@ class VaultBench {
   Cards& cards() { return rooms_->cards; }
   Records& records() { return rooms_->records; }
   Opening& opening() { return rooms_->opening; }
+  Rebuild& rebuild() { return rooms_->rebuild; }
+  Indexes& indexes() { return rooms_->indexes; }
   Tokens& tokens() { return rooms_->tokens; }
   Subjects& subjects() { return rooms_->subjects; }
   Requests& requests() { return rooms_->requests; }
@@ -435,6 +450,9 @@ class VaultBench {
           cards(context),
           records(context, holds),
           opening(context, admission),
+          search(context, opening, admission, pool),
+          indexes(context),
+          rebuild(context, pool),
           tokens(context, opening),
           subjects(context, {accesses, proofs, bench.holds_, bench.epochs_, {&tokens}}),
           requests(context, proofs),
@@ -453,7 +471,7 @@ class VaultBench {
           wrapped_keys(context),
           renewed_keys(context),
           sealed_values(context),
-          index_terms(context),
+          index_terms(context, rebuild),
           external_terms(context),
           declared_rows(context),
           engagement_rows(context),
@@ -505,10 +523,13 @@ class VaultBench {
     Cards cards;
     Records records;
     Opening opening;
+    Pool pool{2, 16};
+    Search search;
+    Indexes indexes;
+    Rebuild rebuild;
     Tokens tokens;
     Subjects subjects;
     Requests requests;
-    Pool pool{2, 16};
     Imports imports;
     Engagements engagements;
     Canaries canaries;

@@ -44,10 +44,6 @@ bool stuck_after(std::span<const Rotation> open, const Rotation& row) {
   });
 }
 
-bool looked_up(KeyKind kind) {
-  return kind == KeyKind::index || kind == KeyKind::external;
-}
-
 Task<void> rest(Millis time) {
   boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
   co_await timer.async_wait(boost::asio::use_awaitable);
@@ -272,7 +268,7 @@ Task<Result<Rotations::Pace>> Rotations::check(Rotation row, Pass which) {
   if (which == Pass::clean || !has_pass(row.kind, Pass::clean))
     co_return co_await enter_waiting(std::move(row));
   row.looked = 0;
-  if (!looked_up(row.kind))
+  if (row.kind != KeyKind::external)
     co_return co_await advance(std::move(row), Phase::cleaning, "keys.rotating");
   const crypto::KeyringTurn turn(deps_.held);
   if (!turn) co_return Pace::soon;

@@ -13,7 +13,6 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::size_t kSlice = 64;
-constexpr std::size_t kCandidates = 1000;
 constexpr std::string_view kUnknownField = "unknown_field";
 constexpr std::string_view kOtherCustomer = "other_customer";
 
@@ -66,20 +65,13 @@ std::optional<Error> nothing_open(const Opened& opened, const Error& forbidden) 
 }
 
 /// Equal under the field's rules; exactly equal where these leave nothing to compare.
-bool same_value(const Field& field, const Secret& stored, const Secret& offered) {
-  auto term = index_term(field, stored.expose_text());
-  if (!term.empty()) return term.matches(index_term(field, offered.expose_text()).expose());
+bool same_value(const Field& field, const Secret& stored, const Secret& offered,
+                std::string_view calling_code) {
+  auto term = index_term(field, stored.expose_text(), calling_code);
+  if (!term.empty())
+    return term.matches(index_term(field, offered.expose_text(), calling_code).expose());
   auto checked = checked_value(field, offered.expose_text());
   return checked && checked->matches(stored.expose());
-}
-
-/// Staff or a customer stands behind the call, or is the caller.
-bool for_a_person(const Caller& caller) {
-  return !caller.on_behalf_of.empty() || caller.principal.starts_with("staff_");
-}
-/// Somebody who could try card numbers until one is right.
-bool tries_cards(const Field& field, const Caller& caller) {
-  return is_card(field.type) && for_a_person(caller);
 }
 
 std::string_view refusal_of(Code code) {
@@ -106,6 +98,11 @@ void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& eve
 }
 
 }  // namespace
+
+bool tries_cards(const Field& field, const Caller& caller) {
+  return is_card(field.type) &&
+         (!caller.on_behalf_of.empty() || caller.principal.starts_with("staff_"));
+}
 
 Error closed_by_customer() {
   return {Code::forbidden,
@@ -137,11 +134,11 @@ Task<Error> Opening::refused(Caller caller, journal::Event event, Error error) {
 }
 
 Task<Error> Opening::refused_under(Caller caller, journal::Event event, bool engaged,
-                                   std::string_view missing) {
+                                   std::string_view missing, Error error) {
   const bool barring = engaged && (missing == "engagement" || missing == "assignee");
   return barring ? admission_.refused(std::move(caller), std::move(event), barred(missing),
                                       "engagement")
-                 : admission_.refused(std::move(caller), std::move(event), not_open());
+                 : admission_.refused(std::move(caller), std::move(event), std::move(error));
 }
 
 Task<Result<std::optional<Engaged>>> Opening::engage(const Working& work, const Caller& caller,
@@ -389,7 +386,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                                    request.purpose, *engaged ? &**engaged : nullptr);
   if (!allowed || tries_cards(*field, *acting) || permitted.view < View::verify)
     co_return co_await refused_under(std::move(*acting), std::move(event), engaged->has_value(),
-                                     permitted.missing);
+                                     permitted.missing, not_open());
   auto standing = standing_of(*work->keys, *subject);
   if (!standing) co_return std::move(standing).error();
   auto shut = closed_for(*standing, subject->erased.has_value(),
@@ -420,7 +417,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                             {record.subject, record.id, collection->id, field->id, sealed->since},
                             sealed->sealed);
     if (!value && value.error().code != Code::gone) co_return std::move(value).error();
-    if (value) matches = same_value(*field, *value, request.value);
+    if (value) matches = same_value(*field, *value, request.value, collection->calling_code);
   }
   db::Changes changes;
   changes.write(kDropWrong, {day});
@@ -439,113 +436,6 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
     co_return co_await refused(std::move(*acting), std::move(kept), spent);
   if (!done) co_return std::move(done).error();
   co_return Verified{matches, done->receipt.event};
-}
-
-Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request) {
-  auto work = co_await begin(context_, caller);
-  if (!work) co_return std::move(work).error();
-  const auto* collection = work->schema->find(request.collection);
-  if (!collection) co_return Error(Code::not_found, "no such collection").at("collection");
-  auto acting = co_await prepare(*work, std::move(caller), "records.search", request.purpose,
-                                 request.on_behalf_of);
-  if (!acting) co_return std::move(acting).error();
-  if (request.q.entries.empty())
-    co_return Error(Code::invalid, "name at least one value to find").at("q");
-  auto own = co_await own_only(*work, *acting, request.purpose);
-  if (!own) co_return std::move(own).error();
-
-  auto engaged =
-      co_await engage(*work, *acting, "records.search", request.purpose, request.engagement);
-  if (!engaged) co_return std::move(engaged).error();
-  Showing showing{.subjects = {}, .terms = {}, .engaged = std::move(*engaged)};
-  const auto* under = showing.engaged ? &*showing.engaged : nullptr;
-
-  journal::Event event{
-      .activity = "records.search", .purpose = request.purpose, .collection = collection->name};
-  std::vector<std::pair<const Field*, Secret>> terms;
-  for (const auto& entry : request.q.entries) {
-    const auto* field = collection->find(entry.name);
-    auto where = FieldPath("q") / entry.name;
-    if (!field)
-      co_return Error(Code::invalid, "the collection does not declare this field").at(where);
-    if (field->index != IndexKind::exact && field->index != IndexKind::unique)
-      co_return Error(Code::invalid, "this field has no index to find it by").at(where);
-    event.fields.push_back(field->name);
-    auto permitted = permitted_field(context_, *acting, "records.search", *collection, *field,
-                                     request.purpose, under);
-    if (tries_cards(*field, *acting) || permitted.view < View::verify)
-      co_return co_await refused_under(std::move(*acting), std::move(event), under != nullptr,
-                                       permitted.missing);
-    showing.add(permitted.terms);
-    auto term = index_term(*field, entry.value.expose_text());
-    if (term.empty())
-      co_return Error(Code::invalid, "nothing is left of this value to search for").at(where);
-    terms.emplace_back(field, std::move(term));
-  }
-
-  auto limit = static_cast<std::size_t>(request.limit.value_or(20));
-  const auto& purpose = work->schema->purposes.find(request.purpose)->second;
-  std::int64_t shut = 0;  // looked at and left out: the customer closed them for this purpose
-  auto term =
-      blind_term(*work->keys, collection->id, *terms.front().first, terms.front().second.expose());
-  FoundRecords out;
-  RecordId after{};
-  for (std::size_t looked = 0; !out.more && looked < kCandidates;) {
-    auto ids =
-        co_await context_.store.with_term(collection->id, terms.front().first->id, term, after,
-                                          static_cast<std::int64_t>(kSlice), acting->deadline);
-    if (!ids) co_return std::move(ids).error();
-    if (ids->empty()) break;
-    looked += ids->size();
-    after = ids->back();
-    bool last = ids->size() < kSlice;
-    auto loaded = co_await context_.store.load(std::move(*ids), acting->deadline);
-    if (!loaded) co_return std::move(loaded).error();
-    for (const auto& openable : loaded->records) {
-      const auto& record = openable.record;
-      if (*own && **own != record.subject) continue;
-      if (under && under->subject != record.subject) continue;
-      auto standing = standing_of(*work->keys, *openable.subject);
-      if (!standing) continue;  // damaged: it does not hide the others
-      if (closed_for(*standing, openable.subject->erased.has_value(), purpose) != Closed::open) {
-        ++shut;
-        continue;
-      }
-      auto fields = unpack(record.sealed);
-      if (!fields) co_return std::move(fields).error();
-      bool all = true;
-      for (const auto& [field, wanted] : terms) {
-        auto sealed = std::ranges::find(*fields, field->id, &SealedField::field);
-        if (sealed == fields->end() || expired(*field, record, work->now)) {
-          all = false;
-          break;
-        }
-        auto value = openable.keys->open(
-            *work->keys, field->keep_group,
-            {record.subject, record.id, collection->id, field->id, sealed->since}, sealed->sealed);
-        all = value && index_term(*field, value->expose_text()).matches(wanted.expose());
-        if (!all) break;
-      }
-      if (!all) continue;
-      if (out.records.size() == limit) {
-        out.more = true;
-        break;
-      }
-      auto shown = mask_record(context_, *work, *acting, "records.search", openable);
-      if (!shown) co_return std::move(shown).error();
-      out.records.push_back(std::move(*shown));
-      event.touches.push_back({record.subject, "records", to_bytes(record.id.bytes()), {}});
-      showing.subjects.push_back(record.subject);
-    }
-    if (last) break;
-    out.more |= looked >= kCandidates;
-    co_await give_way();
-  }
-  event.facts = {{"closed", shut}, {"matched", static_cast<std::int64_t>(out.records.size())}};
-  auto done = co_await admission_.record(*work, *acting, std::move(showing), {}, std::move(event));
-  if (!done) co_return std::move(done).error();
-  out.event = done->receipt.event;
-  co_return out;
 }
 
 std::span<const db::Sql* const> record_statements() {

@@ -74,6 +74,10 @@ struct KeyCount {
   std::int64_t key = 0, values = 0;
   static std::span<const Member> described();
 };
+struct IndexKeyCount {
+  std::int64_t key = 0, terms = 0;
+  static std::span<const Member> described();
+};
 struct TokenKeyCount {
   std::int64_t key = 0, tokens = 0;
   static std::span<const Member> described();
@@ -89,6 +93,7 @@ struct KeyVersions {
   Time at{};
   std::vector<EpochCount> epochs;
   std::vector<KeyCount> values;
+  std::vector<IndexKeyCount> index_keys;
   std::int64_t index_terms = 0, external_ids = 0, tokens = 0;
   std::vector<TokenKeyCount> token_keys;
   std::int64_t damaged = 0;

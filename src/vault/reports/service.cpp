@@ -250,18 +250,22 @@ Task<Result<KeyVersions>> Reports::key_versions(Caller caller, NoReportArguments
   KeyVersions out{.at = work->now,
                   .epochs = {},
                   .values = {},
+                  .index_keys = {},
                   .external_ids = subjects->external_ids,
                   .tokens = tokens->total,
                   .token_keys = {},
                   .damaged = records->damaged,
                   .keys = {}};
+  std::map<std::int64_t, std::int64_t> by_index_key;
   for (const auto& [id, collection] : work->schema->by_id)
-    for (const auto& field : collection->fields) {
-      if (field.index == IndexKind::none) continue;
-      auto terms = co_await count_terms(deps_.context, id, field.id, caller.deadline);
-      if (!terms) co_return std::move(terms).error();
-      out.index_terms += *terms;
-    }
+    for (const auto& field : collection->fields)
+      for (const auto& index : field.indexes) {
+        auto terms = co_await count_terms(deps_.context, index.number, caller.deadline);
+        if (!terms) co_return std::move(terms).error();
+        by_index_key[index.key] += *terms;
+        out.index_terms += *terms;
+      }
+  for (const auto& [key, terms] : by_index_key) out.index_keys.push_back({key, terms});
   for (const auto& [key, count] : tokens->by_key)
     out.token_keys.push_back({std::int64_t{key}, count});
   for (const auto& [key, count] : records->by_key) out.values.push_back({std::int64_t{key}, count});
