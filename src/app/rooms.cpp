@@ -179,6 +179,8 @@ Rooms::Rooms(Deps deps)
       engagements(context, admission),
       canaries(context),
       vault_state(context),
+      unlocking({context, deps.keys, deps.pool, deps.unlock_host, std::move(deps.unlock_places)}),
+      unlock_rows(deps.log.reader(), deps.keys),
       closings_(context),
       past_engagements_(context, holds),
       sweep(
@@ -204,7 +206,7 @@ Rooms::Rooms(Deps deps)
       token_rows_(context),
       side_rows_(deps.log),
       log_keys_(deps.log),
-      restated_rows_(deps.log, {&vault_state, &access_state_, &hold_state_}),
+      restated_rows_(deps.log, state()),
       rotations({context,
                  deps.keys,
                  std::move(deps.save_keyring),
@@ -216,8 +218,7 @@ Rooms::Rooms(Deps deps)
                   &canary_rows_, &access_rows_, &time_row_, &hold_rows_, &token_rows_, &side_rows_,
                   &log_keys_, &restated_rows_},
                  deps.rotation}),
-      ledger_service_(
-          {deps.log, deps.index, deps.keys, {&vault_state, &access_state_, &hold_state_}}),
+      ledger_service_({deps.log, deps.index, deps.keys, state()}),
       ledger_api_(ledger_service_, deps.clock) {}
 
 std::vector<http::Route> Rooms::rows(Rooms* rooms) {
@@ -237,6 +238,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::canary_routes(rooms ? &rooms->canaries : nullptr));
   add(vault::retention_routes(rooms ? &rooms->retention : nullptr));
   add(vault::report_routes(rooms ? &rooms->reports : nullptr));
+  add(vault::Unlocking::rows(rooms ? &rooms->unlocking : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));
   add(ledger::Api::rows(rooms ? &rooms->ledger_api_ : nullptr));
   return out;

@@ -32,6 +32,7 @@
 #include "vault/keys/rotation_journal.h"
 #include "vault/keys/rotation_rights.h"
 #include "vault/keys/rotation_rows.h"
+#include "vault/keys/unlocking.h"
 #include "vault/proofs.h"
 #include "vault/records/api.h"
 #include "vault/reports/service.h"
@@ -67,6 +68,8 @@ class Rooms {
     access::Ceiling ceiling{};
     access::Zone zone;
     std::string node = "node";  // this server in handles of card verification codes
+    vault::UnlockHost& unlock_host;
+    vault::UnlockPlaces unlock_places;
   };
 
   explicit Rooms(Deps deps);
@@ -83,7 +86,7 @@ class Rooms {
   Task<void> tend(const std::atomic<bool>& stop, const Clock& clock);
   /// Who tells of rows for `journal verify --state`.
   std::vector<journal::StateSource*> state() {
-    return {&vault_state, &access_state_, &hold_state_};
+    return {&vault_state, &unlock_rows, &access_state_, &hold_state_};
   }
 
  private:
@@ -230,6 +233,8 @@ class Rooms {
   vault::Engagements engagements;
   vault::Canaries canaries;
   vault::VaultState vault_state;
+  vault::Unlocking unlocking;
+  vault::UnlockRows unlock_rows;
 
  private:
   vault::ClosedEngagements closings_;

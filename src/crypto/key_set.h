@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -38,22 +39,27 @@ struct TokenKey {
 
 /// Immutable. Threads: safe.
 struct KeySet {
-  /// Ids in `plan` must be held (std::out_of_range).
-  explicit KeySet(Keyring keyring, FindingPlan plan = {})
+  /// Ids in `finding` must be held (std::out_of_range). Tests of other rooms have no root key;
+  /// nothing that changes the keyring works then.
+  explicit KeySet(Keyring keyring, Secret root_key = {}, FindingPlan finding = {})
       : ring(std::move(keyring)),
-        index_id(found_by(plan, KeyUse::index)),
-        external_id(found_by(plan, KeyUse::external)),
+        root(std::move(root_key)),
+        plan(std::move(finding)),
+        index_id(found_by(KeyUse::index)),
+        external_id(found_by(KeyUse::external)),
         index(held(KeyUse::index, index_id).expose()),
         external(held(KeyUse::external, external_id).expose()),
         digest(ring.active(KeyUse::digest).expose()),
         pseudonym(ring.active(KeyUse::pseudonym).expose()),
-        index_also(also(plan, KeyUse::index)),
-        external_also(also(plan, KeyUse::external)) {
+        index_also(also(KeyUse::index)),
+        external_also(also(KeyUse::external)) {
     for (auto id : ring.ids(KeyUse::token))
       tokens.push_back({id, Hmac(held(KeyUse::token, id).expose())});
   }
 
   Keyring ring;
+  Secret root;  // seals the next generation of the keyring
+  FindingPlan plan;
   std::uint32_t index_id, external_id;
   Hmac index;      // blind indexes
   Hmac external;   // external ids
@@ -69,7 +75,7 @@ struct KeySet {
   std::shared_ptr<const KeySet> with_digest(std::uint32_t id) const {
     const auto* key = ring.find(KeyUse::digest, id);
     if (!key) return nullptr;
-    auto out = std::make_shared<KeySet>(ring.copy());
+    auto out = std::make_shared<KeySet>(ring.copy(), root.clone(), plan);
     out->digest = Hmac(key->expose());
     return out;
   }
@@ -80,11 +86,11 @@ struct KeySet {
     if (!key) throw std::out_of_range("a plan names a key that the ring does not hold");
     return *key;
   }
-  std::uint32_t found_by(const FindingPlan& plan, KeyUse use) const {
+  std::uint32_t found_by(KeyUse use) const {
     auto at = plan.find(use);
     return at == plan.end() ? ring.active_id(use) : at->second.by;
   }
-  std::optional<MacKey> also(const FindingPlan& plan, KeyUse use) const {
+  std::optional<MacKey> also(KeyUse use) const {
     auto at = plan.find(use);
     if (at == plan.end() || !at->second.also) return std::nullopt;
     return MacKey{*at->second.also, Hmac(held(use, *at->second.also).expose())};
@@ -99,10 +105,56 @@ class HeldKeys {
 
   /// nullptr while the server is locked.
   std::shared_ptr<const KeySet> get() const { return keys_.load(); }
-  void set(std::shared_ptr<const KeySet> keys) { keys_.store(std::move(keys)); }
+  void set(std::shared_ptr<const KeySet> keys) {
+    std::scoped_lock lock(mutex_);
+    before_.push_back(keys_.exchange(std::move(keys)));
+  }
+
+  /// Sets `next` unless somebody replaced or dropped `expected` meanwhile: a lock is never undone.
+  bool replace(std::shared_ptr<const KeySet> expected, std::shared_ptr<const KeySet> next) {
+    std::scoped_lock lock(mutex_);
+    const std::weak_ptr<const KeySet> before = expected;
+    if (!keys_.compare_exchange_strong(expected, std::move(next))) return false;
+    before_.push_back(before);
+    return true;
+  }
+
+  /// True when nobody uses keys any more that were replaced or dropped.
+  bool let_go() {
+    std::scoped_lock lock(mutex_);
+    const auto now = keys_.load();
+    std::erase_if(before_, [&now](const auto& one) {
+      const auto keys = one.lock();
+      return !keys || keys == now;
+    });
+    return before_.empty();
+  }
+
+  /// Whoever writes the keyring's file, or replaces keys by others, takes this turn first: true for
+  /// one at a time.
+  bool begin_change() { return !changing_.exchange(true); }
+  void end_change() { changing_ = false; }
 
  private:
+  std::atomic<bool> changing_ = false;
   std::atomic<std::shared_ptr<const KeySet>> keys_;
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<const KeySet>> before_;
+};
+
+/// The turn of whoever changes the keyring, where it was free; given back when this ends.
+class KeyringTurn {
+ public:
+  explicit KeyringTurn(HeldKeys& held) : held_(held.begin_change() ? &held : nullptr) {}
+  ~KeyringTurn() {
+    if (held_) held_->end_change();
+  }
+  KeyringTurn(const KeyringTurn&) = delete;
+  KeyringTurn& operator=(const KeyringTurn&) = delete;
+  explicit operator bool() const { return held_ != nullptr; }
+
+ private:
+  HeldKeys* held_;
 };
 
 }  // namespace holdfast::crypto

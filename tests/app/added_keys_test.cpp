@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "app/instance.h"
+#include "app/unlock.h"
 #include "crypto/aead.h"
 #include "crypto/keyring.h"
 #include "crypto/unlock/file.h"
@@ -54,8 +55,10 @@ class AddedKeys : public testing::Test {
   fs::path ring_file() const { return config_->path("keys.keyring"); }
   crypto::Keyring ring() const { return crypto::read_keyring(ring_file(), root_).value(); }
   Result<std::unique_ptr<Instance>> open() {
+    auto store = crypto::open_store(root_files(*config_), {});
+    if (!store) return std::move(store).error();
     return Instance::open(
-        *config_, cores_,
+        *config_, std::move(*store), cores_,
         std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>()));
   }
 

@@ -434,7 +434,7 @@ def shares_bring_the_root_key_back_and_a_wrong_one_is_named(store):
         twice = recover(shares[0], shares[0])
         assert twice.code not in (DONE, USAGE), twice
         assert not (own.base / "shop.keys" / "root.key").exists()
-        assert own.run("keys", "rehearse", shares[1], shares[2], "--dir", own.dir).code == DONE
+        assert own.run("keys", "check", shares[1], shares[2], "--dir", own.dir).code == DONE
         assert not (own.base / "shop.keys" / "root.key").exists(), "a rehearsal changes nothing"
         assert recover(shares[0], shares[2]).code == DONE
         with own.serve() as server:

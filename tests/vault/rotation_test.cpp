@@ -671,6 +671,38 @@ TEST_P(VaultRotation, names_a_hold_that_was_bent_and_keeps_the_key_that_tells) {
   expect_sound("put right");
 }
 
+TEST_P(VaultRotation, waits_for_its_window_while_the_next_one_of_its_kind_moves_on) {
+  engage_and_plant();
+  for (auto kind : {KeyKind::epoch, KeyKind::index, KeyKind::external, KeyKind::authority,
+                    KeyKind::side, KeyKind::digest}) {
+    bench_.journal_time = bench_.clock().now();
+    rotate(kind);
+    steps();
+    ASSERT_EQ(last().phase, RotationPhase::waiting) << name(kind);
+    const auto first = last().rotation;
+    const auto due = *last().destroyed_from;
+
+    rotate(kind);
+    steps();
+    ASSERT_EQ(last().phase, RotationPhase::waiting) << name(kind);
+    const auto use = *use_of(kind);
+    EXPECT_EQ(bench_.keys().get()->ring.ids(use).size(), 3u) << name(kind);
+
+    bench_.journal_time = due;
+    steps();
+    auto progress = bench_(bench_.rotations().progress({}, {.rotation = first}));
+    EXPECT_EQ(progress.rotations.front().phase, RotationPhase::done)
+        << name(kind) << ": " << progress.rotations.front().doing;
+    EXPECT_EQ(bench_.keys().get()->ring.find(use, 1), nullptr) << name(kind);
+
+    bench_.journal_time = due + Millis(60LL * 86'400'000);
+    steps();
+    EXPECT_EQ(bench_.keys().get()->ring.ids(use).size(), 1u) << name(kind);
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+}
+
 TEST_P(VaultRotation, of_subjects_again_goes_by_the_next_number) {
   for (int i = 0; i < 2; ++i) {
     auto begun = rotate(KeyKind::subject, true);

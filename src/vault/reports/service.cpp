@@ -34,37 +34,6 @@ std::int64_t at(const auto& counts, const auto& key) {
   return found == counts.end() ? 0 : found->second;
 }
 
-std::string_view use_name(crypto::KeyUse use) {
-  using enum crypto::KeyUse;
-  switch (use) {
-    case epoch:
-      return "epoch";
-    case index:
-      return "index";
-    case external:
-      return "external";
-    case authority:
-      return "authority";
-    case digest:
-      return "digest";
-    case journal:
-      return "journal";
-    case side:
-      return "side";
-    case afterlog:
-      return "afterlog";
-    case cursor:
-      return "cursor";
-    case idempotency:
-      return "idempotency";
-    case token:
-      return "token";
-    case pseudonym:
-      return "pseudonym";
-  }
-  return "other";
-}
-
 std::string time_limit(const Field& field) {
   if (!field.keep) return "with the keep group `" + field.keep_group + "`";
   switch (field.keep->from.value_or(KeepFrom::created)) {

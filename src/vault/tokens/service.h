@@ -46,6 +46,8 @@ class Tokens final : public Follows {
   /// until stop(). Ends within 200 ms of it.
   Task<void> run();
   void stop() { stopping_.store(true); }
+  /// Wipes the codes now: before a lock is answered.
+  void forget_codes() { codes_.clear(); }
   const Codes& codes() const { return codes_; }
 
  private:
