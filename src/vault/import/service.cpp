@@ -155,6 +155,7 @@ class ImportRun {
     std::vector<RefusedRow> refusals;
   } staged_;  // what the pool found since unstage()
   std::deque<CheckedRow> ready_;
+  std::unique_ptr<std::vector<CheckedRow>> next_;  // taken out of them, and not yet being sealed
   std::size_t batch_ = kFirstBatch;
   struct Batch {
     std::unique_ptr<std::vector<CheckedRow>> rows;  // where the sealing finds them
@@ -406,6 +407,8 @@ Task<Result<bool>> ImportRun::caught_up(std::vector<CheckedRow>& rows) {
     batch.sealed = Later<Result<Sealed>>(co_await boost::asio::this_coro::executor,
                                          prepare(newer, *batch.rows));
   }
+  if (next_)
+    if (auto done = carry_over(newer, *next_); !done) co_return std::move(done).error();
   if (auto done = carry_over(newer, ready_); !done) co_return std::move(done).error();
   work_ = std::move(newer);
   co_return true;
@@ -437,14 +440,14 @@ Task<Result<void>> ImportRun::pass_on(std::size_t most) {
 
 Task<Result<void>> ImportRun::flush(bool all) {
   while (ready_.size() >= batch_ || (all && !ready_.empty())) {
-    auto rows = std::make_unique<std::vector<CheckedRow>>();
+    next_ = std::make_unique<std::vector<CheckedRow>>();
     std::set<Bytes> terms;
     bool repeats = false;
-    while (!ready_.empty() && rows->size() < batch_ && terms.insert(ready_.front().term).second) {
+    while (!ready_.empty() && next_->size() < batch_ && terms.insert(ready_.front().term).second) {
       const auto& term = ready_.front().term;
       auto has_it = [&](const Batch& batch) { return batch.terms.contains(term); };
       repeats |= writing_terms_.contains(term) || std::ranges::any_of(sealing_, has_it);
-      rows->push_back(std::move(ready_.front()));
+      next_->push_back(std::move(ready_.front()));
       ready_.pop_front();
     }
     if (auto done = co_await pass_on(repeats ? 0 : kSealedAtOnce - 1); !done) co_return done;
@@ -452,8 +455,8 @@ Task<Result<void>> ImportRun::flush(bool all) {
     if (repeats)
       if (auto done = co_await landed(); !done) co_return done;
     auto sealed =
-        Later<Result<Sealed>>(co_await boost::asio::this_coro::executor, prepare(work_, *rows));
-    sealing_.push_back({std::move(rows), std::move(terms), std::move(sealed)});
+        Later<Result<Sealed>>(co_await boost::asio::this_coro::executor, prepare(work_, *next_));
+    sealing_.push_back({std::move(next_), std::move(terms), std::move(sealed)});
     batch_ = context_.journal.contended() ? kContendedBatch : kBatch;
   }
   if (all) co_return co_await pass_on(0);
