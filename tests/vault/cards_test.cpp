@@ -174,11 +174,10 @@ TEST_P(VaultCards, are_compared_and_searched_for_no_person) {
         std::move(caller), {record, "pan", Secret::copy(kPan), "support", std::move(person)}));
   };
   auto search = [&](std::optional<std::string> person) {
-    return bench_.run(bench_.opening().search({}, {.collection = "wallet",
-                                                   .q = values({{"pan", std::string(kPan)}}),
-                                                   .purpose = "support",
-                                                   .limit = {},
-                                                   .on_behalf_of = std::move(person)}));
+    return bench_.search({}, {.collection = "wallet",
+                             .q = values({{"pan", std::string(kPan)}}),
+                             .purpose = "support",
+                             .on_behalf_of = std::move(person)});
   };
   bench_.permits().rules = {{"staff_1", "*"}};
 

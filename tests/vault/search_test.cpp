@@ -212,6 +212,22 @@ TEST_P(VaultSearch, shows_tokens_and_the_shops_own_id) {
   EXPECT_TRUE(masked.records[0].external_id_masked);
 }
 
+TEST_P(VaultSearch, shows_tokens_in_the_shape_that_the_shop_keeps) {
+  auto spec = people();
+  spec.fields[3].token = TokenSpec{TokenShape::digits, {}, TokenScope::field};
+  put(spec);
+  auto made = bench_(bench_.tokens().create(
+      {}, {"ext:471101", "people", values({{"phone", "+49 30 7654321"}}), {}, {}}));
+  const auto token = made.items[0].tokens.front().second.token;
+
+  auto found = must(find({{"phone", "+49 30 7654321"}}));
+
+  ASSERT_EQ(found.records.size(), 1u);
+  ASSERT_EQ(found.records[0].tokens.size(), 1u);
+  EXPECT_EQ(found.records[0].tokens[0].token, token);
+  EXPECT_FALSE(token.starts_with("tok_"));
+}
+
 // ── filter and sort
 
 TEST_P(VaultSearch, narrows_by_dates_by_plain_fields_and_by_its_own_times) {

@@ -51,7 +51,7 @@ struct SearchRecords {
 };
 
 struct FoundToken {
-  TokenId token;
+  std::string token;
   std::string field;
   static std::span<const Member> described();
 };

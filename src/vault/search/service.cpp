@@ -10,6 +10,7 @@
 #include "vault/policy.h"
 #include "vault/records/service.h"
 #include "vault/search/postings.h"
+#include "vault/token_row.h"
 
 namespace holdfast::vault {
 namespace {
@@ -24,7 +25,8 @@ constexpr std::size_t kPage = 20;
 
 inline constexpr db::Sql kTokensOfMany{
     "vault.tokens_of_many",
-    "select record, id, field from vault_tokens where record {{in $1}} order by record, id"};
+    "select id, subject, record, field, created_ms, mac, key_id, text_term, text_sealed, "
+    "value_term, sharer from vault_tokens where record {{in $1}} order by record, id"};
 
 Task<void> give_way() {
   auto here = co_await boost::asio::this_coro::executor;
@@ -233,21 +235,40 @@ Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, FoundRe
   co_return co_await show(run, found, out);
 }
 
+namespace {
+
+/// As the shop keeps them.
+std::vector<FoundToken> tokens_shown(const Working& work, const Collection& collection,
+                                     const Openable& openable, const std::vector<TokenRow>& rows) {
+  std::vector<FoundToken> out;
+  for (const auto& row : rows) {
+    const auto* field = collection.find(row.field);
+    if (!field || row.subject != openable.record.subject) continue;
+    if (row.text_term.empty()) {
+      out.push_back({row.id.text(), field->name});
+      continue;
+    }
+    auto text =
+        openable.keys->open(*work.keys, field->keep_group, token_text_place(row), row.text_sealed);
+    if (text) out.push_back({std::string(text->expose_text()), field->name});
+  }
+  return out;
+}
+
+}  // namespace
+
 Task<Result<void>> Search::show(Run& run, const std::vector<const Openable*>& found,
                                 FoundRecords& out) {
   if (found.empty()) co_return Result<void>();
   db::List records;
   for (const auto* one : found) records.cells.emplace_back(to_bytes(one->record.id.bytes()));
-  std::map<RecordId, std::vector<FoundToken>> tokens;
+  std::map<RecordId, std::vector<TokenRow>> tokens;
   auto rows = co_await context_.journal.reader().read(kTokensOfMany, {std::move(records)},
                                                       run.caller.deadline);
   if (!rows) co_return std::move(rows).error();
   for (std::size_t i = 0; i < rows->size(); ++i) {
-    auto row = (*rows)[i];
-    const auto* field = run.collection->find(static_cast<std::uint16_t>(row.integer(2)));
-    auto record = RecordId::from(row.bytes(0));
-    auto token = TokenId::from(row.bytes(1));
-    if (field && record && token) tokens[*record].push_back({*token, field->name});
+    auto row = token_row_from(*run.work.keys, (*rows)[i]);
+    if (row) tokens[row->record].push_back(std::move(*row));  // verify --state names the others
   }
   auto permitted = context_.permits.decide(
       run.caller,
@@ -266,7 +287,7 @@ Task<Result<void>> Search::show(Run& run, const std::vector<const Openable*>& fo
                       .updated = masks->updated,
                       .values = std::move(masks->values),
                       .hidden = std::move(masks->hidden),
-                      .tokens = std::move(tokens[masks->record])};
+                      .tokens = tokens_shown(run.work, *run.collection, *one, tokens[masks->record])};
     const auto& subject = *one->subject;
     if (!subject.external_sealed.empty() && !subject.erased && permitted.view > View::none) {
       auto id = one->keys->open(*run.work.keys, "account", external_binding(shown.subject),

@@ -437,9 +437,9 @@ TEST_P(KeysRotating, a_lock_waits_for_requests_with_keys_from_before_a_rotation)
 
 TEST_P(KeysRotating, a_reshare_keeps_how_rows_are_found_meanwhile) {
   auto held = bench_.keys().get();
-  auto ring = held->ring.with_new(crypto::KeyUse::index, bench_.clock().now());
+  auto ring = held->ring.with_new(crypto::KeyUse::external, bench_.clock().now());
   must(crypto::write_keyring(keys_.places.files.keyring, ring, held->root));
-  crypto::FindingPlan plan = {{crypto::KeyUse::index, {.by = 1, .also = 2}}};
+  crypto::FindingPlan plan = {{crypto::KeyUse::external, {.by = 1, .also = 2}}};
   bench_.keys().set(
       std::make_shared<const crypto::KeySet>(std::move(ring), held->root.clone(), plan));
   held.reset();
@@ -448,9 +448,9 @@ TEST_P(KeysRotating, a_reshare_keeps_how_rows_are_found_meanwhile) {
 
   auto fresh = bench_.keys().get();
   EXPECT_EQ(fresh->ring.generation(), 3u);
-  EXPECT_EQ(fresh->index_id, 1u);
-  ASSERT_TRUE(fresh->index_also);
-  EXPECT_EQ(fresh->index_also->id, 2u);
+  EXPECT_EQ(fresh->external_id, 1u);
+  ASSERT_TRUE(fresh->external_also);
+  EXPECT_EQ(fresh->external_also->id, 2u);
 }
 
 // ── rehearsals
