@@ -175,9 +175,9 @@ TEST_P(VaultCards, are_compared_and_searched_for_no_person) {
   };
   auto search = [&](std::optional<std::string> person) {
     return bench_.search({}, {.collection = "wallet",
-                             .q = values({{"pan", std::string(kPan)}}),
-                             .purpose = "support",
-                             .on_behalf_of = std::move(person)});
+                              .q = values({{"pan", std::string(kPan)}}),
+                              .purpose = "support",
+                              .on_behalf_of = std::move(person)});
   };
   bench_.permits().rules = {{"staff_1", "*"}};
 

@@ -276,18 +276,19 @@ Task<Result<void>> Search::show(Run& run, const std::vector<const Openable*>& fo
   for (const auto* one : found) {
     auto masks = mask_record(context_, run.work, run.caller, kOperation, *one);
     if (!masks) continue;  // damaged elsewhere: `journal verify --state` names it
-    FoundRecord shown{.record = masks->record,
-                      .subject = masks->subject,
-                      .collection = std::move(masks->collection),
-                      .external_id = {},
-                      .external_id_masked = false,
-                      .slot = std::move(masks->slot),
-                      .version = masks->version,
-                      .created = masks->created,
-                      .updated = masks->updated,
-                      .values = std::move(masks->values),
-                      .hidden = std::move(masks->hidden),
-                      .tokens = tokens_shown(run.work, *run.collection, *one, tokens[masks->record])};
+    FoundRecord shown{
+        .record = masks->record,
+        .subject = masks->subject,
+        .collection = std::move(masks->collection),
+        .external_id = {},
+        .external_id_masked = false,
+        .slot = std::move(masks->slot),
+        .version = masks->version,
+        .created = masks->created,
+        .updated = masks->updated,
+        .values = std::move(masks->values),
+        .hidden = std::move(masks->hidden),
+        .tokens = tokens_shown(run.work, *run.collection, *one, tokens[masks->record])};
     const auto& subject = *one->subject;
     if (!subject.external_sealed.empty() && !subject.erased && permitted.view > View::none) {
       auto id = one->keys->open(*run.work.keys, "account", external_binding(shown.subject),
