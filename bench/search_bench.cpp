@@ -13,6 +13,8 @@
 #include <thread>
 
 #include "journal/log.h"
+#include "vault/admission.h"
+#include "vault/declarations.h"
 #include "vault/draft.h"
 #include "vault/search/rebuild.h"
 #include "vault/search/service.h"
@@ -166,6 +168,28 @@ double scan(Context& context, const Collection& collection, int records) {
   return took * records / std::max(looked, 1);
 }
 
+/// Nobody has a budget.
+class NoBudgets final : public Budgets {
+ public:
+  bool counts(std::span<const std::uint32_t>) const override { return false; }
+  Task<Result<Charge>> charge(Caller, std::vector<SubjectId>, std::vector<std::uint32_t>) override {
+    co_return Charge{};
+  }
+  std::vector<std::uint32_t> opener_terms(const Caller&) const override { return {}; }
+  Task<Spent> spent(Caller, std::size_t, std::vector<std::uint32_t>, Error error,
+                    journal::Event event) override {
+    co_return Spent{std::move(error), std::move(event)};
+  }
+  Task<void> settle(Caller, std::vector<std::uint32_t>, std::vector<Watched>,
+                    std::vector<std::int64_t>) override {
+    co_return;
+  }
+};
+
+struct NoAlarms final : Alarms {
+  void canary_opened(std::string_view, std::string_view, const EventId&) override {}
+};
+
 void measure_all(const std::filesystem::path& dir, int records) {
   Store_ held;
   held.database = must(db::open_sqlite({.dir = dir}, held.clock));
@@ -178,8 +202,12 @@ void measure_all(const std::filesystem::path& dir, int records) {
   Context context{*held.log, store, schemas, held.keys, permits, held.clock};
   Pool pool(2, 64);
   Declarations declarations(context);
-  Opening opening(context);
-  Search search(context, opening, pool);
+  NoBudgets budgets;
+  NoAlarms alarms;
+  CanaryCache canaries(held.log->reader(), held.keys);
+  Admission admission({context, budgets, canaries, alarms});
+  Opening opening(context, admission);
+  Search search(context, opening, admission, pool);
   Rebuild rebuild(context, pool);
 
   CollectionSpec spec{.collection = "people", .doc = {}, .fields = {}, .if_match = {}};
