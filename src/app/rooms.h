@@ -235,10 +235,10 @@ class Rooms {
   vault::Indexes indexes;
   vault::Rebuild rebuild;
   vault::Tokens tokens;
+  vault::Engagements engagements;
   vault::Subjects subjects;
   vault::Requests requests;
   vault::Imports imports;
-  vault::Engagements engagements;
   vault::Canaries canaries;
   vault::VaultState vault_state;
   vault::Unlocking unlocking;

@@ -454,10 +454,11 @@ class VaultBench {
           indexes(context),
           rebuild(context, pool),
           tokens(context, opening),
-          subjects(context, {accesses, proofs, bench.holds_, bench.epochs_, {&tokens}}),
+          engagements(context, admission),
+          subjects(context,
+                   {accesses, proofs, bench.holds_, bench.epochs_, {&tokens, &engagements}}),
           requests(context, proofs),
           imports(context, declarations, pool),
-          engagements(context, admission),
           canaries(context),
           state(context),
           old_answers(journal),
@@ -528,10 +529,10 @@ class VaultBench {
     Indexes indexes;
     Rebuild rebuild;
     Tokens tokens;
+    Engagements engagements;
     Subjects subjects;
     Requests requests;
     Imports imports;
-    Engagements engagements;
     Canaries canaries;
     VaultState state;
     OldAnswers old_answers;
