@@ -172,6 +172,7 @@ Rooms::Rooms(Deps deps)
       records(context, holds),
       opening(context, admission),
       tokens(context, opening),
+      fills(context, opening, tokens),
       subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens}}),
       requests(context, proofs_),
       imports(context, declarations, deps.pool),
@@ -227,6 +228,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::declaration_routes(rooms ? &rooms->declarations : nullptr));
   add(vault::record_routes(rooms ? &rooms->records : nullptr, rooms ? &rooms->opening : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
+  add(vault::fill_routes(rooms ? &rooms->fills : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
   add(vault::request_routes(rooms ? &rooms->requests : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));

@@ -25,6 +25,7 @@
 #include "vault/declarations.h"
 #include "vault/engagements/rotation.h"
 #include "vault/engagements/service.h"
+#include "vault/fill/service.h"
 #include "vault/import/service.h"
 #include "vault/keys/rotation.h"
 #include "vault/keys/rotation_journal.h"
@@ -220,6 +221,7 @@ class Rooms {
   vault::Records records;
   vault::Opening opening;
   vault::Tokens tokens;
+  vault::Fills fills;
   vault::Subjects subjects;
   vault::Requests requests;
   vault::Imports imports;

@@ -18,6 +18,10 @@
 #include "journal/proof.h"
 #include "vault/types.h"
 
+namespace holdfast::crypto {
+struct KeySet;
+}
+
 namespace holdfast::vault {
 
 struct FieldQuestion {
@@ -175,6 +179,25 @@ class Follows {
   /// into the one commit of the merge. Errors: conflict (something forbids it), those of reads.
   virtual Task<Result<void>> follow(SubjectId from, SubjectId into, db::Changes& changes,
                                     journal::Event& event, MonoTime deadline) = 0;
+};
+
+/// What a token stands for.
+struct TokenTarget {
+  SubjectId subject;
+  RecordId record;
+  std::uint16_t field = 0;
+};
+/// Tokens by the text that the shop holds. Errors: corrupt (a row that Holdfast did not write),
+/// unavailable.
+class TokenTargets {
+ public:
+  virtual ~TokenTargets() = default;
+  /// At most 1,000 different texts; those that are no token (any more) are left out.
+  virtual Task<Result<std::map<std::string, TokenTarget>>> targets(const crypto::KeySet& keys,
+                                                                   std::vector<std::string> texts,
+                                                                   MonoTime deadline) = 0;
+  /// Whether a whole text may be a token that is not written as `tok_...`. No I/O.
+  virtual bool may_be(std::string_view text) const = 0;
 };
 
 /// Engagements, for keep times that count from the end of one. Errors: corrupt, unavailable.

@@ -20,7 +20,7 @@ def operations(client):
     for path, methods in document["paths"].items():
         for method, route in methods.items():
             target = path
-            for member in ("{collection}", "{purpose}", "{record}", "{subject}", "{request}", "{import}", "{key}", "{role}", "{entry}", "{engagement}", "{kind}", "{hold}"):
+            for member in ("{collection}", "{purpose}", "{record}", "{subject}", "{request}", "{import}", "{fill}", "{key}", "{role}", "{entry}", "{engagement}", "{kind}", "{hold}"):
                 target = target.replace(member, "x")
             yield route["operationId"], method.upper(), target
 

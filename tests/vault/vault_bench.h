@@ -26,6 +26,7 @@
 #include "vault/declarations.h"
 #include "vault/engagements/rotation.h"
 #include "vault/engagements/service.h"
+#include "vault/fill/service.h"
 #include "vault/import/service.h"
 #include "vault/keys/rotation.h"
 #include "vault/keys/rotation_journal.h"
@@ -385,6 +386,7 @@ class VaultBench {
   Records& records() { return rooms_->records; }
   Opening& opening() { return rooms_->opening; }
   Tokens& tokens() { return rooms_->tokens; }
+  Fills& fills() { return rooms_->fills; }
   Subjects& subjects() { return rooms_->subjects; }
   Requests& requests() { return rooms_->requests; }
   Imports& imports() { return rooms_->imports; }
@@ -433,6 +435,7 @@ class VaultBench {
           records(context, holds),
           opening(context, admission),
           tokens(context, opening),
+          fills(context, opening, tokens),
           subjects(context, {accesses, proofs, bench.holds_, bench.epochs_, {&tokens}}),
           requests(context, proofs),
           imports(context, declarations, pool),
@@ -502,6 +505,7 @@ class VaultBench {
     Records records;
     Opening opening;
     Tokens tokens;
+    Fills fills;
     Subjects subjects;
     Requests requests;
     Pool pool{2, 16};

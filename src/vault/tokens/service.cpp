@@ -258,6 +258,20 @@ Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
   co_return DeletedRows{count, done->receipt.event};
 }
 
+Task<Result<std::map<std::string, TokenTarget>>> Tokens::targets(const crypto::KeySet& keys,
+                                                                 std::vector<std::string> texts,
+                                                                 MonoTime deadline) {
+  std::vector<TokenId> ids;
+  for (const auto& text : texts)
+    if (auto id = TokenId::parse(text)) ids.push_back(*id);
+  auto found = co_await find(context_.journal.reader(), keys, ids, deadline);
+  if (!found) co_return std::move(found).error();
+  std::map<std::string, TokenTarget> out;
+  for (const auto& [id, token] : *found)
+    out.emplace(id.text(), TokenTarget{token.subject, token.record, token.field});
+  co_return out;
+}
+
 Task<Result<void>> Tokens::follow(SubjectId from, SubjectId into, db::Changes& changes,
                                   journal::Event& event, MonoTime deadline) {
   auto keys = context_.keys.get();

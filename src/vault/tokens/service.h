@@ -63,7 +63,7 @@ struct DeleteTokens {
 };
 
 /// Errors as in records/opening.h. Threads: any io_context thread.
-class Tokens final : public Follows {
+class Tokens final : public Follows, public TokenTargets {
  public:
   Tokens(Context context, Opening& opening) : context_(context), opening_(opening) {}
 
@@ -77,6 +77,11 @@ class Tokens final : public Follows {
   /// The tokens of a customer who is merged into another stay what they are.
   Task<Result<void>> follow(SubjectId from, SubjectId into, db::Changes& changes,
                             journal::Event& event, MonoTime deadline) override;
+
+  Task<Result<std::map<std::string, TokenTarget>>> targets(const crypto::KeySet& keys,
+                                                           std::vector<std::string> texts,
+                                                           MonoTime deadline) override;
+  bool may_be(std::string_view) const override { return false; }
 
  private:
   Context context_;
