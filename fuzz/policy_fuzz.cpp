@@ -24,7 +24,8 @@ void check_mask(const vault::Field& field, std::string_view value) {
   require(holdfast::valid_utf8(masked));
   bool shape = field.type == vault::FieldType::email || field.type == vault::FieldType::date ||
                field.type == vault::FieldType::ip || field.type == vault::FieldType::iban ||
-               field.mask == vault::Mask::none || field.type == vault::FieldType::country;
+               field.type == vault::FieldType::card_number || field.mask == vault::Mask::none ||
+               field.type == vault::FieldType::country;
   if (shape) return;
   constexpr std::size_t kBullets = 3;
   require(holdfast::code_points(masked) <= kBullets + holdfast::code_points(value) / 4);
@@ -64,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   spec.fields.push_back({.name = "field",
                          .type = static_cast<vault::FieldType>(data[0] % types),
                          .mask = static_cast<vault::Mask>(data[1] % masks)});
-  auto declared = vault::declare(spec, 1, holdfast::Time{});
+  auto declared = vault::declare(spec, 1, holdfast::Time{}, (data[2] & 2) != 0);
   check_declaration(value, (data[2] & 1) != 0);
   if (!declared) return 0;
   auto field = declared->fields.front();

@@ -57,24 +57,27 @@ std::vector<Role> make() {
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
   out.push_back(role("admin",
                      "Runs the server: keys, roles, collections, imports. Sees masks only.",
-                     {"access.*",      "api_keys.*",         "budgets.*",       "canaries.*",
-                      "collections.*", "engagement_kinds.*", "engagements.*",   "imports.*",
-                      "journal.*",     "keys.progress",      "keys.rehearse",   "keys.status",
-                      "records.get",   "records.list",       "reports.*",       "requests.answer",
-                      "requests.list", "requests.open",      "requests.update", "retention.*",
-                      "roles.*",       "subjects.accesses",  "subjects.get"},
+                     {"access.*",           "api_keys.*",    "budgets.*",
+                      "canaries.*",         "cards.status",  "collections.*",
+                      "engagement_kinds.*", "engagements.*", "imports.*",
+                      "indexes.rebuild",    "journal.*",     "keys.progress",
+                      "keys.rehearse",      "keys.status",   "records.get",
+                      "records.list",       "reports.*",     "requests.answer",
+                      "requests.list",      "requests.open", "requests.update",
+                      "retention.*",        "roles.*",       "subjects.accesses",
+                      "subjects.get"},
                      {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
                      {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "budgets.*",
-                      "canaries.*", "engagement_kinds.list", "engagements.list", "journal.*",
-                      "keys.lock", "keys.progress", "keys.status", "reports.*", "roles.get",
-                      "roles.list", "roles.observed", "subjects.accesses"},
+                      "canaries.*", "cards.status", "engagement_kinds.list", "engagements.list",
+                      "journal.*", "keys.lock", "keys.progress", "keys.status", "reports.*",
+                      "roles.get", "roles.list", "roles.observed", "subjects.accesses"},
                      {}));
-  out.push_back(role(
-      "privacy", "Answers customers' rights: access, rectify, restrict, erase.",
-      {"access.explain", "collections.get", "collections.list", "engagements.list", "journal.*",
-       "records.get", "records.list", "reports.*", "requests.*", "retention.*", "subjects.*"},
-      {masks(all_classes()), shows(all_classes(), {"subject_request"})}));
+  out.push_back(role("privacy", "Answers customers' rights: access, rectify, restrict, erase.",
+                     {"access.explain", "cards.status", "collections.get", "collections.list",
+                      "engagements.list", "journal.*", "records.get", "records.list", "reports.*",
+                      "requests.*", "retention.*", "subjects.*"},
+                     {masks(all_classes()), shows(all_classes(), {"subject_request"})}));
   out.push_back(role("support", "Helps customers: opens personal fields for support.",
                      {"access.explain", "collections.get", "collections.list",
                       "engagement_kinds.list", "engagements.*", "records.get", "records.list",
@@ -105,12 +108,12 @@ std::vector<Role> make() {
        "reports.unused", "subjects.get", "tokens.reveal"},
       {masks({plain, personal, payment}), shows({plain}, {"accounting"}),
        shows_fields(std::move(invoice), {"accounting"})}));
-  out.push_back(role("developer",
-                     "Builds the integration: declares, imports, writes. Opens nothing.",
-                     {"access.explain", "collections.*", "imports.*", "keys.status",
-                      "records.create", "records.get", "records.list", "records.update",
-                      "reports.unused", "subjects.get", "tokens.create", "tokens.delete"},
-                     {masks({plain, personal})}));
+  out.push_back(
+      role("developer", "Builds the integration: declares, imports, writes. Opens nothing.",
+           {"access.explain", "collections.*", "imports.*", "indexes.rebuild", "keys.status",
+            "records.create", "records.get", "records.list", "records.update", "reports.unused",
+            "subjects.get", "tokens.create", "tokens.delete"},
+           {masks({plain, personal})}));
   out.push_back(role("auditor", "Reads and verifies the journal.", {"journal.*"}, {}));
   out.push_back(role(
       "service", "The shop's backend: writes, searches, verifies; opens for the person it names.",

@@ -3,8 +3,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <optional>
 
 #include "app/backup_window.h"
 #include "app/exit_codes.h"
@@ -22,6 +27,8 @@ namespace fs = std::filesystem;
 constexpr std::string_view kKeyTables[] = {"vault_subject_keys"};
 constexpr std::string_view kDataName = "holdfast-data-", kKeysName = "holdfast-keys-",
                            kEnding = ".db";
+constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::milliseconds kPause{20};
 constexpr std::size_t kLongestKeyring = 16u << 20;
 
 /// 20261123T093000123Z: sorts by time and is a name on every file system.
@@ -67,13 +74,23 @@ Result<Files> copy_data(Instance& instance, Time now) {
   return out;
 }
 
-/// On the pool: the keys out of it, into a file of their own. The keyring is read after the copy,
-/// so that it holds every key that the copy is under.
-Result<void> split_keys(Instance& instance, Files out, KeysWindow window) {
-  auto ring = journal::read_small_file(instance.config().path("keys.keyring"), kLongestKeyring);
+using Parts = std::map<std::string, Bytes>;
+
+/// On the pool: the keyring, and how its root key comes. Read after the copy, so that the keyring
+/// holds every key that the copy is under.
+Result<Parts> read_keys(const Config& config, KeysWindow window) {
+  auto ring = journal::read_small_file(config.path("keys.keyring"), kLongestKeyring);
   if (!ring) return std::move(ring).error();
-  auto split = db::split_data(unfinished(out.data), unfinished(out.keys), kKeyTables,
-                              {{"keyring", to_bytes(*ring)}, {"window", to_bytes(to_json(window))}},
+  Parts out = {{"keyring", to_bytes(*ring)}, {"window", to_bytes(to_json(window))}};
+  auto method = journal::read_small_file(config.dir() / "unlock", kLongestKeyring);
+  if (!method && method.error().code != Code::not_found) return std::move(method).error();
+  if (method) out.emplace("unlock", to_bytes(*method));
+  return out;
+}
+
+/// On the pool: the keys out of it, into a file of their own.
+Result<void> split_keys(Instance& instance, Files out, const Parts& parts) {
+  auto split = db::split_data(unfinished(out.data), unfinished(out.keys), kKeyTables, parts,
                               instance.clock());
   if (!split) return split;
   // The keys first: data without keys is a backup that opens nothing, and would look like one.
@@ -83,7 +100,7 @@ Result<void> split_keys(Instance& instance, Files out, KeysWindow window) {
   return {};
 }
 
-Result<void> restore_files(const LocalOptions& options, const Config& config) {
+Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Config& config) {
   SystemClock clock;
   std::error_code failed;
   fs::create_directories(config.dir(), failed);
@@ -93,7 +110,7 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
   if (!fs::exists(config.dir() / "holdfast.toml"))
     if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", default_file());
         !wrote)
-      return wrote;
+      return std::move(wrote).error();
 
   auto parts = db::read_parts(options.keys, clock);
   if (!parts) return std::move(parts).error();
@@ -104,14 +121,24 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
     if (auto wrote =
             journal::write_file_atomically(config.path("keys.keyring"), as_text(keyring->second));
         !wrote)
-      return wrote;
-  auto ring = unlock(config);
-  if (!ring && ring.error().code == Code::not_found)
+      return std::move(wrote).error();
+  // How the root key comes was backed up with the keys; a folder that knows already knows better.
+  auto method = parts->find("unlock");
+  const bool brought_method = method != parts->end() && !fs::exists(config.dir() / "unlock");
+  if (brought_method)
+    if (auto wrote =
+            journal::write_file_atomically(config.dir() / "unlock", as_text(method->second));
+        !wrote)
+      return std::move(wrote).error();
+  auto means = means_of(options, config);
+  if (!means) return std::move(means).error();
+  auto opened = unlock(config, *means);
+  if (!opened && opened.error().code == Code::not_found)
     return Error(Code::not_found,
                  "the root key is missing. Put the key file back, or write it again from recovery "
                  "shares: `holdfast keys "
                  "recover --dir DIR SHARE SHARE`; then run this again");
-  if (!ring) return std::move(ring).error();
+  if (!opened) return opened;
   // Looked at before anything that is there is touched.
   auto said = parts->find("window");
   auto window = read_window(said == parts->end() ? std::string_view() : as_text(said->second));
@@ -120,8 +147,10 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
   if (!state) return std::move(state).error().at("data");
   auto epochs = read_epochs(options.keys, clock);
   if (!epochs) return std::move(epochs).error().at("keys");
-  if (auto fit = fits(*state, *window, *epochs, *ring); !fit) {
-    if (brought) fs::remove(config.path("keys.keyring"), failed);  // so that another can be tried
+  if (auto fit = fits(*state, *window, *epochs, opened->ring); !fit) {
+    // So that another can be tried.
+    if (brought) fs::remove(config.path("keys.keyring"), failed);
+    if (brought_method) fs::remove(config.dir() / "unlock", failed);
     return std::move(fit).error().at("keys");
   }
 
@@ -129,7 +158,7 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
     auto text = journal::read_small_file(options.afterlog, 256u << 20);
     if (!text) return std::move(text).error().at("afterlog");
     if (auto wrote = journal::write_file_atomically(config.dir() / "afterlog", *text); !wrote)
-      return wrote;
+      return std::move(wrote).error();
   }
   // The database that is there steps aside, whole.
   auto aside = ".before-restore-" + stamp(clock.now());
@@ -153,7 +182,8 @@ Result<void> restore_files(const LocalOptions& options, const Config& config) {
     if (database) (*database)->close();
   }
   fs::remove(joined, failed);
-  return done;
+  if (!done) return std::move(done).error();
+  return opened;
 }
 
 }  // namespace
@@ -218,6 +248,21 @@ Task<Result<BackupMade>> Backups::make(Caller caller) {
   co_return out;
 }
 
+/// Keyring and unlock file fit each other while nobody changes either.
+Task<Result<std::map<std::string, Bytes>>> Backups::keys_now(KeysWindow window) {
+  boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
+  std::optional<crypto::KeyringTurn> turn;
+  for (auto until = instance_.clock().mono() + kPatience; !turn.emplace(instance_.keys());) {
+    if (instance_.clock().mono() > until)
+      co_return Error(Code::conflict,
+                      "a change of the keyring runs: back up again when it is done");
+    pause.expires_after(kPause);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+  }
+  co_return co_await instance_.pool().run(
+      [this, &window] { return read_keys(instance_.config(), window); });
+}
+
 /// Gives how many entries the journal had, at least those that were copied.
 Task<Result<std::int64_t>> Backups::add_keys(BackupFiles files, Time now) {
   if (auto done = co_await instance_.log().sequence(); !done) co_return std::move(done).error();
@@ -226,8 +271,10 @@ Task<Result<std::int64_t>> Backups::add_keys(BackupFiles files, Time now) {
                                                MonoTime::max());
   if (!subjects) co_return std::move(subjects).error();
   auto window = window_of(now, size, *subjects);
+  auto parts = co_await keys_now(std::move(window));
+  if (!parts) co_return std::move(parts).error();
   auto split = co_await instance_.pool().run(
-      [this, &files, &window] { return split_keys(instance_, files, window); });
+      [this, &files, &parts] { return split_keys(instance_, files, *parts); });
   if (!split) co_return std::move(split).error();
   co_return size;
 }
@@ -259,11 +306,12 @@ int restore(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
-  if (auto done = restore_files(options, *config); !done) return print_error(done.error());
+  auto opened = restore_files(options, *config);
+  if (!opened) return print_error(opened.error());
   bool afterlog = fs::exists(config->dir() / "afterlog");
   Cores cores(0);
-  auto instance =
-      Instance::open(std::move(*config), cores, make_logger("warn"), {.restored = true});
+  auto instance = Instance::open(std::move(*config), std::move(*opened), cores, make_logger("warn"),
+                                 {.restored = true});
   if (!instance) return print_error(instance.error());
   std::cout << "Restored. The log goes on as " << (*instance)->log().origin() << ".\n";
   if (afterlog)

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "app/backup_window.h"
 #include "app/local.h"
 #include "base/described.h"
 #include "base/task.h"
@@ -42,7 +44,7 @@ class Backups {
 
   /// Writes holdfast-data-TIME.db into backup.data and holdfast-keys-TIME.db into backup.keys, then
   /// destroys keys files older than backup.keep_keys. One at a time (exhausted).
-  /// Errors: unavailable (disk, pool), locked.
+  /// Errors: unavailable (disk, pool), locked, conflict (a change of the keyring runs).
   Task<Result<BackupMade>> create(Caller caller, BackupRequest request);
 
   /// nullptr only to be described.
@@ -50,6 +52,7 @@ class Backups {
 
  private:
   Task<Result<BackupMade>> make(Caller caller);
+  Task<Result<std::map<std::string, Bytes>>> keys_now(KeysWindow window);
   Task<Result<std::int64_t>> add_keys(BackupFiles files, Time now);
 
   Instance& instance_;

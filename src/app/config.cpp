@@ -40,6 +40,19 @@ std::span<const Setting> settings() {
       {"keys.epoch", "30 days",
        "How long an epoch lasts. When the next begins, what was erased meanwhile starts to go from "
        "backups. `never`: only by `holdfast keys roll`."},
+      {"keys.passphrase_file", "",
+       "A private file with the passphrase, such as a systemd credential; empty: the credential "
+       "holdfast-passphrase where systemd passes one, else the server starts locked."},
+      {"keys.hsm_module", "", "The HSM's PKCS #11 module, an absolute path (method pkcs11)."},
+      {"keys.hsm_token", "", "The label of the HSM's token."},
+      {"keys.hsm_key", "holdfast-root", "The label of the AES-256 key in that token."},
+      {"keys.hsm_pin_file", "", "A private file (mode 0600) with the token's PIN."},
+      {"keys.unlock_over_https", "no",
+       "yes: shares and passphrases are also taken over HTTPS, without an API key, while the "
+       "server "
+       "is locked. The local socket is always there."},
+      {"keys.rehearse_days", "180", "Days after which a rehearsal of the shares is asked for."},
+      {"keys.oldest_days", "400", "Days after which a key in use is called old."},
       {"recovery.dir", "{dir}.recovery",
        "Where `holdfast init` puts the recovery shares. Move them apart."},
       {"backup.data", "{dir}.backup/data",
@@ -64,6 +77,13 @@ std::span<const Setting> settings() {
       {"controller.recipients", "",
        "Categories of recipients, such as carriers, payment providers, tax office.", true},
       {"controller.transfers", "", "Transfers to third countries, and what safeguards them.", true},
+      {"cards.node", "",
+       "This server's name in handles of card verification codes; empty: the host's name. Card "
+       "data itself is switched on by `holdfast cards switch-on`, which says what that means (PCI "
+       "DSS SAQ D instead of SAQ A)."},
+      {"vault.calling_code", "",
+       "Calling code of phone numbers written without one, such as 49, where a collection names "
+       "none."},
       {"log.level", "info", "debug, info, warn or error."},
   };
   return kSettings;

@@ -8,10 +8,12 @@
 #include "app/exit_codes.h"
 #include "app/print.h"
 #include "app/setup.h"
+#include "crypto/aead.h"
 #include "crypto/unlock/file.h"
-#include "crypto/unlock/shamir.h"
+#include "crypto/unlock/root.h"
 #include "http/tls.h"
 #include "journal/outside.h"
+#include "vault/keys/share_files.h"
 
 namespace holdfast::app {
 namespace {
@@ -50,6 +52,78 @@ std::string file_for(const Config& config) {
   return text;
 }
 
+/// The everyday method, with what it needs; the root key's first way in.
+Result<crypto::OpenedStore> make_keys(const Config& config, const LocalOptions& options,
+                                      const Clock& clock, std::vector<std::string>& made) {
+  auto method = crypto::method_of(options.method);
+  if (!method)
+    return Error(Code::invalid, "the method is file, passphrase, shamir or pkcs11").at("method");
+  auto files = root_files(config);
+  auto ring = crypto::Keyring::make(clock.now());
+  auto root = Secret::random(crypto::kKeyBytes);
+  const auto recovery = crypto::split(root, ring.store_id(), kNeeded, kTotal);
+  crypto::NewMethod wanted{.method = *method,
+                           .hsm_key = {.serial = {},
+                                       .token_label = config.text("keys.hsm_token"),
+                                       .key_label = config.text("keys.hsm_key")},
+                           .recovery = crypto::set_of(recovery.front())};
+  crypto::Means means;
+  std::vector<crypto::Share> everyday;
+  if (*method == crypto::Method::passphrase) {
+    auto passphrase = means_of(options, config);
+    if (!passphrase) return std::move(passphrase).error();
+    if (!passphrase->passphrase) {
+      auto asked = ask_passphrase("New passphrase (at least 15 characters)", true);
+      if (!asked) return std::move(asked).error();
+      passphrase->passphrase = std::move(*asked);
+    }
+    means.passphrase = std::move(passphrase->passphrase);
+    wanted.passphrase = &*means.passphrase;
+  }
+  if (*method == crypto::Method::shamir) {
+    auto size = vault::set_size(options.needed, options.total, 2, 3);
+    if (!size) return std::move(size).error();
+    everyday = crypto::split(root, ring.store_id(), size->needed, size->total);
+    wanted.everyday = crypto::set_of(everyday.front());
+    for (std::size_t i = 0; i < size->needed; ++i)
+      means.shares.push_back(vault::copy_of(everyday[i]));
+  }
+  if (*method == crypto::Method::pkcs11) {
+    auto hsm = crypto::Hsm::load(files.hsm);
+    if (!hsm) return std::move(hsm).error();
+    // A key of that label that is there already was made for this by the HSM's own tools.
+    auto key = (*hsm)->find(wanted.hsm_key);
+    if (!key && key.error().code == Code::not_found) key = (*hsm)->make_key(wanted.hsm_key);
+    if (!key) return std::move(key).error();
+    wanted.hsm_key = std::move(*key);
+  }
+  if (*method == crypto::Method::file) {
+    auto wrote = crypto::write_key_file(files.key_file, ring.store_id(), root);
+    if (!wrote) return std::move(wrote).error();
+    made.push_back("root key    " + files.key_file.string() +
+                   "  (keep it off backups of the store)");
+  }
+  auto record = crypto::make_record(files, ring.store_id(), root, wanted);
+  if (!record) return std::move(record).error();
+  std::error_code failed;
+  fs::create_directories(config.path("recovery.dir"), failed);
+  fs::permissions(config.path("recovery.dir"), fs::perms::owner_all, failed);
+  auto shares = crypto::write_shares(config.path("recovery.dir"), recovery);
+  if (!shares) return std::move(shares).error();
+  for (const auto& file : *shares) made.push_back("recovery    " + file.string());
+  if (!everyday.empty()) {
+    auto set = vault::write_set(config.path("recovery.dir"), "everyday", everyday);
+    if (!set) return std::move(set).error();
+    for (const auto& file : set->files) made.push_back("everyday    " + file);
+  }
+  if (auto staged = crypto::stage_record(files, *record, root, means); !staged)
+    return std::move(staged).error();
+  if (auto placed = crypto::put_staged_record(files); !placed) return std::move(placed).error();
+  if (auto wrote = crypto::write_keyring(files.keyring, ring, root); !wrote)
+    return std::move(wrote).error();
+  return crypto::open_store(files, means);
+}
+
 Result<std::string> make_store(const Config& config, const LocalOptions& options) {
   std::error_code failed;
   if (fs::exists(config.path("keys.keyring")))
@@ -64,31 +138,23 @@ Result<std::string> make_store(const Config& config, const LocalOptions& options
     return std::move(wrote).error();
 
   SystemClock clock;
-  auto ring = crypto::Keyring::make(clock.now());
-  auto root = crypto::make_key_file(config.path("keys.file"), ring.store_id());
-  if (!root) return std::move(root).error();
-  auto shares = crypto::split(*root, ring.store_id(), kNeeded, kTotal);
-  fs::create_directories(config.path("recovery.dir"), failed);
-  fs::permissions(config.path("recovery.dir"), fs::perms::owner_all, failed);
-  auto files = crypto::write_shares(config.path("recovery.dir"), shares);
-  if (!files) return std::move(files).error();
-  if (auto wrote = crypto::write_keyring(config.path("keys.keyring"), ring, *root); !wrote)
-    return std::move(wrote).error();
+  std::vector<std::string> made;
+  auto opened = make_keys(config, options, clock, made);
+  if (!opened) return std::move(opened).error();
   auto certificate =
       http::ensure_local_certificate(config.dir(), config.list("server.names"), clock.now());
   if (!certificate) return std::move(certificate).error();
 
   Cores cores(1);
-  auto instance = Instance::open(config, cores, make_logger("warn"));
+  auto instance = Instance::open(config, std::move(*opened), cores, make_logger("warn"));
   if (!instance) return std::move(instance).error();
   auto key = cores.wait((*instance)->rooms().admin.bootstrap_owner_key("store.init"));
   if (!key) return std::move(key).error();
   (*instance)->stop();
 
   std::cerr << "Made a store in " << config.dir().string() << "\n"
-            << "  root key    " << config.path("keys.file").string()
-            << "  (keep it off backups of the store)\n";
-  for (const auto& file : *files) std::cerr << "  recovery    " << file.string() << '\n';
+            << "  unlocked by " << options.method << '\n';
+  for (const auto& line : made) std::cerr << "  " << line << '\n';
   std::cerr
       << "Any " << int{kNeeded} << " of the " << int{kTotal}
       << " recovery shares bring the root key back. Move each to another person or place now.\n"

@@ -1,13 +1,23 @@
 #include "app/instance.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <cstdlib>
+#include <set>
 #include <thread>
 
+#include "app/exit_codes.h"
 #include "base/json.h"
-#include "crypto/unlock/file.h"
+#include "http/certificate.h"
 #include "journal/upkeep.h"
+#include "vault/policy.h"
 
 namespace holdfast::app {
 namespace {
@@ -15,6 +25,9 @@ namespace {
 constexpr std::size_t kPoolQueue = 64;
 constexpr Millis kShortestKept{86'400'000};
 constexpr Millis kShortestPause{1'000};
+constexpr std::chrono::milliseconds kLookStep{100};
+constexpr int kStepsPerLook = 600;
+constexpr std::chrono::seconds kPolicyWait{5};
 
 std::string said(std::string_view what,
                  std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
@@ -40,13 +53,15 @@ vault::Controller controller_of(const Config& config) {
           .transfers = config.list("controller.transfers")};
 }
 
-}  // namespace
-
-Result<crypto::Keyring> unlock(const Config& config) {
-  auto key = crypto::read_key_file(config.path("keys.file"));
-  if (!key) return std::move(key).error();
-  return crypto::read_keyring(config.path("keys.keyring"), key->root, key->store_id);
+/// The server's name in handles, which people and load balancers read.
+std::string node_name(const Config& config) {
+  if (!config.text("cards.node").empty()) return config.text("cards.node");
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data())
+                                                          : std::string("node");
 }
+
+}  // namespace
 
 Result<vault::RotationSettings> rotation_settings(const Config& config) {
   vault::RotationSettings out;
@@ -62,9 +77,9 @@ Result<vault::RotationSettings> rotation_settings(const Config& config) {
 }
 
 Result<void> Instance::save_keyring(const crypto::Keyring& ring) {
-  auto key = crypto::read_key_file(config_.path("keys.file"));
-  if (!key) return std::move(key).error();
-  return crypto::write_keyring(config_.path("keys.keyring"), ring, key->root);
+  const auto keys = keys_.get();
+  if (!keys) return Error(Code::locked, "the server is locked");
+  return crypto::write_keyring(config_.path("keys.keyring"), ring, keys->root);
 }
 
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
@@ -99,25 +114,82 @@ void Instance::Alarms::canary_opened(std::string_view principal, std::string_vie
            {{"principal", principal}, {"operation", operation}, {"journal_event", event.text()}}));
 }
 
-Result<std::unique_ptr<Instance>> Instance::open(Config config, Cores& cores,
-                                                 std::shared_ptr<spdlog::logger> log,
+void Instance::Host::forget_keys() {
+  if (instance_.log_) instance_.log_->forget_keys();
+  if (instance_.rooms_) instance_.rooms_->tokens.forget_codes();
+}
+
+void Instance::Host::locked(bool stale) {
+  instance_.logger_->warn(said("locked", {{"why", stale ? "stale_keyring" : "deliberate"}}));
+  if (instance_.locked_) instance_.locked_(stale);
+}
+
+void Instance::Host::abandon() {
+  instance_.logger_->error(said("locked", {{"process", "ended: a request held keys too long"}}));
+  instance_.logger_->flush();
+  std::_Exit(kFailed);
+}
+
+std::optional<Time> Instance::Host::certificate_until() {
+  auto own = instance_.config_.path("server.certificate");
+  auto read = http::read_certificate(own.empty() ? instance_.config_.dir() / "server.pem" : own);
+  if (!read) return std::nullopt;
+  return http::valid_until(read->get());
+}
+
+Task<std::int64_t> Instance::Host::api_keys_ending(Time before) {
+  if (!instance_.rooms_) co_return 0;
+  auto now = instance_.clock_.now();
+  auto snapshot = co_await instance_.rooms_->cache.current(instance_.clock_.mono() + kPolicyWait);
+  if (!snapshot) co_return 0;
+  co_return std::ranges::count_if((*snapshot)->keys, [&](const auto& one) {
+    const auto& key = one.second.key;
+    return !key.revoked && key.expires > now && key.expires < before;
+  });
+}
+
+Result<std::unique_ptr<Instance>> Instance::open(Config config, crypto::OpenedStore store,
+                                                 Cores& cores, std::shared_ptr<spdlog::logger> log,
                                                  OpenOptions options) {
   std::unique_ptr<Instance> out(new Instance(std::move(config), cores, std::move(log)));
-  if (auto done = out->open_all(options); !done) return std::move(done).error();
+  if (auto done = out->open_all(std::move(store), std::move(options)); !done)
+    return std::move(done).error();
   return out;
 }
 
-Result<void> Instance::open_all(OpenOptions options) {
-  auto ring = unlock(config_);
-  if (!ring) return std::move(ring).error();
-  if (!ring->missing().empty()) {  // of an earlier version
-    ring = ring->with_missing(clock_.now());
-    if (auto saved = save_keyring(*ring); !saved) return saved;
-  }
-  keys_.set(std::make_shared<const crypto::KeySet>(std::move(*ring)));
+/// Added keys come out the same every time until they are written, so a crash between the two
+/// steps only repeats the first.
+Result<void> Instance::keep_added_keys() {
+  if (!keys_added_) return {};
+  const auto held = keys_.get();
+  const auto& ring = held->ring;
+  journal::Event event{.activity = "keys.added",
+                       .facts = {{"generation", static_cast<std::int64_t>(ring.generation())}}};
+  auto recorded = cores_.wait(log_->commit(Caller{}, {}, std::move(event)));
+  if (!recorded) return std::move(recorded).error();
+  if (auto saved = save_keyring(ring); !saved) return saved;
+  keys_added_ = false;
+  logger_->warn(said("keys_added", {{"generation", std::to_string(ring.generation())},
+                                    {"next", "make a backup: it holds the keyring"}}));
+  return {};
+}
+
+Result<void> Instance::open_keys(crypto::OpenedStore store, const crypto::RootFiles& files) {
+  if (auto finished = crypto::finish_staged(files, store); !finished) return finished;
+  keys_added_ = !store.ring.missing().empty();  // of an earlier version
+  if (keys_added_) store.ring = store.ring.with_missing(clock_.now());
+  keys_.set(std::make_shared<const crypto::KeySet>(std::move(store.ring), std::move(store.root)));
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
+  return cores_.wait(vault::refuse_older_keyring(database_->reader(), *keys_.get()));
+}
+
+Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) {
+  auto places = unlock_places(config_);
+  if (!places) return std::move(places).error();
+  if (auto done = open_keys(std::move(store), places->files); !done) return done;
+  locked_ = std::move(options.locked);
 
   journal::LogOptions log_options{.witness = config_.dir() / "witness",
                                   .afterlog = config_.dir() / "afterlog",
@@ -129,10 +201,23 @@ Result<void> Instance::open_all(OpenOptions options) {
   auto log = cores_.wait(journal::Log::open({*database_, keys_, clock_}, std::move(log_options)));
   if (!log) return std::move(log).error();
   log_ = std::move(*log);
+  if (auto done = keep_added_keys(); !done) return done;
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
   index_ = std::move(*index);
   if (auto done = open_time(); !done) return done;
+  if (auto done = open_rooms(std::move(*places)); !done) return done;
+  if (auto done = cores_.wait(rooms_->unlocking.resume(
+          std::move(options.unlocked_by), options.restored || options.accept_rollback));
+      !done)
+    return done;
+  if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
+  if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
+  if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
+  return cores_.wait(replay());
+}
+
+Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
   auto each = config_.duration("retention.each", kShortestPause);
   if (!each) return std::move(each).error();
   auto rotation = rotation_settings(config_);
@@ -143,6 +228,10 @@ Result<void> Instance::open_all(OpenOptions options) {
   if (!per_hour) return std::move(per_hour).error();
   auto per_day = config_.number("access.store_per_day", 0, 1'000'000'000);
   if (!per_day) return std::move(per_day).error();
+  auto calling_code = config_.text("vault.calling_code");
+  if (!vault::is_calling_code(calling_code))
+    return Error(Code::invalid, "a calling code is 1 to 3 digits, such as 49, or empty")
+        .at(FieldPath("vault") / "calling_code");
   rooms_ = std::make_unique<Rooms>(Rooms::Deps{
       .log = *log_,
       .index = *index_,
@@ -159,11 +248,12 @@ Result<void> Instance::open_all(OpenOptions options) {
       .rotation = *rotation,
       .alarms = alarms_,
       .ceiling = {*per_hour, *per_day},
-      .zone = std::move(*zone)});
-  if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
-  if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
-  if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
-  return cores_.wait(replay());
+      .zone = std::move(*zone),
+      .node = node_name(config_),
+      .unlock_host = host_,
+      .unlock_places = std::move(places),
+      .calling_code = calling_code});
+  return {};
 }
 
 Result<void> Instance::open_time() {
@@ -232,6 +322,7 @@ std::vector<http::RouteInfo> catalogue() {
 void Instance::start() {
   auto& core = cores_.at(0);
   auto tell = [this](const Error* error) {
+    if (error && error->code == Code::locked) return;  // and the server goes down
     if (error)
       logger_->error(
           said("journal_upkeep_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
@@ -241,6 +332,7 @@ void Instance::start() {
   background_.push_back(boost::asio::co_spawn(
       core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
+  background_.push_back(boost::asio::co_spawn(core, rooms_->tokens.run(), boost::asio::use_future));
   auto tell_rotation = [this](const Error* error) {
     if (error)
       logger_->error(
@@ -272,17 +364,57 @@ void Instance::start() {
       boost::asio::co_spawn(core, rooms_->tend(stopping_, clock_), boost::asio::use_future));
   background_.push_back(
       boost::asio::co_spawn(core, rooms_->requests.watch(stopping_), boost::asio::use_future));
+  background_.push_back(boost::asio::co_spawn(core, look_after_keys(), boost::asio::use_future));
+  auto tell_index = [this](const Error* error) {
+    if (error)
+      logger_->error(
+          said("index_upkeep_failed", {{"code", code_name(error->code)}, {"why", error->text}}));
+    else
+      logger_->info(said("index_upkeep_recovered", {}));
+  };
+  background_.push_back(
+      boost::asio::co_spawn(core, rooms_->rebuild.run(tell_index), boost::asio::use_future));
+}
+
+Task<void> Instance::look_after_keys() {
+  std::set<std::string> known;
+  bool failing = false;
+  boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
+  for (int step = 0; !stopping_; ++step) {
+    if (step % kStepsPerLook == 0 && keys_.get()) {
+      auto alarms = co_await rooms_->unlocking.look();
+      if (!alarms && !std::exchange(failing, true))
+        logger_->error(said("keys_not_looked_after", {{"code", code_name(alarms.error().code)},
+                                                      {"why", alarms.error().text}}));
+      std::set<std::string> now;
+      if (alarms) {
+        failing = false;
+        for (const auto& alarm : *alarms) {
+          now.insert(alarm.alarm);
+          if (!known.contains(alarm.alarm))
+            logger_->warn(said("alarm", {{"alarm", alarm.alarm}, {"what", alarm.text}}));
+        }
+        for (const auto& name : known)
+          if (!now.contains(name)) logger_->info(said("alarm_over", {{"alarm", name}}));
+        known = std::move(now);
+      }
+    }
+    pause.expires_after(kLookStep);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+  }
 }
 
 void Instance::stop() {
   if (!database_) return;
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
+  if (rooms_) rooms_->tokens.stop();
   if (rooms_) rooms_->rotations.stop();
+  if (rooms_) rooms_->rebuild.stop();
   for (auto& task : background_) task.wait();
   background_.clear();
   if (log_)
-    if (auto done = cores_.wait(log_->settle()); !done)
+    if (auto done = cores_.wait(log_->settle()); !done && done.error().code != Code::locked)
       logger_->error(said("last_checkpoint_failed", {{"why", done.error().text}}));
   rooms_.reset();
   time_.reset();

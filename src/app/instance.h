@@ -11,6 +11,7 @@
 #include "app/backup.h"
 #include "app/config.h"
 #include "app/rooms.h"
+#include "app/unlock.h"
 #include "base/cores.h"
 #include "base/pool.h"
 #include "db/database.h"
@@ -27,10 +28,12 @@ namespace holdfast::app {
 struct OpenOptions {
   bool accept_rollback = false;
   bool restored = false;  // out of a backup: the log gets a new origin
+  /// Who unlocked, where people did: recorded.
+  std::optional<vault::UnlockedBy> unlocked_by{};
+  /// Called when the keys were dropped, by keys.lock or (true) because the keyring is older than
+  /// the database's; from any thread; must not block.
+  std::function<void(bool)> locked{};
 };
-
-/// Reads the key file and opens the keyring with it. Errors name the file's part and the way on.
-Result<crypto::Keyring> unlock(const Config& config);
 
 /// How keys are rotated, out of the settings. Errors: invalid.
 Result<vault::RotationSettings> rotation_settings(const Config& config);
@@ -42,10 +45,11 @@ Result<std::unique_ptr<db::Database>> open_database(const Config& config, const 
 /// Threads: made and destroyed on the main thread; what it holds serves all cores.
 class Instance {
  public:
-  /// Opens everything, replays the afterlog, and is then ready to serve.
-  /// Errors: those of unlock, the database and journal::Log::open.
-  static Result<std::unique_ptr<Instance>> open(Config config, Cores& cores,
-                                                std::shared_ptr<spdlog::logger> log,
+  /// Opens everything over the keys that unlock() gave, replays the afterlog, and is then ready to
+  /// serve. Errors: conflict (a keyring older than the database), those of the database and of
+  /// journal::Log::open.
+  static Result<std::unique_ptr<Instance>> open(Config config, crypto::OpenedStore store,
+                                                Cores& cores, std::shared_ptr<spdlog::logger> log,
                                                 OpenOptions options = {});
   ~Instance();
 
@@ -63,6 +67,8 @@ class Instance {
   const Config& config() const { return config_; }
   const SystemClock& clock() const { return clock_; }
   const crypto::HeldKeys& keys() const { return keys_; }
+  crypto::HeldKeys& keys() { return keys_; }
+  std::shared_ptr<spdlog::logger> logger() const { return logger_; }
   Pool& pool() { return pool_; }
   Cores& cores() { return cores_; }
   /// Invented customers that were opened since the start.
@@ -92,10 +98,33 @@ class Instance {
     std::atomic<std::uint64_t> opened_ = 0;
   };
 
-  Result<void> open_all(OpenOptions options);
-  /// Makes a generation of the keyring durable in its file.
-  Result<void> save_keyring(const crypto::Keyring& ring);
+  /// What the room of keys asks of the program around it.
+  class Host final : public vault::UnlockHost {
+   public:
+    explicit Host(Instance& instance) : instance_(instance) {}
+    void forget_keys() override;
+    void locked(bool stale) override;
+    [[noreturn]] void abandon() override;
+    std::optional<Time> certificate_until() override;
+    Task<std::int64_t> api_keys_ending(Time before) override;
+
+   private:
+    Instance& instance_;
+  };
+
+  Result<void> open_all(crypto::OpenedStore store, OpenOptions options);
+  /// Puts the keys in place, of an earlier version with those that it lacks, and opens the database
+  /// with them when they are not older than it.
+  Result<void> open_keys(crypto::OpenedStore store, const crypto::RootFiles& files);
+  /// Records that the keyring gets keys which an earlier version had no use for, then writes it.
+  Result<void> keep_added_keys();
   Result<void> open_time();
+  Result<void> open_rooms(vault::UnlockPlaces places);
+  /// Makes a generation of the keyring durable in its file, under the root key that is held.
+  /// Errors: locked, and those of write_keyring.
+  Result<void> save_keyring(const crypto::Keyring& ring);
+  /// Each minute: is the keyring still the right one, does the HSM answer, is something due?
+  Task<void> look_after_keys();
   Task<Result<void>> replay();
 
   Config config_;
@@ -110,8 +139,11 @@ class Instance {
   std::unique_ptr<journal::JournalTime> time_;
   Notices notices_{*this};
   Alarms alarms_{*this};
+  Host host_{*this};
+  std::function<void(bool)> locked_;
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
+  bool keys_added_ = false;               // in memory, and not yet in the keyring's file
   boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;

@@ -11,7 +11,7 @@
 #include "app/setup.h"
 #include "base/json.h"
 #include "crypto/unlock/file.h"
-#include "crypto/unlock/shamir.h"
+#include "crypto/unlock/root.h"
 #include "http/openapi.h"
 #include "journal/export.h"
 #include "journal/outside.h"
@@ -47,8 +47,13 @@ int with_store(const LocalOptions& options, OpenOptions open,
     std::cerr << "holdfast: there is no store in this folder: name it with --dir\n";
     return kNotFound;
   }
+  auto means = means_of(options, *config);
+  if (!means) return print_error(means.error());
+  auto store = unlock(*config, *means);
+  if (!store) return print_error(store.error());
   Cores cores(0);
-  auto instance = Instance::open(std::move(*config), cores, make_logger("warn"), open);
+  auto instance =
+      Instance::open(std::move(*config), std::move(*store), cores, make_logger("warn"), open);
   if (!instance) return print_error(instance.error());
   int out = work(**instance);
   (*instance)->stop();
@@ -202,51 +207,62 @@ int proof_verify(const LocalOptions& options) {
   return kDone;
 }
 
+Result<crypto::Means> shares_of(const LocalOptions& options) {
+  crypto::Means out;
+  for (const auto& file : options.shares) {
+    auto text = read_secret(file);
+    if (!text) return std::move(text).error();
+    auto share = crypto::parse_share(text->expose_text());
+    if (!share) {
+      std::cerr << "holdfast: " << file << ":\n";
+      return std::move(share).error();
+    }
+    out.shares.push_back(std::move(*share));
+  }
+  return out;
+}
+
+/// The root key out of the shares into a key file, and the store back to the method `file`.
 int keys_recover(const LocalOptions& options) {
   umask(0077);
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
-  std::vector<crypto::Share> shares;
-  for (const auto& file : options.shares) {
-    auto text = journal::read_small_file(file, 64 << 10);
-    if (!text) return print_error(std::move(text).error());
-    auto share = crypto::parse_share(*text);
-    wipe(*text);
-    if (!share) {
-      std::cerr << "holdfast: " << file << ":\n";
-      return print_error(share.error());
-    }
-    shares.push_back(std::move(*share));
+  auto means = shares_of(options);
+  if (!means) return print_error(means.error());
+  auto files = root_files(*config);
+  auto opened = crypto::open_store(files, *means);
+  // An unlock file that is lost or damaged is what shares are for too.
+  if (!opened && opened.error().code == Code::corrupt && !crypto::read_record(files.record)) {
+    files.record += ".absent";
+    opened = crypto::open_store(files, *means);
+    files = root_files(*config);
   }
-  auto root = crypto::combine(shares);
-  if (!root) return print_error(root.error());
-  auto ring = crypto::read_keyring(config->path("keys.keyring"), *root, shares.front().store_id);
-  if (!ring) return print_error(ring.error());
-  auto wrote = crypto::write_key_file(config->path("keys.file"), shares.front().store_id, *root);
+  if (!opened) return print_error(opened.error());
+  const auto& store = opened->ring.store_id();
+  auto wrote = crypto::write_key_file(files.key_file, store, opened->root);
   if (!wrote) return print_error(wrote.error());
-  std::cout << "The shares open this store. The root key is in "
-            << config->path("keys.file").string() << " again." << std::endl;
+  auto record = crypto::make_record(
+      files, store, opened->root,
+      {.recovery = opened->record.recovery ? opened->record.recovery
+                                           : crypto::set_of(means->shares.front())});
+  auto placed = record ? crypto::stage_record(files, *record, opened->root, {})
+                       : Result<void>(std::move(record).error());
+  if (placed) placed = crypto::put_staged_record(files);
+  if (!placed) return print_error(placed.error());
+  std::cout << "The shares open this store. The root key is in " << files.key_file.string()
+            << " again, and the store unlocks by it." << std::endl;
   return kDone;
 }
 
-int keys_rehearse(const LocalOptions& options) {
+int keys_check(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
-  std::vector<crypto::Share> shares;
-  for (const auto& file : options.shares) {
-    auto text = journal::read_small_file(file, 64 << 10);
-    if (!text) return print_error(std::move(text).error());
-    auto share = crypto::parse_share(*text);
-    wipe(*text);
-    if (!share) return print_error(share.error());
-    shares.push_back(std::move(*share));
-  }
-  auto root = crypto::combine(shares);
-  if (!root) return print_error(root.error());
-  auto ring = crypto::read_keyring(config->path("keys.keyring"), *root, shares.front().store_id);
-  if (!ring) return print_error(ring.error());
+  auto means = shares_of(options);
+  if (!means) return print_error(means.error());
+  auto opened = crypto::open_store(root_files(*config), *means);
+  if (!opened) return print_error(opened.error());
   std::cout << "These shares open this store. Nothing was changed." << std::endl;
   return kDone;
 }
@@ -254,6 +270,18 @@ int keys_rehearse(const LocalOptions& options) {
 int openapi() {
   std::cout << http::openapi_document(all_rows(), "Holdfast", HOLDFAST_VERSION) << '\n';
   return kDone;
+}
+
+/// What a store that needs people is opened with.
+void add_means(CLI::App& sub, LocalOptions& options) {
+  sub.add_option("--share", options.unlock_shares,
+                 "A file with a share that opens the store, or -; may be repeated.")
+      ->type_name("FILE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  sub.add_option("--passphrase-file", options.passphrase_file,
+                 "A file with the passphrase that opens the store, or - for standard input.")
+      ->type_name("FILE");
 }
 
 }  // namespace
@@ -302,12 +330,34 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
       ->add_option("--afterlog", options.afterlog, "The store's afterlog, if its folder was lost.")
       ->type_name("FILE");
 
+  auto* opened = command(app, "unlock",
+                         "Unlock a server that is locked, or take the latch off a stopped store",
+                         unlock_command);
+  opened->add_flag("--restart", options.restart, "Forget the shares that were given before.");
+  opened->footer(
+      "Example, each holder in turn:\n"
+      "  holdfast unlock --dir /srv/holdfast --share recovery-share-1-of-3.txt\n");
+  for (auto* sub : {restored, opened}) add_means(*sub, options);
+  made->add_option("--passphrase-file", options.passphrase_file,
+                   "A file with the new passphrase, or - for standard input (passphrase).")
+      ->type_name("FILE");
+  made->add_option("--method", options.method,
+                   "How the root key comes each day: file, passphrase, shamir or pkcs11.")
+      ->type_name("METHOD")
+      ->capture_default_str();
+  made->add_option("--needed", options.needed, "How many everyday shares unlock (shamir).")
+      ->capture_default_str();
+  made->add_option("--total", options.total, "How many everyday shares there are (shamir).")
+      ->capture_default_str();
+
   auto* config = app.add_subcommand("config", "The settings")->require_subcommand(1);
   command(*config, "show", "What is in force and where each value came from", config_show);
 
   auto* access = app.add_subcommand("access", "Operations on access")->require_subcommand(1);
-  command(*access, "recover",
-          "Make a new owner key, with the keyring at hand and the server stopped", access_recover);
+  add_means(*command(*access, "recover",
+                     "Make a new owner key, with the keyring at hand and the server stopped",
+                     access_recover),
+            options);
 
   auto* journal = app.add_subcommand("journal", "Operations on the journal")->require_subcommand(1);
   auto* verified = command(
@@ -320,6 +370,8 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
                      "Also compare every row with what the events left behind.");
   auto* rolled = command(*journal, "accept-rollback",
                          "Go on with an older database, recorded for ever", accept_rollback);
+  add_means(*verified, options);
+  add_means(*rolled, options);
   rolled->add_flag("--yes", options.yes, "Do it.");
 
   auto* proof = app.add_subcommand("proof", "Proofs that the journal gave")->require_subcommand(1);
@@ -333,10 +385,10 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
       ->type_name("KEY");
 
   auto* keys = app.add_subcommand("keys", "Operations on keys")->require_subcommand(1);
-  for (auto* sub : {command(*keys, "recover", "Write the root key file again from recovery shares",
-                            keys_recover),
-                    command(*keys, "rehearse", "Prove that recovery shares still open the store",
-                            keys_rehearse)})
+  for (auto* sub :
+       {command(*keys, "recover", "Write the root key file again from recovery shares",
+                keys_recover),
+        command(*keys, "check", "Prove here that shares still open the store", keys_check)})
     sub->add_option("shares", options.shares, "Files of the shares.")
         ->required()
         ->type_name("FILE");

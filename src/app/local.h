@@ -16,6 +16,11 @@ struct LocalOptions {
   std::vector<std::string> listen;
   std::string file, verifier, data, keys, afterlog;
   std::vector<std::string> shares;
+  std::vector<std::string> unlock_shares;  // files, or - for standard input
+  std::string passphrase_file;             // or -
+  std::string method = "file";             // of a new store
+  int needed = 2, total = 3;               // of its everyday shares
+  bool restart = false;
   bool state = false, defaults = false, yes = false, show_shares = false;
 };
 

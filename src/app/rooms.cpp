@@ -165,13 +165,17 @@ Rooms::Rooms(Deps deps)
       access_api_({admin, access, cache, deps.log, deps.clock, fields_, budgets, deps.zone}),
       old_answers_(deps.log),
       old_sides_(deps.log),
-      context{deps.log, store_, schemas, deps.keys, permits_, deps.clock},
+      context{deps.log, store_, schemas, deps.keys, permits_, deps.clock, deps.calling_code},
       holds(context),
       admission({context, vault_budgets_, canaries_known, deps.alarms}),
       declarations(context),
+      cards(context),
       records(context, holds),
       opening(context, admission),
-      tokens(context, opening),
+      search(context, opening, admission, deps.pool),
+      indexes(context),
+      rebuild(context, deps.pool),
+      tokens(context, opening, deps.node),
       fills(context, opening, tokens),
       subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens}}),
       requests(context, proofs_),
@@ -179,6 +183,8 @@ Rooms::Rooms(Deps deps)
       engagements(context, admission),
       canaries(context),
       vault_state(context),
+      unlocking({context, deps.keys, deps.pool, deps.unlock_host, std::move(deps.unlock_places)}),
+      unlock_rows(deps.log.reader(), deps.keys),
       closings_(context),
       past_engagements_(context, holds),
       sweep(
@@ -194,7 +200,7 @@ Rooms::Rooms(Deps deps)
       renewed_keys_(context),
       sealed_values_(context),
       wrapped_keys_(context),
-      index_terms_(context),
+      index_terms_(context, rebuild),
       external_terms_(context),
       declared_rows_(context),
       engagement_rows_(context),
@@ -204,7 +210,7 @@ Rooms::Rooms(Deps deps)
       token_rows_(context),
       side_rows_(deps.log),
       log_keys_(deps.log),
-      restated_rows_(deps.log, {&vault_state, &access_state_, &hold_state_}),
+      restated_rows_(deps.log, state()),
       rotations({context,
                  deps.keys,
                  std::move(deps.save_keyring),
@@ -216,8 +222,7 @@ Rooms::Rooms(Deps deps)
                   &canary_rows_, &access_rows_, &time_row_, &hold_rows_, &token_rows_, &side_rows_,
                   &log_keys_, &restated_rows_},
                  deps.rotation}),
-      ledger_service_(
-          {deps.log, deps.index, deps.keys, {&vault_state, &access_state_, &hold_state_}}),
+      ledger_service_({deps.log, deps.index, deps.keys, state()}),
       ledger_api_(ledger_service_, deps.clock) {}
 
 std::vector<http::Route> Rooms::rows(Rooms* rooms) {
@@ -226,7 +231,10 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
     for (auto& route : list) out.push_back(std::move(route));
   };
   add(vault::declaration_routes(rooms ? &rooms->declarations : nullptr));
+  add(vault::card_routes(rooms ? &rooms->cards : nullptr));
   add(vault::record_routes(rooms ? &rooms->records : nullptr, rooms ? &rooms->opening : nullptr));
+  add(vault::search_routes(rooms ? &rooms->search : nullptr));
+  add(vault::index_routes(rooms ? &rooms->indexes : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
   add(vault::fill_routes(rooms ? &rooms->fills : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
@@ -237,6 +245,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::canary_routes(rooms ? &rooms->canaries : nullptr));
   add(vault::retention_routes(rooms ? &rooms->retention : nullptr));
   add(vault::report_routes(rooms ? &rooms->reports : nullptr));
+  add(vault::Unlocking::rows(rooms ? &rooms->unlocking : nullptr));
   add(access::Api::rows(rooms ? &rooms->access_api_ : nullptr));
   add(ledger::Api::rows(rooms ? &rooms->ledger_api_ : nullptr));
   return out;

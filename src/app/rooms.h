@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "access/admin.h"
@@ -21,6 +22,7 @@
 #include "vault/admission.h"
 #include "vault/canaries/rotation.h"
 #include "vault/canaries/service.h"
+#include "vault/cards.h"
 #include "vault/context.h"
 #include "vault/declarations.h"
 #include "vault/engagements/rotation.h"
@@ -31,6 +33,7 @@
 #include "vault/keys/rotation_journal.h"
 #include "vault/keys/rotation_rights.h"
 #include "vault/keys/rotation_rows.h"
+#include "vault/keys/unlocking.h"
 #include "vault/proofs.h"
 #include "vault/records/api.h"
 #include "vault/reports/service.h"
@@ -38,6 +41,10 @@
 #include "vault/retention/engagements.h"
 #include "vault/retention/rotation.h"
 #include "vault/retention/service.h"
+#include "vault/search/indexes.h"
+#include "vault/search/rebuild.h"
+#include "vault/search/rotation.h"
+#include "vault/search/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -65,6 +72,10 @@ class Rooms {
     vault::Alarms& alarms;
     access::Ceiling ceiling{};
     access::Zone zone;
+    std::string node = "node";  // this server in handles of card verification codes
+    vault::UnlockHost& unlock_host;
+    vault::UnlockPlaces unlock_places;
+    std::string calling_code{};  // of phones, where a collection names none
   };
 
   explicit Rooms(Deps deps);
@@ -81,7 +92,7 @@ class Rooms {
   Task<void> tend(const std::atomic<bool>& stop, const Clock& clock);
   /// Who tells of rows for `journal verify --state`.
   std::vector<journal::StateSource*> state() {
-    return {&vault_state, &access_state_, &hold_state_};
+    return {&vault_state, &unlock_rows, &access_state_, &hold_state_};
   }
 
  private:
@@ -218,8 +229,12 @@ class Rooms {
   vault::LegalHolds holds;
   vault::Admission admission;
   vault::Declarations declarations;
+  vault::Cards cards;
   vault::Records records;
   vault::Opening opening;
+  vault::Search search;
+  vault::Indexes indexes;
+  vault::Rebuild rebuild;
   vault::Tokens tokens;
   vault::Fills fills;
   vault::Subjects subjects;
@@ -228,6 +243,8 @@ class Rooms {
   vault::Engagements engagements;
   vault::Canaries canaries;
   vault::VaultState vault_state;
+  vault::Unlocking unlocking;
+  vault::UnlockRows unlock_rows;
 
  private:
   vault::ClosedEngagements closings_;

@@ -2,13 +2,17 @@
 #include <spdlog/spdlog.h>
 
 #include <sys/stat.h>
+#include <unistd.h>
+#include <atomic>
 #include <charconv>
 #include <csignal>
 #include <iostream>
 
 #include "app/exit_codes.h"
+#include "app/locked.h"
 #include "app/print.h"
 #include "app/setup.h"
+#include "app/unlock_socket.h"
 #include "http/server.h"
 
 namespace holdfast::app {
@@ -51,6 +55,201 @@ std::string url_of(const http::ServerOptions::Listen& listen, std::uint16_t port
   return "https://" + host + ':' + std::to_string(port);
 }
 
+/// What both a locked and an open server are served with.
+struct Serving {
+  Config config;
+  http::ServerOptions options;
+  std::shared_ptr<spdlog::logger> logger;  // shared with spdlog's own registry of sinks
+  SystemClock clock;
+};
+
+/// Ends a wait in for_signal() from any thread.
+void wake() {
+  ::kill(::getpid(), SIGUSR1);
+}
+
+sigset_t signals_of_ours() {
+  sigset_t out;
+  sigemptyset(&out);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&out, signal);
+  return out;
+}
+
+/// Serves until a signal ends it, or `stop` says that it is over. True: `stop` did.
+bool wait_for_end(Serving& serving, http::Server& server, const std::atomic<bool>& stop) {
+  const auto signals = signals_of_ours();
+  while (!stop) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal == SIGUSR1) continue;
+    if (signal != SIGHUP) return false;
+    auto fresh = certificate(serving.config, serving.clock);
+    if (fresh)
+      server.reload(std::move(*fresh));
+    else
+      serving.logger->error(R"({"event":"certificate_not_reloaded"})");
+  }
+  return true;
+}
+
+void announce(Serving& serving, http::Server& server, std::string_view what) {
+  auto ports = server.ports();
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    std::cout << "Holdfast is " << what << " at " << url_of(serving.options.listen[i], ports[i])
+              << std::endl;
+    serving.options.listen[i].port = ports[i];  // the same one after it was unlocked
+  }
+}
+
+/// nullopt: told to stop.
+using Unlocked = std::optional<Unlocker::Opened>;
+
+/// Answers `locked` until somebody unlocks.
+Result<Unlocked> serve_locked(Serving& serving, LockReason reason) {
+  auto tls = certificate(serving.config, serving.clock);
+  if (!tls) return std::move(tls).error();
+  Cores cores(1);
+  Pool pool(1, 64);
+  Unlocker unlocker(
+      {root_files(serving.config), latch_file(serving.config), serving.clock, pool, reason});
+  std::atomic<bool> open = false;
+  unlocker.when_open([&open] {
+    open = true;
+    wake();
+  });
+  LockedGate gate;
+  LockedRoutes routes(unlocker, serving.config.text("keys.unlock_over_https") == "yes");
+  auto socket = UnlockSocket::open(serving.config.dir(), cores, unlocker);
+  if (!socket) return std::move(socket).error();
+  auto options = serving.options;
+  options.ready = []() -> Result<void> {
+    return Error(Code::locked, "the server is locked: `holdfast keys status` says what it takes");
+  };
+  http::Metrics metrics;
+  metrics.gauge("holdfast_locked", "1 while the server holds no keys.", [] { return 1.0; });
+  metrics.counter("holdfast_unlock_failures_total", "Attempts to unlock that failed.",
+                  [&unlocker] { return static_cast<double>(unlocker.failed()); });
+  http::Server server({cores, gate, serving.clock, metrics}, std::move(options), routes.rows(),
+                      std::move(*tls));
+  if (auto started = server.start(); !started) return std::move(started).error();
+  announce(serving, server, "locked");
+  bool unlocked = wait_for_end(serving, server, open);
+  socket->reset();
+  server.stop();
+  return unlocked ? unlocker.take() : Unlocked();
+}
+
+void add_metrics(http::Metrics& metrics, Instance& instance) {
+  auto* rooms = &instance.rooms();
+  auto* journal = &instance.log();
+  const auto* keys = &instance.keys();
+  metrics.counter("holdfast_refused_total", "Refusals of known callers.",
+                  [rooms] { return static_cast<double>(rooms->access.counts().refused); });
+  metrics.counter("holdfast_strangers_total", "Requests with keys that are none.",
+                  [rooms] { return static_cast<double>(rooms->access.counts().strangers); });
+  metrics.gauge("holdfast_authority_findings", "Authority rows that do not authenticate.",
+                [rooms] { return static_cast<double>(rooms->cache.findings()); });
+  auto* store = &instance;
+  metrics.counter("holdfast_canary_openings_total",
+                  "Invented customers that were opened: an alarm.",
+                  [store] { return static_cast<double>(store->canaries_opened()); });
+  metrics.gauge("holdfast_requests_overdue", "Requests of customers that are not answered in time.",
+                [rooms] { return static_cast<double>(rooms->requests.overdue()); });
+  metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.",
+                [journal] { return static_cast<double>(journal->size()); });
+  metrics.gauge("holdfast_indexes_building", "Indexes of fields that are being built.",
+                [rooms] { return static_cast<double>(rooms->rebuild.building()); });
+  metrics.gauge("holdfast_index_alarms", "Indexes that somebody must see to: collections.get.",
+                [rooms] { return static_cast<double>(rooms->rebuild.alarms()); });
+  metrics.gauge("holdfast_locked", "1 while the server holds no keys.",
+                [keys] { return keys->get() ? 0.0 : 1.0; });
+  for (std::size_t i = 0; i < std::size(vault::kAlarmNames); ++i)
+    metrics.gauge("holdfast_alarm_" + std::string(vault::kAlarmNames[i]),
+                  "Over 0: see `holdfast keys status`.",
+                  [rooms, i] { return static_cast<double>(rooms->unlocking.counts()[i]); });
+}
+
+/// Serves an opened store. Why it holds no keys any more; nullopt: told to stop.
+Result<std::optional<LockReason>> serve_open(Serving& serving, crypto::OpenedStore store,
+                                             std::optional<vault::UnlockedBy> by,
+                                             std::size_t threads) {
+  Cores cores(threads);
+  std::atomic<bool> locked = false, stale = false;
+  OpenOptions open{.unlocked_by = std::move(by), .locked = [&](bool by_stale) {
+                     stale = by_stale;
+                     locked = true;
+                     wake();
+                   }};
+  auto instance =
+      Instance::open(serving.config, std::move(store), cores, serving.logger, std::move(open));
+  if (!instance) return std::move(instance).error();
+  auto tls = certificate(serving.config, serving.clock);
+  if (!tls) return std::move(tls).error();
+  auto options = serving.options;
+  options.ready = [at = instance->get()]() -> Result<void> {
+    if (!at->keys().get())
+      return Error(Code::locked, "the server holds no keys: `holdfast keys status` says why");
+    if (!at->database().health().writable)
+      return Error(Code::unavailable, "the database cannot be written");
+    return {};
+  };
+  options.warning = [at = instance->get()]() -> std::string_view {
+    return at->rooms().unlocking.hsm_away() ? "hsm_away" : std::string_view();
+  };
+  http::Metrics metrics;
+  add_metrics(metrics, **instance);
+  auto routes = (*instance)->routes();
+  http::Server server({cores, (*instance)->rooms().access, (*instance)->clock(), metrics},
+                      std::move(options), std::move(routes), std::move(*tls));
+  (*instance)->start();
+  if (auto started = server.start(); !started) return std::move(started).error();
+  announce(serving, server, "ready");
+  bool ended = wait_for_end(serving, server, locked);
+  server.stop();
+  (*instance)->stop();
+  if (!ended) return std::optional<LockReason>();
+  return std::optional(stale ? LockReason::stale_keyring : LockReason::deliberate);
+}
+
+/// Opens by itself where it can, else waits for people.
+Result<Unlocked> get_keys(Serving& serving, std::optional<LockReason> after) {
+  if (after) return serve_locked(serving, *after);
+  if (read_latch(latch_file(serving.config))) return serve_locked(serving, LockReason::deliberate);
+  auto means = own_means(serving.config);
+  if (!means) return std::move(means).error();
+  auto opened = crypto::open_store(root_files(serving.config), *means);
+  if (!opened && opened.error().code == Code::locked)
+    return serve_locked(serving, LockReason::needs_people);
+  if (!opened) return std::move(opened).error();
+  vault::UnlockedBy by{.over = "start"};
+  return Unlocked(Unlocker::Opened{std::move(*opened), std::move(by)});
+}
+
+Result<http::ServerOptions> server_options(const Config& config) {
+  http::ServerOptions out{.proxies = config.list("server.proxies"), .version = HOLDFAST_VERSION};
+  out.listen.clear();
+  for (const auto& one : config.list("server.listen")) {
+    auto listen = parse_listen(one);
+    if (!listen) return std::move(listen).error().at(FieldPath("server") / "listen");
+    out.listen.push_back(*listen);
+  }
+  if (out.listen.empty())
+    return Error(Code::invalid, "name at least one address to listen on")
+        .at(FieldPath("server") / "listen");
+  auto per_address = config.number("server.connections_per_address", 1, 100'000);
+  if (!per_address) return std::move(per_address).error();
+  out.limits.connections_per_address = static_cast<std::size_t>(*per_address);
+  return out;
+}
+
+Result<void> check_unlock_settings(const Config& config) {
+  const auto& over = config.text("keys.unlock_over_https");
+  if (over != "yes" && over != "no")
+    return Error(Code::invalid, "this is yes or no").at(FieldPath("keys") / "unlock_over_https");
+  if (auto places = unlock_places(config); !places) return std::move(places).error();
+  return {};
+}
+
 Result<void> run(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return ready;
   auto config = config_of(options);
@@ -60,82 +259,30 @@ Result<void> run(const LocalOptions& options) {
                  "there is no store in this folder: make one with `holdfast init --dir DIR`");
   auto threads = config->number("server.cores", 0, 256);
   if (!threads) return std::move(threads).error();
-  auto per_address = config->number("server.connections_per_address", 1, 100'000);
-  if (!per_address) return std::move(per_address).error();
   if (auto level = check_log_level(*config); !level) return level;
-  http::ServerOptions server_options{.proxies = config->list("server.proxies"),
-                                     .version = HOLDFAST_VERSION};
-  server_options.listen.clear();
-  for (const auto& one : config->list("server.listen")) {
-    auto listen = parse_listen(one);
-    if (!listen) return std::move(listen).error().at(FieldPath("server") / "listen");
-    server_options.listen.push_back(*listen);
-  }
-  if (server_options.listen.empty())
-    return Error(Code::invalid, "name at least one address to listen on")
-        .at(FieldPath("server") / "listen");
-  server_options.limits.connections_per_address = static_cast<std::size_t>(*per_address);
+  if (auto good = check_unlock_settings(*config); !good) return good;
+  auto served = server_options(*config);
+  if (!served) return std::move(served).error();
 
   // Signals are taken by this thread alone, so they are blocked before any other starts.
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  const auto signals = signals_of_ours();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
-  auto logger = make_logger(config->text("log.level"));
-  server_options.log = http::access_log(logger);
-  Cores cores(static_cast<std::size_t>(*threads));
-  auto instance = Instance::open(*config, cores, logger);
-  if (!instance) return std::move(instance).error();
-  auto tls = certificate(*config, (*instance)->clock());
-  if (!tls) return std::move(tls).error();
-  auto* database = &(*instance)->database();
-  server_options.ready = [database]() -> Result<void> {
-    if (database->health().writable) return {};
-    return Error(Code::unavailable, "the database cannot be written");
-  };
-  http::Metrics metrics;
-  auto* rooms = &(*instance)->rooms();
-  auto* journal = &(*instance)->log();
-  metrics.counter("holdfast_refused_total", "Refusals of known callers.",
-                  [rooms] { return static_cast<double>(rooms->access.counts().refused); });
-  metrics.counter("holdfast_strangers_total", "Requests with keys that are none.",
-                  [rooms] { return static_cast<double>(rooms->access.counts().strangers); });
-  metrics.gauge("holdfast_authority_findings", "Authority rows that do not authenticate.",
-                [rooms] { return static_cast<double>(rooms->cache.findings()); });
-  auto* store = instance->get();
-  metrics.counter("holdfast_canary_openings_total",
-                  "Invented customers that were opened: an alarm.",
-                  [store] { return static_cast<double>(store->canaries_opened()); });
-  metrics.gauge("holdfast_requests_overdue", "Requests of customers that are not answered in time.",
-                [rooms] { return static_cast<double>(rooms->requests.overdue()); });
-  metrics.gauge("holdfast_journal_size", "Entries in the journal's tree.",
-                [journal] { return static_cast<double>(journal->size()); });
-
-  auto routes = (*instance)->routes();
-  auto listens = server_options.listen;
-  http::Server server({cores, rooms->access, (*instance)->clock(), metrics},
-                      std::move(server_options), std::move(routes), std::move(*tls));
-  (*instance)->start();
-  if (auto started = server.start(); !started) return started;
-  auto ports = server.ports();
-  for (std::size_t i = 0; i < ports.size(); ++i)
-    std::cout << "Holdfast is ready at " << url_of(listens[i], ports[i]) << std::endl;
-
-  for (;;) {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    if (signal != SIGHUP) break;
-    auto fresh = certificate(*config, (*instance)->clock());
-    if (fresh)
-      server.reload(std::move(*fresh));
-    else
-      logger->error(R"({"event":"certificate_not_reloaded"})");
+  Serving serving{.config = std::move(*config), .options = std::move(*served)};
+  serving.logger = make_logger(serving.config.text("log.level"));
+  serving.options.log = http::access_log(serving.logger);
+  for (std::optional<LockReason> after;;) {
+    auto keys = get_keys(serving, after);
+    if (!keys) return std::move(keys).error();
+    if (!*keys) return {};
+    auto by = (*keys)->by.over == "start" ? std::nullopt : std::optional(std::move((*keys)->by));
+    auto locked = serve_open(serving, std::move((*keys)->store), std::move(by),
+                             static_cast<std::size_t>(*threads));
+    if (!locked) return std::move(locked).error();
+    if (!*locked) return {};
+    after = *locked;
   }
-  server.stop();
-  (*instance)->stop();
-  return {};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -16,12 +17,12 @@
 namespace holdfast::crypto {
 
 /// A key by which rows are found, and another one under which they are kept findable meanwhile:
-/// while index or external keys are rotated, what is written is written under both.
+/// while the key of external ids is rotated, what is written is written under both.
 struct Finding {
   std::uint32_t by = 0;
   std::optional<std::uint32_t> also{};
 };
-/// For the uses index and external. A use that is left out is found by its active key alone.
+/// For the use external. A use that is left out is found by its active key alone.
 using FindingPlan = std::map<KeyUse, Finding>;
 
 /// A key with its id and its HMAC state.
@@ -38,29 +39,30 @@ struct TokenKey {
 
 /// Immutable. Threads: safe.
 struct KeySet {
-  /// Ids in `plan` must be held (std::out_of_range).
-  explicit KeySet(Keyring keyring, FindingPlan plan = {})
+  /// Ids in `finding` must be held (std::out_of_range). Tests of other rooms have no root key;
+  /// nothing that changes the keyring works then.
+  explicit KeySet(Keyring keyring, Secret root_key = {}, FindingPlan finding = {})
       : ring(std::move(keyring)),
-        index_id(found_by(plan, KeyUse::index)),
-        external_id(found_by(plan, KeyUse::external)),
-        index(held(KeyUse::index, index_id).expose()),
+        root(std::move(root_key)),
+        plan(std::move(finding)),
+        external_id(found_by(KeyUse::external)),
         external(held(KeyUse::external, external_id).expose()),
         digest(ring.active(KeyUse::digest).expose()),
         pseudonym(ring.active(KeyUse::pseudonym).expose()),
-        index_also(also(plan, KeyUse::index)),
-        external_also(also(plan, KeyUse::external)) {
+        external_also(also(KeyUse::external)) {
     for (auto id : ring.ids(KeyUse::token))
       tokens.push_back({id, Hmac(held(KeyUse::token, id).expose())});
   }
 
   Keyring ring;
-  std::uint32_t index_id, external_id;
-  Hmac index;      // blind indexes
+  Secret root;  // seals the next generation of the keyring
+  FindingPlan plan;
+  std::uint32_t external_id;
   Hmac external;   // external ids
   Hmac digest;     // digests of rows
   Hmac pseudonym;  // people in the journal
   /// While a rotation is under way: what is written is written under these too.
-  std::optional<MacKey> index_also, external_also;
+  std::optional<MacKey> external_also;
   /// Newest first: new tokens use the first, and those made under an older one are still found.
   std::vector<TokenKey> tokens;
 
@@ -69,7 +71,7 @@ struct KeySet {
   std::shared_ptr<const KeySet> with_digest(std::uint32_t id) const {
     const auto* key = ring.find(KeyUse::digest, id);
     if (!key) return nullptr;
-    auto out = std::make_shared<KeySet>(ring.copy());
+    auto out = std::make_shared<KeySet>(ring.copy(), root.clone(), plan);
     out->digest = Hmac(key->expose());
     return out;
   }
@@ -80,11 +82,11 @@ struct KeySet {
     if (!key) throw std::out_of_range("a plan names a key that the ring does not hold");
     return *key;
   }
-  std::uint32_t found_by(const FindingPlan& plan, KeyUse use) const {
+  std::uint32_t found_by(KeyUse use) const {
     auto at = plan.find(use);
     return at == plan.end() ? ring.active_id(use) : at->second.by;
   }
-  std::optional<MacKey> also(const FindingPlan& plan, KeyUse use) const {
+  std::optional<MacKey> also(KeyUse use) const {
     auto at = plan.find(use);
     if (at == plan.end() || !at->second.also) return std::nullopt;
     return MacKey{*at->second.also, Hmac(held(use, *at->second.also).expose())};
@@ -99,10 +101,56 @@ class HeldKeys {
 
   /// nullptr while the server is locked.
   std::shared_ptr<const KeySet> get() const { return keys_.load(); }
-  void set(std::shared_ptr<const KeySet> keys) { keys_.store(std::move(keys)); }
+  void set(std::shared_ptr<const KeySet> keys) {
+    std::scoped_lock lock(mutex_);
+    before_.push_back(keys_.exchange(std::move(keys)));
+  }
+
+  /// Sets `next` unless somebody replaced or dropped `expected` meanwhile: a lock is never undone.
+  bool replace(std::shared_ptr<const KeySet> expected, std::shared_ptr<const KeySet> next) {
+    std::scoped_lock lock(mutex_);
+    const std::weak_ptr<const KeySet> before = expected;
+    if (!keys_.compare_exchange_strong(expected, std::move(next))) return false;
+    before_.push_back(before);
+    return true;
+  }
+
+  /// True when nobody uses keys any more that were replaced or dropped.
+  bool let_go() {
+    std::scoped_lock lock(mutex_);
+    const auto now = keys_.load();
+    std::erase_if(before_, [&now](const auto& one) {
+      const auto keys = one.lock();
+      return !keys || keys == now;
+    });
+    return before_.empty();
+  }
+
+  /// Whoever writes the keyring's file, or replaces keys by others, takes this turn first: true for
+  /// one at a time.
+  bool begin_change() { return !changing_.exchange(true); }
+  void end_change() { changing_ = false; }
 
  private:
+  std::atomic<bool> changing_ = false;
   std::atomic<std::shared_ptr<const KeySet>> keys_;
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<const KeySet>> before_;
+};
+
+/// The turn of whoever changes the keyring, where it was free; given back when this ends.
+class KeyringTurn {
+ public:
+  explicit KeyringTurn(HeldKeys& held) : held_(held.begin_change() ? &held : nullptr) {}
+  ~KeyringTurn() {
+    if (held_) held_->end_change();
+  }
+  KeyringTurn(const KeyringTurn&) = delete;
+  KeyringTurn& operator=(const KeyringTurn&) = delete;
+  explicit operator bool() const { return held_ != nullptr; }
+
+ private:
+  HeldKeys* held_;
 };
 
 }  // namespace holdfast::crypto

@@ -51,6 +51,36 @@ Error malformed() {
 
 }  // namespace
 
+std::string_view use_name(KeyUse use) {
+  switch (use) {
+    case KeyUse::epoch:
+      return "epoch";
+    case KeyUse::index:
+      return "index";
+    case KeyUse::external:
+      return "external";
+    case KeyUse::authority:
+      return "authority";
+    case KeyUse::digest:
+      return "digest";
+    case KeyUse::journal:
+      return "journal";
+    case KeyUse::side:
+      return "side";
+    case KeyUse::afterlog:
+      return "afterlog";
+    case KeyUse::cursor:
+      return "cursor";
+    case KeyUse::idempotency:
+      return "idempotency";
+    case KeyUse::token:
+      return "token";
+    case KeyUse::pseudonym:
+      return "pseudonym";
+  }
+  return "unknown";
+}
+
 const Secret& Keyring::active(KeyUse use) const {
   return keys_.at({use, active_id(use)}).key;
 }
@@ -137,6 +167,12 @@ Keyring Keyring::with_missing(Time now) const {
     put_u8(info, static_cast<std::uint8_t>(use));
     out.keys_.emplace(std::pair(use, 1), Entry{now, true, source.expand(info)});
   }
+  return out;
+}
+
+Keyring Keyring::next_generation() const {
+  auto out = clone();
+  ++out.generation_;
   return out;
 }
 

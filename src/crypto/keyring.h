@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,9 @@ enum class KeyUse : std::uint8_t {
   token = 11,        // terms under which tokens are found, and the shape of their texts
   pseudonym = 12,    // names of people in the journal: stays, since entries bear them for ever
 };
+
+/// "epoch", "index", ...: for people and the journal, as in the file format's documentation.
+std::string_view use_name(KeyUse use);
 
 struct KeyInfo {
   KeyUse use;
@@ -77,6 +81,8 @@ class Keyring {
   /// from the active authority key, so that every node and every backup of this generation comes to
   /// the same ones; a rotation replaces them by random ones.
   Keyring with_missing(Time now) const;
+  /// The same keys under the next number: for another root key.
+  Keyring next_generation() const;
 
   /// True when this keyring holds every key that `other` holds, with the same bytes.
   bool holds_all_of(const Keyring& other) const;

@@ -135,4 +135,17 @@ Done replace_private(const std::filesystem::path& file, BytesView bytes) {
   return sync_folder(folder_of(file));
 }
 
+Done move_private(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return trouble(errno);
+  return sync_folder(folder_of(to));
+}
+
+Done remove_private(const std::filesystem::path& file) {
+  if (::unlink(file.c_str()) != 0) {
+    if (errno == ENOENT) return {};
+    return trouble(errno);
+  }
+  return sync_folder(folder_of(file));
+}
+
 }  // namespace holdfast::crypto

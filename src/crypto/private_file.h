@@ -35,4 +35,10 @@ std::expected<void, FileTrouble> create_private(const std::filesystem::path& fil
 std::expected<void, FileTrouble> replace_private(const std::filesystem::path& file,
                                                  BytesView bytes);
 
+/// Renames within one file system; durable on return. Replaces what is at `to`.
+std::expected<void, FileTrouble> move_private(const std::filesystem::path& from,
+                                              const std::filesystem::path& to);
+/// Durable on return. A missing one is fine.
+std::expected<void, FileTrouble> remove_private(const std::filesystem::path& file);
+
 }  // namespace holdfast::crypto

@@ -134,7 +134,12 @@ Task<Exchange::Next> Exchange::page() {
   if (name == "readyz") {
     auto ready = site_.ready ? site_.ready() : Result<void>();
     if (!ready) co_return co_await refuse(problem_of(ready.error()));
-    co_return co_await answer(200, kJson, R"({"status":"ready"})");
+    std::string said = R"({"status":"ready")";
+    if (auto warning = site_.warning ? site_.warning() : std::string_view(); !warning.empty()) {
+      said += ",\"warning\":";
+      append_json_string(said, warning);
+    }
+    co_return co_await answer(200, kJson, said + '}');
   }
   // Whoever is asked to scrape from this machine needs no key, unless it speaks for someone else.
   if (!peer_.loopback || !parser_.head().forwarded_for.empty()) {

@@ -84,6 +84,7 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
              .operations = {},
              .log = options.log,
              .ready = options.ready,
+             .warning = options.warning,
              .openapi = openapi_document(router.routes(), options.title, options.version)},
         tls(std::move(t)),
         open(d.cores.size()) {

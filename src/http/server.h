@@ -34,6 +34,9 @@ struct ServerOptions {
   AccessLog log{};
   /// What /readyz says; must not block. Empty: ready as soon as the server listens.
   std::function<Result<void>()> ready{};
+  /// A literal word that /readyz adds while the server is ready and something is amiss; empty: all
+  /// is well. Must not block.
+  std::function<std::string_view()> warning{};
 };
 
 class Server {

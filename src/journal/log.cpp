@@ -173,8 +173,26 @@ std::int64_t Log::size() const {
   return static_cast<std::int64_t>(tree_.size());
 }
 
+void Log::forget_keys() {
+  signer_.store({});
+  if (afterlog_) afterlog_->forget_key();
+}
+
+void Log::sign_with(std::shared_ptr<const crypto::Signer> signer) {
+  std::scoped_lock lock(tree_mutex_);
+  public_key_ = signer->public_key();
+  signer_.store(std::move(signer));
+}
+
+Result<std::string> Log::signed_note(const Checkpoint& head) const {
+  auto signer = signer_.load();
+  if (!signer) return Error(Code::locked, "the server is locked");
+  return sign_checkpoint(head, *signer);
+}
+
 std::string Log::verifier() const {
-  return verifier_key(origin_, signer_.load()->public_key());
+  std::scoped_lock lock(tree_mutex_);
+  return verifier_key(origin_, public_key_);
 }
 
 }  // namespace holdfast::journal

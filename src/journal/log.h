@@ -112,6 +112,10 @@ class Log final : public Journal {
   /// The checkpoint that was last written outside; nothing when there is none. Errors: corrupt.
   Task<Result<std::optional<Checkpoint>>> witness();
 
+  /// Drops the keys that the log keeps for itself (its signing key, the afterlog's). What needs one
+  /// answers `locked` from then on. Threads: any.
+  void forget_keys();
+
   /// What was sealed under a commitment of an entry: JSON of address, user agent and person, or
   /// the text of a note. Errors: gone (past its keep time), corrupt, locked.
   Task<Result<Secret>> side(crypto::Digest commitment);
@@ -158,6 +162,10 @@ class Log final : public Journal {
                           Time now);
   Task<Result<crypto::Digest>> root_at(std::uint64_t size);
   Task<Result<Checkpoint>> head();
+  /// Errors: locked.
+  Result<std::string> signed_note(const Checkpoint& head) const;
+  /// While the log is opened.
+  void sign_with(std::shared_ptr<const crypto::Signer> signer);
   /// On the thread for files: writes unless a newer one was written.
   static Task<Result<void>> keep_witness(Log* log, std::uint64_t size, std::string note);
 
@@ -172,13 +180,14 @@ class Log final : public Journal {
   bool afterlog_missing_ = false;
   bool continued_ = false;
   std::string origin_;
-  /// Shared, because roll_signer replaces it while others sign.
+  /// Shared, because roll_signer replaces it while others sign; empty once the keys were dropped.
   std::atomic<std::shared_ptr<const crypto::Signer>> signer_;
   std::atomic<std::int64_t> counter_{0};
   boost::asio::thread_pool files_{1};
   std::uint64_t newest_witness_ = 0;  // used on that thread only
 
-  mutable std::mutex tree_mutex_;  // guards the next five
+  mutable std::mutex tree_mutex_;   // guards the next six
+  crypto::PublicKey public_key_{};  // of the signer, also after it was dropped
   Tree tree_;
   std::deque<Tile> unsaved_;
   bool saving_ = false;

@@ -29,7 +29,7 @@ Task<Result<std::unique_ptr<Log>>> Log::open(Deps deps, LogOptions options) {
     co_return Error(Code::locked, "the journal needs the keyring: unlock the server first");
   std::unique_ptr<Log> log(new Log(deps, std::move(options)));
   log->writer_ = deps.database.take_writer();
-  log->signer_ = signer_of(keys->ring, keys->ring.active_id(crypto::KeyUse::journal));
+  log->sign_with(signer_of(keys->ring, keys->ring.active_id(crypto::KeyUse::journal)));
   if (auto done = co_await log->migrate(); !done) co_return std::move(done).error();
   if (auto done = co_await log->resume(); !done) co_return std::move(done).error();
   if (auto done = co_await log->check_witness(); !done) co_return std::move(done).error();
@@ -130,14 +130,15 @@ Task<Result<std::optional<Checkpoint>>> Log::witness() {
       co_await boost::asio::co_spawn(files_, read(options_.witness), boost::asio::use_awaitable);
   if (!note && note.error().code == Code::not_found) co_return std::optional<Checkpoint>();
   if (!note) co_return std::move(note).error();
-  auto head = open_checkpoint(*note, signer_.load()->public_key());
+  auto head = open_checkpoint(*note, public_key_);
   // Stopped while the journal's key was rolled: the one before goes on until that is done.
-  const auto& ring = deps_.keys.get()->ring;
-  for (auto id : ring.ids(crypto::KeyUse::journal)) {
+  const auto keys = deps_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  for (auto id : keys->ring.ids(crypto::KeyUse::journal)) {
     if (head) break;
-    auto older = signer_of(ring, id);
+    auto older = signer_of(keys->ring, id);
     head = open_checkpoint(*note, older->public_key());
-    if (head) signer_ = std::move(older);
+    if (head) sign_with(std::move(older));
   }
   if (!head)
     co_return Error(Code::corrupt,
@@ -236,11 +237,11 @@ Task<Result<void>> Log::settle() {
     witness_due_ = false;
   }
   auto now = co_await head();
+  auto note = now ? signed_note(*now) : Result<std::string>(std::move(now).error());
   auto wrote =
-      now ? co_await boost::asio::co_spawn(
-                files_, keep_witness(this, now->size, sign_checkpoint(*now, *signer_.load())),
-                boost::asio::use_awaitable)
-          : Result<void>(std::move(now).error());
+      note ? co_await boost::asio::co_spawn(files_, keep_witness(this, now->size, std::move(*note)),
+                                            boost::asio::use_awaitable)
+           : Result<void>(std::move(note).error());
   std::scoped_lock lock(tree_mutex_);
   if (!wrote) {
     witness_due_ = true;

@@ -147,7 +147,7 @@ Task<Result<Checkpoint>> Log::head() {
 Task<Result<std::string>> Log::checkpoint() {
   auto now = co_await head();
   if (!now) co_return std::move(now).error();
-  co_return sign_checkpoint(*now, *signer_.load());
+  co_return signed_note(*now);
 }
 
 Task<Result<std::vector<Stored>>> Log::read(std::int64_t from, std::int64_t limit) {
@@ -193,7 +193,9 @@ Task<Result<Proof>> Log::prove(std::int64_t seq) {
     return Made{{origin_, tree_.size(), *root}, std::move(*path)};
   });
   if (!made) co_return std::move(made).error();
-  co_return Proof{seq, sign_checkpoint(made->head, *signer_.load()), std::move(made->path)};
+  auto note = signed_note(made->head);
+  if (!note) co_return std::move(note).error();
+  co_return Proof{seq, std::move(*note), std::move(made->path)};
 }
 
 Task<Result<std::vector<crypto::Digest>>> Log::consistency(std::uint64_t from, std::uint64_t to) {

@@ -171,9 +171,10 @@ Afterlog::~Afterlog() {
 
 Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   std::scoped_lock lock(mutex_);
+  if (!mac_) return Error(Code::locked, "the server is locked");
   AfterlogEntry entry{std::string(kind), to_bytes(id), at};
   auto link = last_;
-  auto line = afterlog_line(entry, mac_, link);
+  auto line = afterlog_line(entry, *mac_, link);
   auto start = lseek(fd_, 0, SEEK_CUR);
   if (!write_all(fd_, line) || fdatasync(fd_) != 0) {
     // What was not acknowledged must not stay: the next line starts where this one did.
@@ -190,9 +191,10 @@ Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
 
 Result<bool> Afterlog::rekey(BytesView key) {
   std::scoped_lock lock(mutex_);
+  if (!mac_) return Error(Code::locked, "the server is locked");
   crypto::Hmac mac(key);
   auto link = first_link(mac);
-  if (link == first_link(mac_)) return false;
+  if (link == first_link(*mac_)) return false;
   auto text = std::string(kHead) + hex(link) + '\n';
   for (const auto& entry : entries_) text += afterlog_line(entry, mac, link);
   auto wrote = write_file_atomically(file_, text);
@@ -217,6 +219,11 @@ Result<bool> Afterlog::rekey(BytesView key) {
   mac_ = std::move(mac);
   last_ = link;
   return true;
+}
+
+void Afterlog::forget_key() {
+  std::scoped_lock lock(mutex_);
+  mac_.reset();
 }
 
 std::vector<AfterlogEntry> Afterlog::entries() const {

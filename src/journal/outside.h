@@ -59,6 +59,8 @@ class Afterlog {
   /// Writes all lines anew under another key: beside, then in place of the file, so that after a
   /// crash it is whole under the one or the other. False when this is its key already.
   Result<bool> rekey(BytesView key);
+  /// From here on append() answers `locked`.
+  void forget_key();
 
   ~Afterlog();
   Afterlog(const Afterlog&) = delete;
@@ -70,8 +72,8 @@ class Afterlog {
 
   std::filesystem::path file_;
   int fd_;
-  crypto::Hmac mac_;
   mutable std::mutex mutex_;
+  std::optional<crypto::Hmac> mac_;
   crypto::Digest last_{};
   std::vector<AfterlogEntry> entries_;
 };

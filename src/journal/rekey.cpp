@@ -64,7 +64,8 @@ Task<Result<bool>> Log::roll_signer(Caller caller) {
   if (!keys) co_return Error(Code::locked, "the server is locked");
   auto next =
       std::make_shared<const crypto::Signer>(keys->ring.active(crypto::KeyUse::journal).expose());
-  const auto now = signer_.load();
+  auto now = signer_.load();
+  if (!now) co_return Error(Code::locked, "the server is locked");
   if (next->public_key() == now->public_key()) co_return false;
   auto left = verifier_key(origin_, now->public_key());
   auto gone_on = verifier_key(origin_, next->public_key());
@@ -76,9 +77,12 @@ Task<Result<bool>> Log::roll_signer(Caller caller) {
   auto done = co_await commit(caller, {}, std::move(event));
   if (!done) co_return std::move(done).error();
   if (auto kept = co_await settle(); !kept) co_return std::move(kept).error();
-  signer_ = std::move(next);
   {
     std::scoped_lock lock(tree_mutex_);
+    // A lock that dropped the signer meanwhile is never undone.
+    if (!signer_.compare_exchange_strong(now, next))
+      co_return Error(Code::locked, "the server is locked");
+    public_key_ = next->public_key();
     witness_due_ = true;
   }
   if (auto kept = co_await settle(); !kept) co_return std::move(kept).error();

@@ -29,6 +29,22 @@ Task<Result<std::optional<Subject>>> behind(const Context& context, const crypto
   co_return target;
 }
 
+/// All of them, in place.
+template <class Key>
+Task<Result<std::map<Key, Subject>>> all_behind(const Context& context, const crypto::KeySet& keys,
+                                                std::map<Key, Subject> found, MonoTime deadline) {
+  std::size_t looked = 0;
+  for (auto& [key, subject] : found) {
+    auto whose = co_await behind(context, keys, std::move(subject), deadline);
+    if (!whose) co_return std::move(whose).error();
+    subject = std::move(**whose);
+    if (++looked % 256 == 0)
+      co_await boost::asio::post(co_await boost::asio::this_coro::executor,
+                                 boost::asio::use_awaitable);
+  }
+  co_return found;
+}
+
 }  // namespace
 
 Task<Result<Working>> begin(const Context& context, const Caller& caller) {
@@ -67,16 +83,16 @@ Task<Result<std::map<Bytes, Subject>>> subjects_of(const Context& context,
                                                    std::vector<Bytes> terms, MonoTime deadline) {
   auto found = co_await context.store.subjects_by_term(std::move(terms), deadline);
   if (!found) co_return std::move(found).error();
-  std::size_t looked = 0;
-  for (auto& [term, subject] : *found) {
-    auto whose = co_await behind(context, keys, std::move(subject), deadline);
-    if (!whose) co_return std::move(whose).error();
-    subject = std::move(**whose);
-    if (++looked % 256 == 0)
-      co_await boost::asio::post(co_await boost::asio::this_coro::executor,
-                                 boost::asio::use_awaitable);
-  }
-  co_return found;
+  co_return co_await all_behind(context, keys, std::move(*found), deadline);
+}
+
+Task<Result<std::map<SubjectId, Subject>>> subjects_of(const Context& context,
+                                                       const crypto::KeySet& keys,
+                                                       std::vector<SubjectId> ids,
+                                                       MonoTime deadline) {
+  auto found = co_await context.store.subjects(std::move(ids), deadline);
+  if (!found) co_return std::move(found).error();
+  co_return co_await all_behind(context, keys, std::move(*found), deadline);
 }
 
 Task<Result<Subject>> find_subject(const Context& context, const crypto::KeySet& keys,

@@ -25,6 +25,7 @@ struct Context {
   const crypto::HeldKeys& keys;
   const Permits& permits;
   const Clock& clock;
+  std::string calling_code{};  // of phones, where a collection names none
 };
 
 /// The keys and the schema that one request works under.
@@ -53,6 +54,11 @@ Task<Result<std::optional<Subject>>> subject_of(const Context& context, const cr
 Task<Result<std::map<Bytes, Subject>>> subjects_of(const Context& context,
                                                    const crypto::KeySet& keys,
                                                    std::vector<Bytes> terms, MonoTime deadline);
+/// The same of many ids (at most 20,000), by the id that was asked for.
+Task<Result<std::map<SubjectId, Subject>>> subjects_of(const Context& context,
+                                                       const crypto::KeySet& keys,
+                                                       std::vector<SubjectId> ids,
+                                                       MonoTime deadline);
 /// As subject_of. Errors: not_found, invalid, corrupt, unavailable.
 Task<Result<Subject>> find_subject(const Context& context, const crypto::KeySet& keys,
                                    std::string_view ref, MonoTime deadline);

@@ -1,5 +1,8 @@
 #include "vault/declarations.h"
 
+#include <algorithm>
+
+#include "vault/index_plan.h"
 #include "vault/policy.h"
 #include "vault/statements.h"
 
@@ -14,6 +17,15 @@ Error no_collection() {
 Error outdated() {
   return Error(Code::conflict, "the collection has another version by now: read it and repeat")
       .at("collection");
+}
+
+/// With what is shown but not stored.
+CollectionView shown(const Collection& collection) {
+  auto out = view_of(collection);
+  for (std::size_t i = 0; i < out.fields.size(); ++i)
+    if (auto leaks = leaks_of(collection.fields[i]); !leaks.empty())
+      out.fields[i].leaks = std::move(leaks);
+  return out;
 }
 
 struct DeclaredPurpose {
@@ -67,44 +79,97 @@ Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spe
 
   const auto* old = work->schema->find(spec.collection);
   if (*expected && (!old || **expected != old->version)) co_return outdated();
+  if (!spec.calling_code) spec.calling_code = context_.calling_code;
   auto& reader = context_.journal.reader();
-  db::Changes changes;
+  std::int64_t rows = 0;
   Result<Collection> next = Error(Code::internal, "not declared");
   if (old) {
-    auto any = co_await reader.read(kAnyRecord, {std::int64_t{old->id}}, caller.deadline);
-    if (!any) co_return std::move(any).error();
-    next = evolve(*old, spec, !any->empty(), work->now);
-    if (next && next->version == old->version) co_return view_of(*old);
+    auto some = co_await reader.read(kCountSome, {std::int64_t{old->id}}, caller.deadline);
+    if (!some) co_return std::move(some).error();
+    rows = (*some)[0].integer(0);
+    next = evolve(*old, spec, rows > 0, work->now, work->schema->cards);
+    if (next && next->version == old->version)
+      co_return co_await view_with_indexes(reader, *old, caller.deadline);
   } else {
     // The policy's generation only grows, so that the number of a deleted collection never comes
     // back: sealed values are bound to it.
-    next = declare(spec, static_cast<std::uint32_t>(work->schema->generation + 1), work->now);
+    next = declare(spec, static_cast<std::uint32_t>(work->schema->generation + 1), work->now,
+                   work->schema->cards);
   }
   if (!next) co_return std::move(next).error();
+  settle_indexes(*next, rows, work->keys->ring.active_id(crypto::KeyUse::index),
+                 work->schema->generation);
 
-  auto view = view_of(*next);
-  auto declared = to_json(view);
-  auto mac = authority_mac(*work->keys, "collections", next->name, next->version, declared);
+  db::Changes changes;
+  journal::Event event{.activity = "collections.put"};
+  publish(*work->keys, old, *next, changes, event);
+  if (old && rows == 0)
+    changes.guard(kNoRecord, {std::int64_t{old->id}},
+                  Error(Code::conflict, "the collection got its first record meanwhile: repeat"));
+  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  if (!done) co_return std::move(done).error();
+  co_return co_await view_with_indexes(reader, *next, caller.deadline);
+}
+
+void publish(const crypto::KeySet& keys, const Collection* old, const Collection& next,
+             db::Changes& changes, journal::Event& event) {
+  auto declared = to_json(view_of(next));
+  auto mac = authority_mac(keys, "collections", next.name, next.version, declared);
   if (old)
     changes.write(kPutCollection,
-                  {std::int64_t{next->id}, std::int64_t{old->version}, std::int64_t{next->version},
+                  {std::int64_t{next.id}, std::int64_t{old->version}, std::int64_t{next.version},
                    declared, mac},
                   db::Expect::exactly(1), outdated());
   else
     changes.write(kAddCollection,
-                  {std::int64_t{next->id}, next->name, std::int64_t{next->version}, declared, mac},
+                  {std::int64_t{next.id}, next.name, std::int64_t{next.version}, declared, mac},
                   db::Expect::exactly(1), outdated());
+  for (const auto& field : next.fields) {
+    const auto* was = old ? old->find(field.id) : nullptr;
+    for (const auto& index : field.indexes) {
+      if (was &&
+          std::ranges::find(was->indexes, index.number, &IndexInfo::number) != was->indexes.end())
+        continue;
+      changes.write(kAddIndexState,
+                    {index.number, std::int64_t{next.id}, std::int64_t{field.id},
+                     to_bytes(RecordId{}.bytes())},
+                    db::Expect::exactly(1), outdated());
+    }
+  }
   journal::Journal::bump_generation(changes);
-  journal::Event event{
-      .activity = "collections.put",
-      .collection = next->name,
-      .touches = {{{},
-                   "collections",
-                   to_bytes(next->name),
-                   declared_digest(*work->keys, "collections", next->name, declared, mac)}},
-      .facts = {{"version", std::int64_t{next->version}}}};
-  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
-  if (!done) co_return std::move(done).error();
+  event.collection = next.name;
+  event.touches.push_back({{},
+                           "collections",
+                           to_bytes(next.name),
+                           declared_digest(keys, "collections", next.name, declared, mac)});
+  event.facts.emplace_back("version", std::int64_t{next.version});
+}
+
+Task<Result<CollectionView>> view_with_indexes(db::Reader& reader, const Collection& collection,
+                                               MonoTime deadline) {
+  auto view = shown(collection);
+  auto rows = co_await reader.read(kIndexStates, {std::int64_t{collection.id}}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    auto row = (*rows)[i];
+    for (std::size_t at = 0; at < view.fields.size(); ++at) {
+      const auto& field = collection.fields[at];
+      for (auto& index : view.fields[at].indexes) {
+        if (index.number != row.integer(0)) continue;
+        Distribution found{row.integer(5), row.integer(6), row.integer(7)};
+        if (auto alarm = alarm_of(field, index, found, row.integer(8)); !alarm.empty())
+          index.alarm = std::string(alarm);
+        if (!index.serving) {
+          index.done = row.integer(3);
+          index.total = row.integer(4);
+        }
+        if (found.rows > 0) {
+          index.counted = found.rows;
+          index.largest = found.largest;
+        }
+      }
+    }
+  }
   co_return view;
 }
 
@@ -113,7 +178,7 @@ Task<Result<CollectionView>> Declarations::get(Caller caller, CollectionRequest 
   if (!work) co_return std::move(work).error();
   const auto* found = work->schema->find(request.collection);
   if (!found) co_return no_collection();
-  co_return view_of(*found);
+  co_return co_await view_with_indexes(context_.journal.reader(), *found, caller.deadline);
 }
 
 Task<Result<CollectionList>> Declarations::list(Caller caller, Nothing) {
@@ -121,7 +186,7 @@ Task<Result<CollectionList>> Declarations::list(Caller caller, Nothing) {
   if (!work) co_return std::move(work).error();
   CollectionList out;
   for (const auto& [name, collection] : work->schema->collections)
-    out.collections.push_back(view_of(collection));
+    out.collections.push_back(shown(collection));
   co_return out;
 }
 

@@ -28,6 +28,15 @@ struct DeletedCollection {
   static std::span<const Member> described();
 };
 
+/// Adds to `changes` and `event` the next version of a collection, which is `old` now (nullptr: a
+/// new one), and the state of each index that is new in it; bumps the policy's generation. The
+/// commit fails with conflict when somebody else was faster.
+void publish(const crypto::KeySet& keys, const Collection* old, const Collection& next,
+             db::Changes& changes, journal::Event& event);
+/// The view with how far each index is and what it warns of. Errors: unavailable.
+Task<Result<CollectionView>> view_with_indexes(db::Reader& reader, const Collection& collection,
+                                               MonoTime deadline);
+
 /// Declaring is a change of policy: it takes effect on every core before the reply.
 /// Errors: invalid, conflict (a change that would lose data, a version), not_found, stale, locked,
 /// unavailable. Threads: any io_context thread.

@@ -75,40 +75,92 @@ Result<SubjectId> Draft::add_subject(std::string_view external_id, SubjectKeys& 
   return subject.id;
 }
 
-void Draft::add_term(const Collection& collection, const Field& field, RecordId record,
-                     BytesView value) {
-  if (field.index != IndexKind::exact && field.index != IndexKind::unique) return;
-  auto normalised = index_term(field, as_text(value));
-  if (normalised.empty()) return;
-  auto term = blind_term(keys_, collection.id, field, normalised.expose());
-  if (field.index == IndexKind::unique)
-    unique_.push_back({std::int64_t{collection.id}, std::int64_t{field.id}, term, blob(record)});
-  terms_.push_back({std::int64_t{collection.id}, std::int64_t{field.id}, std::move(term),
-                    blob(record), std::int64_t{keys_.index_id}});
-  if (const auto& also = keys_.index_also)
-    terms_also_.push_back({std::int64_t{collection.id}, std::int64_t{field.id},
-                           blind_term(also->mac, collection.id, field, normalised.expose()),
-                           blob(record), std::int64_t{also->id}});
+const BlindTerms& Draft::terms_of(const IndexInfo& index) {
+  auto found = indexes_.find(index.number);
+  if (found == indexes_.end()) found = indexes_.try_emplace(index.number, keys_, index).first;
+  return found->second;
 }
 
-Result<void> Draft::drop_term(SubjectKeys& keys, const Collection& collection, const Record& record,
-                              const Field& field, const SealedField& old) {
-  if (field.index != IndexKind::exact && field.index != IndexKind::unique) return {};
+void Draft::post(const BlindTerms& terms, std::string_view normal, RecordId record,
+                 std::int64_t version, bool adds) {
+  for (auto& term : terms.grams(normal))
+    postings_[{terms.index().number, std::move(term)}].push_back(
+        {record, static_cast<std::uint32_t>(version), adds});
+}
+
+void Draft::add_terms(const Field& field, RecordId record, std::int64_t version, BytesView value) {
+  for (const auto& index : field.indexes) {
+    const auto& terms = terms_of(index);
+    if (!terms.usable()) continue;
+    auto normalised = index_term(field, as_text(value), index.calling_code);
+    if (normalised.empty()) continue;
+    auto normal = normalised.expose_text();
+    if (index.kind == IndexKind::prefix || index.kind == IndexKind::substring) {
+      post(terms, normal, record, version, true);
+      continue;
+    }
+    auto term = terms.term(normal);
+    if (index.kind == IndexKind::unique) unique_.push_back({index.number, term, blob(record)});
+    terms_.push_back({index.number, std::move(term), blob(record), terms.tag(normal, record)});
+  }
+}
+
+/// Under the version that the record gets. The terms of a damaged value cannot be made any more;
+/// taking the value out must work all the same.
+void Draft::drop_terms(SubjectKeys& keys, const Collection& collection, const Record& record,
+                       const Field& field, const SealedField& old) {
+  if (field.indexes.empty()) return;
   auto value =
       keys.open(keys_, field.keep_group,
                 {record.subject, record.id, collection.id, field.id, old.since}, old.sealed);
-  // The term of a damaged value cannot be made any more; taking the value out must work all the
-  // same.
-  if (!value) return {};
-  auto normalised = index_term(field, value->expose_text());
-  if (normalised.empty()) return {};
-  auto drop = [&](const crypto::Hmac& key, std::vector<db::Args>& rows) {
-    rows.push_back({std::int64_t{collection.id}, std::int64_t{field.id},
-                    blind_term(key, collection.id, field, normalised.expose()), blob(record.id)});
-  };
-  drop(keys_.index, old_terms_);
-  if (keys_.index_also) drop(keys_.index_also->mac, old_terms_also_);
-  return {};
+  if (!value) return;
+  for (const auto& index : field.indexes) {
+    const auto& terms = terms_of(index);
+    if (!terms.usable()) continue;
+    auto normalised = index_term(field, value->expose_text(), index.calling_code);
+    if (normalised.empty()) continue;
+    auto normal = normalised.expose_text();
+    if (index.kind == IndexKind::prefix || index.kind == IndexKind::substring) {
+      post(terms, normal, record.id, record.version + 1, false);
+      continue;
+    }
+    // An index that is being built may not have come to this record yet.
+    auto& rows = index.serving ? old_terms_ : unbuilt_terms_;
+    rows.push_back({index.number, terms.term(normal), blob(record.id)});
+  }
+}
+
+/// One block a term, however many records got or lost it.
+void Draft::add_blocks(db::Changes& out) {
+  std::vector<db::Args> blocks;
+  for (auto& [place, entries] : postings_) {
+    const auto& [number, term] = place;
+    const auto& terms = indexes_.at(number);
+    // Lost and got again in one change: what stands in the index stays right.
+    std::ranges::sort(entries, [](const Posting& a, const Posting& b) {
+      return a.record != b.record ? a.record < b.record : a.version < b.version;
+    });
+    std::vector<Posting> kept;
+    kept.reserve(entries.size());
+    for (const auto& entry : entries) {
+      if (!kept.empty() && kept.back().record == entry.record &&
+          kept.back().version == entry.version && kept.back().adds != entry.adds)
+        kept.pop_back();
+      else
+        kept.push_back(entry);
+    }
+    for (std::size_t at = 0; at < kept.size(); at += kBlockEntries) {
+      auto part = std::span(kept).subspan(at, std::min(kBlockEntries, kept.size() - at));
+      Bytes id(8);
+      random_public(id);
+      auto sealed = terms.seal_block(term, id, part);
+      blocks.push_back({number, term, std::move(id), block_kind(part),
+                        static_cast<std::int64_t>(part.size()), std::move(sealed)});
+    }
+  }
+  auto expect = db::Expect::exactly(static_cast<std::int64_t>(blocks.size()));
+  out.bulk(kAddBlock, std::move(blocks), expect,
+           Error(Code::conflict, "the index changed meanwhile: repeat"));
 }
 
 Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection,
@@ -126,6 +178,8 @@ Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection
   for (const auto& value : values) {
     if (value.remove) continue;
     const auto& field = *value.field;
+    if (field.type == FieldType::card_verification)
+      return Error(Code::internal, "a card verification code on its way into a record");
     auto ready = keys.ensure(keys_, field.keep_group, subject_keys_);
     if (!ready) return std::move(ready).error();
     auto sealed = keys.seal(keys_, field.keep_group,
@@ -133,7 +187,7 @@ Result<Record> Draft::add_record(SubjectKeys& keys, const Collection& collection
                             value.value.expose());
     if (!sealed) return std::move(sealed).error();
     fields.push_back({field.id, field.since, std::move(*sealed)});
-    add_term(collection, field, record.id, value.value.expose());
+    add_terms(field, record.id, record.version, value.value.expose());
   }
   record.sealed = pack(fields);
   records_.push_back({blob(record.id), blob(record.subject), std::int64_t{record.collection},
@@ -156,8 +210,7 @@ Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collectio
           keys.open(keys_, field.keep_group,
                     {record.subject, record.id, collection.id, field.id, old->since}, old->sealed);
       if (before && !value.remove && before->matches(value.value.expose())) continue;
-      if (auto dropped = drop_term(keys, collection, record, field, *old); !dropped)
-        return std::move(dropped).error();
+      drop_terms(keys, collection, record, field, *old);
       fields->erase(old);
       changed = true;
       if (value.remove) lost_.emplace(record.subject, field.keep_group);
@@ -170,7 +223,7 @@ Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collectio
                             value.value.expose());
     if (!sealed) return std::move(sealed).error();
     fields->push_back({field.id, field.since, std::move(*sealed)});
-    add_term(collection, field, record.id, value.value.expose());
+    add_terms(field, record.id, record.version + 1, value.value.expose());
     changed = true;
   }
   if (!changed) return false;
@@ -221,8 +274,7 @@ Result<void> Draft::drop_record(SubjectKeys& keys, const Collection& collection,
     const auto* field = collection.find(old.field);
     if (!field || !keys.has(field->keep_group)) continue;
     lost_.emplace(record.subject, field->keep_group);
-    if (auto dropped = drop_term(keys, collection, record, *field, old); !dropped)
-      return std::move(dropped).error();
+    drop_terms(keys, collection, record, *field, old);
   }
   drops_.push_back({blob(record.id), record.version});
   touches_.push_back({record.subject, "records", blob(record.id), crypto::Digest{}});
@@ -243,14 +295,13 @@ db::Changes Draft::changes() && {
   };
   auto by_term = [](const db::Args& a, const db::Args& b) {
     auto place = [](const db::Args& row) {
-      return std::pair(std::get<std::int64_t>(row[1]), std::cref(std::get<Bytes>(row[2])));
+      return std::pair(std::get<std::int64_t>(row[0]), std::cref(std::get<Bytes>(row[1])));
     };
     auto left = place(a), right = place(b);
     return left.first != right.first ? left.first < right.first
                                      : left.second.get() < right.second.get();
   };
   std::ranges::sort(terms_, by_term);  // neighbours in the index are written together
-  std::ranges::sort(terms_also_, by_term);
   db::Changes out;
   auto add = [&](const db::Sql& sql, std::vector<db::Args>& rows, Error error) {
     auto expect = count(rows);
@@ -270,14 +321,12 @@ db::Changes Draft::changes() && {
     out.write(kDropTokens, {std::move(token_drops_)}, db::Expect::exactly(tokens),
               Error(Code::conflict, "the record's tokens changed meanwhile: repeat"));
   add(kDropTerm, old_terms_, Error(Code::corrupt, "an index does not match its record"));
-  // Under the older key first: where both terms are the same the row becomes the newer key's.
-  out.bulk(kDropTerm, std::move(old_terms_also_));
-  if (keys_.index_also && keys_.index_also->id > keys_.index_id) terms_.swap(terms_also_);
-  out.bulk(kAddTerm, std::move(terms_also_));
   std::vector<db::Args> lost;
   for (const auto& [subject, group] : lost_) lost.push_back({blob(subject), group, to_ms(now_)});
   out.bulk(kLostValue, std::move(lost));
+  out.bulk(kDropTerm, std::move(unbuilt_terms_));
   add(kAddTerm, terms_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
+  add_blocks(out);
   for (auto subject : living_)
     out.guard(kGuardSubject, {blob(subject)},
               Error(Code::gone, "this customer was erased, or merged into another meanwhile")

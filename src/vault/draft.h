@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "crypto/key_set.h"
 #include "db/changes.h"
 #include "journal/event.h"
+#include "vault/index_terms.h"
 #include "vault/schema.h"
 #include "vault/store.h"
 
@@ -64,14 +66,20 @@ class Draft {
   std::size_t records() const { return records_.size() + puts_.size() + moves_.size(); }
 
  private:
-  void add_term(const Collection& collection, const Field& field, RecordId record, BytesView value);
-  Result<void> drop_term(SubjectKeys& keys, const Collection& collection, const Record& record,
-                         const Field& field, const SealedField& old);
+  const BlindTerms& terms_of(const IndexInfo& index);
+  void add_terms(const Field& field, RecordId record, std::int64_t version, BytesView value);
+  void drop_terms(SubjectKeys& keys, const Collection& collection, const Record& record,
+                  const Field& field, const SealedField& old);
+  void post(const BlindTerms& terms, std::string_view normal, RecordId record, std::int64_t version,
+            bool adds);
+  void add_blocks(db::Changes& out);
 
   const crypto::KeySet& keys_;
   Time now_;
   std::vector<db::Args> subjects_, subject_keys_, records_, puts_, moves_, drops_, old_terms_,
-      terms_, unique_, terms_also_, old_terms_also_;
+      terms_, unbuilt_terms_, unique_;
+  std::map<std::int64_t, BlindTerms> indexes_;
+  std::map<std::pair<std::int64_t, Bytes>, std::vector<Posting>> postings_;
   db::List token_drops_;
   std::set<SubjectId> living_;
   bool keeps_updated_ = false;

@@ -247,4 +247,131 @@ bool is_postal_code(std::string_view text) {
   return solid;
 }
 
+namespace {
+
+/// Issuer numbers from `from` to `to` (of equally many digits), and the lengths that they come in.
+struct IssuerRange {
+  std::string_view network;
+  std::uint32_t from, to;
+  std::uint8_t shortest, longest;
+};
+
+/// From the networks' published ranges; of overlapping ones the narrower stands first.
+constexpr IssuerRange kIssuers[] = {
+    {"verve", 506099, 506198, 16, 19},
+    {"verve", 650002, 650027, 16, 19},
+    {"elo", 506699, 506778, 16, 16},
+    {"elo", 509000, 509999, 16, 16},
+    {"lankapay", 357111, 357111, 16, 16},
+    {"mastercard", 2221, 2720, 16, 16},
+    {"mir", 2200, 2204, 16, 19},
+    {"dankort", 5019, 5019, 16, 16},
+    {"discover", 6011, 6011, 16, 19},
+    {"jcb", 3528, 3589, 16, 19},
+    {"diners", 3095, 3095, 14, 19},
+    {"humo", 9860, 9860, 16, 16},
+    {"uzcard", 8600, 8600, 16, 16},
+    {"troy", 9792, 9792, 16, 16},
+    {"rupay", 508, 508, 16, 16},
+    {"diners", 300, 305, 14, 19},
+    {"discover", 644, 649, 16, 19},
+    {"interpayment", 636, 636, 16, 19},
+    {"instapayment", 637, 639, 16, 16},
+    {"diners", 36, 36, 14, 19},
+    {"diners", 38, 39, 14, 19},
+    {"amex", 34, 34, 15, 15},
+    {"amex", 37, 37, 15, 15},
+    {"mastercard", 51, 55, 16, 16},
+    {"discover", 65, 65, 16, 19},
+    {"unionpay", 62, 62, 16, 19},
+    {"unionpay", 81, 81, 16, 19},
+    {"rupay", 60, 60, 16, 16},
+    {"rupay", 82, 82, 16, 16},
+    {"maestro", 50, 50, 12, 19},
+    {"maestro", 56, 58, 12, 19},
+    {"maestro", 67, 67, 12, 19},
+    {"maestro", 6, 6, 12, 19},
+    {"uatp", 1, 1, 15, 15},
+    {"visa", 4, 4, 13, 13},
+    {"visa", 4, 4, 16, 16},
+    {"visa", 4, 4, 19, 19},
+};
+
+std::size_t decimal_digits(std::uint32_t number) {
+  std::size_t out = 1;
+  for (; number >= 10; number /= 10) ++out;
+  return out;
+}
+
+}  // namespace
+
+bool passes_luhn(std::string_view digits) {
+  unsigned sum = 0;
+  bool twice = false;
+  for (auto at = digits.rbegin(); at != digits.rend(); ++at, twice = !twice) {
+    if (!digit(*at)) return false;
+    auto value = static_cast<unsigned>(*at - '0') * (twice ? 2 : 1);
+    sum += value > 9 ? value - 9 : value;
+  }
+  return !digits.empty() && sum % 10 == 0;
+}
+
+std::string_view card_network(std::string_view digits) {
+  for (const auto& range : kIssuers) {
+    if (digits.size() < range.shortest || digits.size() > range.longest) continue;
+    std::uint32_t issuer = 0;
+    for (char c : digits.substr(0, decimal_digits(range.from)))
+      issuer = issuer * 10 + static_cast<std::uint32_t>(c - '0');
+    if (issuer >= range.from && issuer <= range.to) return range.network;
+  }
+  return {};
+}
+
+std::optional<std::string> canonical_card_number(std::string_view text) {
+  std::string out;
+  out.reserve(20);  // so that it does not move and leave a copy behind
+  for (char c : text) {
+    if (c == ' ' || c == '-') continue;
+    if (!digit(c) || out.size() == 19) return std::nullopt;
+    out += c;
+  }
+  if (out.size() < 12 || !passes_luhn(out) || card_network(out).empty()) return std::nullopt;
+  return out;
+}
+
+std::optional<std::string> canonical_card_expiry(std::string_view text) {
+  std::string digits;
+  std::size_t separator = 0, separators = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (digit(text[i])) {
+      digits += text[i];
+    } else if (text[i] == '/' || text[i] == '-') {
+      separator = digits.size();
+      ++separators;
+    } else if (text[i] != ' ') {
+      return std::nullopt;
+    }
+    if (digits.size() > 6) return std::nullopt;
+  }
+  std::string month, year;
+  if (separators == 1 && separator == 4 && digits.size() == 6) {
+    year = digits.substr(0, 4);
+    month = digits.substr(4);
+  } else if (digits.size() == 4 && (separators == 0 || (separators == 1 && separator == 2))) {
+    month = digits.substr(0, 2);
+    year = "20" + digits.substr(2);
+  } else if (digits.size() == 6 && separators == 1 && separator == 2) {
+    month = digits.substr(0, 2);
+    year = digits.substr(2);
+  } else {
+    return std::nullopt;
+  }
+  if (!year.starts_with("20") || month < "01" || month > "12") return std::nullopt;
+  return year + '-' + month;
+}
+
+bool is_card_verification(std::string_view text) {
+  return (text.size() == 3 || text.size() == 4) && std::ranges::all_of(text, digit);
+}
+
 }  // namespace holdfast::vault

@@ -1,6 +1,6 @@
-// What emails, phones, dates, countries, IPs and IBANs look like, and the one form of each in which
-// equal values are equal. Pure; the input is UTF-8 without control characters. Results are ordinary
-// memory: callers wipe them.
+// What emails, phones, dates, countries, IPs, IBANs and cards look like, and the one form of each
+// in which equal values are equal. Pure; the input is UTF-8 without control characters. Results are
+// ordinary memory: callers wipe them.
 #pragma once
 
 #include <optional>
@@ -37,5 +37,22 @@ bool is_tax_id(std::string_view text);
 
 /// Letters, digits, spaces, `-`, `.` and `/`, with a letter or digit among them.
 bool is_postal_code(std::string_view text);
+
+/// The check digit of ISO/IEC 7812-1, annex B, over ASCII digits.
+bool passes_luhn(std::string_view digits);
+
+/// The network whose issuer numbers (ISO/IEC 7812-1) the first digits are and whose length the
+/// number has, such as `visa`; empty when there is none.
+std::string_view card_network(std::string_view digits);
+
+/// A card number as 12 to 19 digits, written with or without spaces and dashes, of a known network
+/// and with the right check digit.
+std::optional<std::string> canonical_card_number(std::string_view text);
+
+/// YYYY-MM from `MM/YY`, `MM/YYYY`, `MM-YY`, `MMYY` or YYYY-MM; years 2000 to 2099.
+std::optional<std::string> canonical_card_expiry(std::string_view text);
+
+/// Three or four digits.
+bool is_card_verification(std::string_view text);
 
 }  // namespace holdfast::vault

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "vault/token_shape.h"
 
 namespace holdfast::vault {
 namespace {
@@ -33,11 +34,6 @@ class Violations {
  private:
   std::optional<Error> first_;
 };
-
-bool is_card(FieldType type) {
-  return type == FieldType::card_number || type == FieldType::card_expiry ||
-         type == FieldType::card_verification;
-}
 
 struct Length {
   std::size_t usual;
@@ -81,6 +77,9 @@ Length length_of(FieldType type) {
 }
 
 bool fits(Mask mask, FieldType type, FieldClass field_class) {
+  if (is_card(type))
+    return mask == Mask::type_default || mask == Mask::hidden ||
+           (mask == Mask::last4 && type == FieldType::card_number);
   switch (mask) {
     case Mask::type_default:
     case Mask::hidden:
@@ -101,19 +100,16 @@ bool fits(Mask mask, FieldType type, FieldClass field_class) {
 }
 
 void check_index(const Field& field, const FieldPath& at, Violations& violations) {
-  switch (field.index) {
-    case IndexKind::none:
-      return;
-    case IndexKind::prefix:
-    case IndexKind::substring:
-      return violations.add("prefix and substring search are not offered by this version",
-                            at / "index");
-    case IndexKind::exact:
-    case IndexKind::unique:
-      break;
-  }
+  if (field.index == IndexKind::none) return;
+  if (field.index == IndexKind::substring && field.max_bytes > kMaxSubstringBytes)
+    violations.add("substring search takes values of at most 1,024 bytes: set max_bytes",
+                   at / "index");
   if (field.type == FieldType::json)
     return violations.add("json values cannot be indexed", at / "index");
+  if (is_card(field.type) &&
+      (field.type != FieldType::card_number || field.index != IndexKind::unique))
+    return violations.add("of card data only the number can have an index, and only `unique`",
+                          at / "index");
   if (field.type == FieldType::country || field.max_bytes <= 2)
     violations.add(
         "fewer than 10,000 different values are possible: an index would show who shares one",
@@ -147,7 +143,62 @@ void check_length(const FieldSpec& spec, Field& field, const FieldPath& at,
   }
 }
 
-Field declare_field(const FieldSpec& spec, const FieldPath& at, Violations& violations) {
+bool fits(TokenShape shape, FieldType type) {
+  switch (shape) {
+    case TokenShape::tok:
+    case TokenShape::pattern:
+      return true;
+    case TokenShape::digits:
+      return type == FieldType::text || type == FieldType::phone || type == FieldType::tax_id;
+    case TokenShape::email:
+      return type == FieldType::email;
+    case TokenShape::card:
+      return type == FieldType::card_number;
+  }
+  return false;
+}
+
+void check_token(const FieldSpec& spec, Field& field, const FieldPath& at, Violations& violations) {
+  if (!spec.token) return;
+  auto token = *spec.token;
+  token.shape = token.shape.value_or(TokenShape::tok);
+  token.deterministic = token.deterministic.value_or(TokenScope::none);
+  if (spec.type == FieldType::card_verification)
+    return violations.add("a card verification code has a handle, not a token: leave this out",
+                          at / "token");
+  if (!fits(*token.shape, spec.type))
+    violations.add("tokens of this shape do not fit the type", at / "token" / "shape");
+  if ((*token.shape == TokenShape::pattern) != token.pattern.has_value())
+    violations.add("shape `pattern` needs a pattern, and others have none",
+                   at / "token" / "pattern");
+  else if (token.pattern)
+    if (auto read = parse_pattern(*token.pattern); !read)
+      violations.add(std::move(read).error().at(at / "token" / "pattern"));
+  // With fewer possible values, whoever may ask for tokens finds out which value a token stands
+  // for.
+  if (*token.deterministic != TokenScope::none &&
+      (spec.type == FieldType::country || spec.type == FieldType::card_expiry ||
+       field.max_bytes <= 2))
+    violations.add(
+        "fewer than 10,000 different values are possible: equal tokens would show which is which",
+        at / "token" / "deterministic");
+  field.token = std::move(token);
+}
+
+void check_card(const Field& field, bool cards, const FieldPath& at, Violations& violations) {
+  if (!is_card(field.type)) return;
+  if (!cards)
+    return violations.add(
+        "card data is off: with it the shop's PCI DSS duty grows from SAQ A to SAQ D; keep the "
+        "gateway's own fields, and here its token, the brand and the last four digits; the owner "
+        "can switch it on (`holdfast cards switch-on`)",
+        at / "type");
+  if (field.field_class != FieldClass::payment)
+    violations.add("card data is of class payment", at / "class");
+}
+
+Field declare_field(const FieldSpec& spec, bool cards, const FieldPath& at,
+                    Violations& violations) {
   Field field;
   field.name = spec.name;
   field.type = spec.type;
@@ -159,20 +210,18 @@ Field declare_field(const FieldSpec& spec, const FieldPath& at, Violations& viol
   field.keep_group = spec.keep_group.value_or("account");
   field.keep = spec.keep;
   if (!is_name(field.name)) violations.add("a field's name is [a-z][a-z0-9_]{0,62}", at / "name");
-  if (is_card(field.type))
-    violations.add(
-        "card data is off: with it the shop's PCI DSS duty grows from SAQ A to SAQ D; keep the "
-        "gateway's own fields, and here its token, the brand and the last four digits",
-        at / "type");
+  field.cards_on = cards;
+  check_card(field, cards, at, violations);
   check_length(spec, field, at, violations);
   if (!fits(field.mask, field.type, field.field_class)) {
-    if (field.mask == Mask::none)
+    if (field.mask == Mask::none && !is_card(field.type))
       violations.add("no mask would show the value: only for class plain and for countries",
                      at / "mask");
     else
       violations.add("this mask does not fit the type", at / "mask");
   }
   check_index(field, at, violations);
+  check_token(spec, field, at, violations);
   check_purposes(field.purposes, at, violations);
   if (!is_name(field.keep_group))
     violations.add("a keep group is [a-z][a-z0-9_]{0,62}", at / "keep_group");
@@ -203,9 +252,6 @@ void check_change(const Field& was, const Field& now, const FieldPath& at, Viola
   if (was.keep_group != now.keep_group)
     violations.conflict("records exist: their values are sealed under the keys of the old group",
                         at / "keep_group");
-  if (was.index != now.index)
-    violations.conflict("records exist: their values would be missing from the changed index",
-                        at / "index");
   if (now.max_bytes < was.max_bytes)
     violations.conflict("records exist: their values could be longer than this", at / "max_bytes");
   if (!keeps_as_long(was.keep, now.keep))
@@ -228,6 +274,8 @@ void carry_over(const Collection& old, bool has_data, Collection& next, Violatio
       continue;
     }
     field.id = was->id;
+    field.indexes = was->indexes;
+    if (field.index == was->index) field.consent = was->consent;
     if (has_data) check_change(*was, field, at, violations);
     bool same_shape = was->type == field.type && was->keep_group == field.keep_group;
     field.since = same_shape ? was->since : next.version;
@@ -241,6 +289,11 @@ void carry_over(const Collection& old, bool has_data, Collection& next, Violatio
 
 }  // namespace
 
+bool is_calling_code(std::string_view text) {
+  return text.size() <= 3 && (text.empty() || text.front() != '0') &&
+         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
 bool is_name(std::string_view text) {
   auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
   return !text.empty() && text.size() <= 63 && lower(text.front()) &&
@@ -248,7 +301,7 @@ bool is_name(std::string_view text) {
              text, [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '_'; });
 }
 
-Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time now) {
+Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time now, bool cards) {
   Violations violations;
   if (!is_name(spec.collection))
     violations.add("a collection's name is [a-z][a-z0-9_]{0,62}", FieldPath("collection"));
@@ -264,11 +317,14 @@ Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time no
   out.id = id;
   out.name = spec.collection;
   out.doc = std::move(doc);
+  out.calling_code = spec.calling_code.value_or("");
+  if (!is_calling_code(out.calling_code))
+    violations.add("a calling code is 1 to 3 digits, such as `49`", FieldPath("calling_code"));
   out.created = out.updated = now;
   std::unordered_set<std::string_view> names;
   for (std::size_t i = 0; i < spec.fields.size(); ++i) {
     auto at = FieldPath("fields")[i];
-    out.fields.push_back(declare_field(spec.fields[i], at, violations));
+    out.fields.push_back(declare_field(spec.fields[i], cards, at, violations));
     out.fields.back().id = ++out.last_field;
     if (!names.insert(spec.fields[i].name).second)
       violations.add("another field has this name", at / "name");
@@ -278,8 +334,8 @@ Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time no
 }
 
 Result<Collection> evolve(const Collection& old, const CollectionSpec& spec, bool has_data,
-                          Time now) {
-  auto declared = declare(spec, old.id, now);
+                          Time now, bool cards) {
+  auto declared = declare(spec, old.id, now, cards);
   if (!declared) return std::move(declared).error();
   Collection next = std::move(*declared);
   if (next.name != old.name)
@@ -291,8 +347,35 @@ Result<Collection> evolve(const Collection& old, const CollectionSpec& spec, boo
   Violations violations;
   carry_over(old, has_data, next, violations);
   if (violations.any()) return std::move(violations).take();
-  if (next.fields == old.fields && next.doc == old.doc) return old;
+  if (next.fields == old.fields && next.doc == old.doc && next.calling_code == old.calling_code)
+    return old;
   return next;
+}
+
+std::string leaks_of(const Field& field) {
+  std::string out;
+  if (field.index == IndexKind::unique)
+    out += "Index: who reads the database sees whether two records ever had an equal value. ";
+  if (field.index == IndexKind::exact)
+    out += "Index: who reads the database sees groups of records of which some have equal values. ";
+  if (field.index == IndexKind::prefix || field.index == IndexKind::substring)
+    out += "Index: who reads the database sees how many records share a part of a value. ";
+  auto scope =
+      field.token ? field.token->deterministic.value_or(TokenScope::none) : TokenScope::none;
+  if (scope == TokenScope::subject)
+    out +=
+        "Tokens: who has them sees when one customer gave the same value again, and who may create "
+        "them can find out by trying whether a customer gave a value. ";
+  if (scope == TokenScope::field)
+    out +=
+        "Tokens: who has them sees which customers share a value, and who may create them can find "
+        "out by trying which value a token stands for. ";
+  if (field.token && field.token->shape == TokenShape::card)
+    out += "Tokens: who has them sees the issuer number and the last four digits of the card. ";
+  if (field.token && field.token->shape == TokenShape::digits)
+    out += "Tokens: who has them sees how many digits the value has. ";
+  if (!out.empty()) out.pop_back();
+  return out;
 }
 
 }  // namespace holdfast::vault

@@ -24,6 +24,9 @@ struct KeySet;
 
 namespace holdfast::vault {
 
+class SubjectKeys;  // sealing.h
+struct Working;     // context.h
+
 struct FieldQuestion {
   std::string_view operation;  // "records.reveal"
   std::string_view collection;
@@ -176,9 +179,11 @@ class Follows {
  public:
   virtual ~Follows() = default;
   /// Adds to `changes` what makes them the other customer's, and their touches to `event`; both go
-  /// into the one commit of the merge. Errors: conflict (something forbids it), those of reads.
-  virtual Task<Result<void>> follow(SubjectId from, SubjectId into, db::Changes& changes,
-                                    journal::Event& event, MonoTime deadline) = 0;
+  /// into the one commit of the merge. `into` holds the keys that the merge itself adds, and gets
+  /// what further ones it lacks. Errors: conflict (something forbids it), corrupt, those of reads.
+  virtual Task<Result<void>> follow(const Working& work, SubjectKeys& from, SubjectKeys& into,
+                                    db::Changes& changes, journal::Event& event,
+                                    MonoTime deadline) = 0;
 };
 
 /// What a token stands for.
@@ -192,12 +197,12 @@ struct TokenTarget {
 class TokenTargets {
  public:
   virtual ~TokenTargets() = default;
-  /// At most 1,000 different texts; those that are no token (any more) are left out.
+  /// At most 1,000 different texts, whatever their shape; those that are no token (any more) are
+  /// left out. Of a text that several customers share the newest, or that of `own`.
   virtual Task<Result<std::map<std::string, TokenTarget>>> targets(const crypto::KeySet& keys,
                                                                    std::vector<std::string> texts,
+                                                                   std::optional<SubjectId> own,
                                                                    MonoTime deadline) = 0;
-  /// Whether a whole text may be a token that is not written as `tok_...`. No I/O.
-  virtual bool may_be(std::string_view text) const = 0;
 };
 
 /// Engagements, for keep times that count from the end of one. Errors: corrupt, unavailable.

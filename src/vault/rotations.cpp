@@ -200,8 +200,7 @@ bool Rotation::running() const {
 }
 
 bool Rotation::found_by_new() const {
-  const bool looked_up = kind == KeyKind::index || kind == KeyKind::external;
-  return looked_up &&
+  return kind == KeyKind::external &&
          (phase == RotationPhase::stopped ? source == 1 : phase >= RotationPhase::switching);
 }
 
@@ -271,8 +270,8 @@ void put_rotation(db::Changes& changes, const Rotation& rotation) {
 crypto::FindingPlan finding_plan(const crypto::Keyring& ring, std::span<const Rotation> open) {
   crypto::FindingPlan out;
   for (const auto& one : open) {
-    if (one.kind != KeyKind::index && one.kind != KeyKind::external) continue;
-    auto use = *use_of(one.kind);
+    if (one.kind != KeyKind::external) continue;
+    const auto use = crypto::KeyUse::external;
     if (!ring.find(use, one.from) || !ring.find(use, one.to)) continue;
     if (one.phase <= RotationPhase::checking)
       out[use] = {.by = one.from, .also = one.to};

@@ -148,7 +148,7 @@ crypto::Digest rotation_digest(const crypto::KeySet& keys, const Rotation& rotat
 void add_rotation(db::Changes& changes, const Rotation& rotation);
 void put_rotation(db::Changes& changes, const Rotation& rotation);
 
-/// How external ids and index terms are found while these rotations are under way.
+/// How external ids are found while these rotations are under way.
 crypto::FindingPlan finding_plan(const crypto::Keyring& ring, std::span<const Rotation> open);
 
 std::span<const db::Sql* const> rotation_row_statements();

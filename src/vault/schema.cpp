@@ -37,19 +37,36 @@ CollectionView view_of(const Collection& collection) {
                      .created = collection.created,
                      .updated = collection.updated,
                      .last_field = collection.last_field,
+                     .calling_code = {},
                      .fields = {}};
-  for (const auto& f : collection.fields)
-    out.fields.push_back({f.id, f.since, f.name, f.type, f.field_class, f.mask, f.index, f.purposes,
-                          f.keep, f.keep_group, static_cast<std::int64_t>(f.max_bytes)});
+  if (!collection.calling_code.empty()) out.calling_code = collection.calling_code;
+  for (const auto& f : collection.fields) {
+    out.fields.push_back({f.id,
+                          f.since,
+                          f.name,
+                          f.type,
+                          f.field_class,
+                          f.mask,
+                          f.index,
+                          f.purposes,
+                          f.keep,
+                          f.keep_group,
+                          static_cast<std::int64_t>(f.max_bytes),
+                          f.token,
+                          {},
+                          f.indexes,
+                          f.consent});
+  }
   return out;
 }
 
-Collection collection_from(const CollectionView& view) {
+Collection collection_from(const CollectionView& view, bool cards) {
   Collection out{.id = static_cast<std::uint32_t>(view.id),
                  .version = static_cast<std::uint32_t>(view.version),
                  .last_field = static_cast<std::uint16_t>(view.last_field),
                  .name = view.name,
                  .doc = view.doc,
+                 .calling_code = view.calling_code.value_or(""),
                  .fields = {},
                  .created = view.created,
                  .updated = view.updated};
@@ -65,7 +82,11 @@ Collection collection_from(const CollectionView& view) {
                 f.keep,
                 f.keep_group,
                 static_cast<std::size_t>(f.max_bytes),
-                {}};
+                {},
+                f.token,
+                cards,
+                f.indexes,
+                f.consent};
     if (f.keep) field.keep_for = parse_duration(f.keep->duration);
     out.fields.push_back(std::move(field));
   }
@@ -139,6 +160,15 @@ Task<Result<std::shared_ptr<const Schema>>> SchemaCache::load(std::uint64_t gene
                "verify --state` and restore it");
   auto schema = std::make_shared<Schema>();
   schema->generation = generation;
+  auto switches = co_await journal_.reader().read(kListSwitches, {}, deadline);
+  if (!switches) co_return std::move(switches).error();
+  for (std::size_t i = 0; i < switches->size(); ++i) {
+    auto row = (*switches)[i];
+    if (!authority_mac_fits(*keys, "switches", row.text(0), row.integer(1), row.text(2),
+                            row.bytes(3)))
+      co_return forged;
+    if (row.text(0) == kCardsSwitch) schema->cards = row.text(2) == kSwitchedOn;
+  }
   auto rows = co_await journal_.reader().read(kListCollections, {}, deadline);
   if (!rows) co_return std::move(rows).error();
   for (std::size_t i = 0; i < rows->size(); ++i) {
@@ -150,7 +180,7 @@ Task<Result<std::shared_ptr<const Schema>>> SchemaCache::load(std::uint64_t gene
     if (!view || view->name != row.text(1) || view->version != row.integer(2) ||
         view->id != row.integer(0))
       co_return forged;
-    schema->collections.emplace(view->name, collection_from(*view));
+    schema->collections.emplace(view->name, collection_from(*view, schema->cards));
   }
   for (const auto& [name, collection] : schema->collections)
     schema->by_id.emplace(collection.id, &collection);

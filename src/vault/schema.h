@@ -23,6 +23,7 @@ struct Schema {
   std::map<std::string, Collection, std::less<>> collections;
   std::map<std::uint32_t, const Collection*> by_id;
   std::map<std::string, Purpose, std::less<>> purposes;
+  bool cards = false;  // card data is switched on (cards.h)
 
   const Collection* find(std::string_view name) const;
   const Collection* find(std::uint32_t id) const;
@@ -33,9 +34,9 @@ struct Schema {
 std::span<const Purpose> builtin_purposes();
 
 CollectionView view_of(const Collection& collection);
-Collection collection_from(const CollectionView& view);
+Collection collection_from(const CollectionView& view, bool cards = false);
 
-/// MAC over a row of vault_collections or vault_purposes (KeyUse::authority).
+/// MAC over a row of vault_collections, vault_purposes or vault_switches (KeyUse::authority).
 Bytes authority_mac(const crypto::KeySet& keys, std::string_view table, std::string_view name,
                     std::int64_t version, std::string_view declared);
 /// Whether it is the row's, under the active key or, while that is rotated, an older one.

@@ -7,7 +7,6 @@
 namespace holdfast::vault {
 namespace {
 
-constexpr std::size_t kExactTerm = 3;
 constexpr std::uint8_t kRowVersion = 1;
 
 Bytes binding(const Binding& place) {
@@ -217,24 +216,6 @@ Bytes external_term(const crypto::KeySet& keys, std::string_view external_id) {
 
 Bytes external_term_also(const crypto::KeySet& keys, std::string_view external_id) {
   return keys.external_also ? external_term(keys.external_also->mac, external_id) : Bytes();
-}
-
-Bytes blind_term(const crypto::KeySet& keys, std::uint32_t collection, const Field& field,
-                 BytesView normalised) {
-  return blind_term(keys.index, collection, field, normalised);
-}
-
-Bytes blind_term(const crypto::Hmac& key, std::uint32_t collection, const Field& field,
-                 BytesView normalised) {
-  Bytes input;
-  put_part(input, std::string_view("blind index"));
-  put_u32(input, collection);
-  put_u16(input, field.id);
-  put_part(input, normalised);
-  auto mac = key.mac(input);
-  wipe(input);
-  auto size = field.index == IndexKind::unique ? mac.size() : kExactTerm;
-  return {mac.begin(), mac.begin() + static_cast<std::ptrdiff_t>(size)};
 }
 
 }  // namespace holdfast::vault

@@ -102,11 +102,5 @@ Bytes external_term(const crypto::KeySet& keys, std::string_view external_id);
 Bytes external_term_also(const crypto::KeySet& keys, std::string_view external_id);
 /// Under one key, for rotation.
 Bytes external_term(const crypto::Hmac& key, std::string_view external_id);
-/// The term of a normalised value in a blind index: 3 bytes for exact, 32 for unique.
-Bytes blind_term(const crypto::KeySet& keys, std::uint32_t collection, const Field& field,
-                 BytesView normalised);
-/// Under one key, for rotation.
-Bytes blind_term(const crypto::Hmac& key, std::uint32_t collection, const Field& field,
-                 BytesView normalised);
 
 }  // namespace holdfast::vault

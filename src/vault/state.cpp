@@ -5,6 +5,7 @@
 #include "vault/rights_rows.h"
 #include "vault/rotations.h"
 #include "vault/statements.h"
+#include "vault/token_row.h"
 
 namespace holdfast::vault {
 namespace {
@@ -21,7 +22,9 @@ inline constexpr db::Sql kAllSubjects{
     "s.merged_into, s.standing, s.mac, s.external_other from vault_subjects s where s.id > $1 "
     "order by s.id limit $2"};
 inline constexpr db::Sql kAllTokens{
-    "vault.all_tokens", "select id, mac from vault_tokens where id > $1 order by id limit $2"};
+    "vault.all_tokens",
+    "select id, subject, record, field, created_ms, mac, key_id, text_term, text_sealed, "
+    "value_term, sharer from vault_tokens where id > $1 order by id limit $2"};
 
 inline constexpr db::Sql kAllEngagements{
     "vault.all_engagements",
@@ -67,8 +70,7 @@ Task<Result<void>> VaultState::rows_under(std::shared_ptr<const crypto::KeySet> 
   });
   if (!done) co_return done;
   done = co_await walk(reader, kAllTokens, [&](const db::Rows::Row& row) {
-    auto id = TokenId::from(row.bytes(0)).value_or(TokenId{});
-    report("tokens", row.bytes(0), token_digest(*keys, id, row.bytes(1)));
+    report("tokens", row.bytes(0), token_digest(*keys, unchecked_token_row(row)));
   });
   if (!done) co_return done;
   auto rotations = co_await all_rotations(reader);
@@ -106,6 +108,13 @@ Task<Result<void>> VaultState::rows_under(std::shared_ptr<const crypto::KeySet> 
     auto row = (*collections)[i];
     report("collections", as_bytes(row.text(1)),
            declared_digest(*keys, "collections", row.text(1), row.text(3), row.bytes(4)));
+  }
+  auto switches = co_await reader.read(kListSwitches, {});
+  if (!switches) co_return std::move(switches).error();
+  for (std::size_t i = 0; i < switches->size(); ++i) {
+    auto row = (*switches)[i];
+    report("switches", as_bytes(row.text(0)),
+           declared_digest(*keys, "switches", row.text(0), row.text(2), row.bytes(3)));
   }
   auto purposes = co_await reader.read(kListPurposes, {});
   if (!purposes) co_return std::move(purposes).error();

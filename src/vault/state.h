@@ -6,9 +6,9 @@
 
 namespace holdfast::vault {
 
-/// Records, customers, tokens, decisions, requests, rotations, collections and purposes. Reads in
-/// pages of 1,000; gives way between them. While the digest key is rotated each row is told under
-/// each of the keys. Errors: locked, unavailable.
+/// Records, customers, tokens, decisions, requests, rotations, collections, purposes and switches.
+/// Reads in pages of 1,000; gives way between them. While the digest key is rotated each row is
+/// told under each of the keys. Errors: locked, unavailable.
 class VaultState final : public journal::StateSource {
  public:
   explicit VaultState(Context context) : context_(context) {}

@@ -31,6 +31,17 @@ inline constexpr db::Sql kPutPurpose{
     "on conflict (name) do update set version = excluded.version, declared = excluded.declared, "
     "mac = excluded.mac where vault_purposes.version = excluded.version - 1"};
 
+inline constexpr db::Sql kListSwitches{
+    "vault.list_switches", "select name, version, declared, mac from vault_switches order by name"};
+inline constexpr db::Sql kPutSwitch{
+    "vault.put_switch",
+    "insert into vault_switches (name, version, declared, mac) values ($1, $2, $3, $4) "
+    "on conflict (name) do update set version = excluded.version, declared = excluded.declared, "
+    "mac = excluded.mac where vault_switches.version = excluded.version - 1"};
+/// The switch of card data and what `declared` of it says when it is on.
+inline constexpr std::string_view kCardsSwitch = "cards", kSwitchedOn = R"({"on":true})",
+                                  kSwitchedOff = R"({"on":false})";
+
 // ── subjects and their keys
 inline constexpr db::Sql kFindSubject{
     "vault.find_subject",
@@ -143,26 +154,39 @@ inline constexpr db::Sql kMoveRecord{
     "where id = $1 and version = $2"};
 inline constexpr db::Sql kDropRecord{"vault.drop_record",
                                      "delete from vault_records where id = $1 and version = $2"};
-/// The short terms of one value under two keys may be the same; the row is then the newer key's.
+
+// ── indexes
 inline constexpr db::Sql kAddTerm{
     "vault.add_term",
-    "insert into vault_index (collection, field, term, record, key_id) values ($1, $2, $3, $4, $5) "
-    "on conflict (collection, field, term, record) do update set key_id = excluded.key_id"};
+    "insert into vault_index (number, term, record, tag) values ($1, $2, $3, $4)"};
 inline constexpr db::Sql kDropTerm{
-    "vault.drop_term",
-    "delete from vault_index where collection = $1 and field = $2 and term = $3 and record = $4"};
+    "vault.drop_term", "delete from vault_index where number = $1 and term = $2 and record = $3"};
 inline constexpr db::Sql kFindTerm{
     "vault.find_term",
-    "select record from vault_index where collection = $1 and field = $2 and term = $3 "
-    "and record > $4 order by record limit $5"};
+    "select record, tag from vault_index where number = $1 and term = $2 and record > $3 "
+    "order by record limit $4"};
 inline constexpr db::Sql kFindTerms{
     "vault.find_terms",
-    "select term, record from vault_index where collection = $1 and field = $2 "
-    "and term {{in $3}}"};
+    "select term, record from vault_index where number = $1 and term {{in $2}}"};
 inline constexpr db::Sql kGuardUnique{
     "vault.guard_unique",
-    "select 1 where not exists (select 1 from vault_index where collection = $1 and field = $2 "
-    "and term = $3 and record <> $4)"};
+    "select 1 where not exists (select 1 from vault_index where number = $1 and term = $2 "
+    "and record <> $3)"};
+inline constexpr db::Sql kAddBlock{
+    "vault.add_block",
+    "insert into vault_postings (number, term, block, kind, entries, sealed) "
+    "values ($1, $2, $3, $4, $5, $6)"};
+inline constexpr db::Sql kAddIndexState{
+    "vault.add_index_state",
+    "insert into vault_index_state (number, collection, field, after, done, total, counted, "
+    "largest, duplicates, damaged) values ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0)"};
+inline constexpr db::Sql kIndexStates{
+    "vault.index_states",
+    "select number, field, after, done, total, counted, largest, duplicates, damaged "
+    "from vault_index_state where collection = $1 order by number"};
+inline constexpr db::Sql kCountSome{
+    "vault.count_some",
+    "select count(*) from (select 1 from vault_records where collection = $1 limit 5000) few"};
 
 /// A keep group that lost single values gets another key when the epoch rolls.
 inline constexpr db::Sql kLostValue{

@@ -211,28 +211,26 @@ Task<Result<Loaded>> Store::load(std::vector<RecordId> ids, MonoTime deadline) {
   co_return co_await with_keys(std::move(ordered), deadline);
 }
 
-Task<Result<std::vector<RecordId>>> Store::with_term(std::uint32_t collection, std::uint16_t field,
-                                                     Bytes term, RecordId after, std::int64_t limit,
-                                                     MonoTime deadline) {
-  auto rows = co_await reader_.read(kFindTerm,
-                                    {std::int64_t{collection}, std::int64_t{field}, std::move(term),
-                                     to_bytes(after.bytes()), limit},
-                                    deadline);
+Task<Result<std::vector<Candidate>>> Store::with_term(std::int64_t index, Bytes term,
+                                                      RecordId after, std::int64_t limit,
+                                                      MonoTime deadline) {
+  auto rows = co_await reader_.read(
+      kFindTerm, {index, std::move(term), to_bytes(after.bytes()), limit}, deadline);
   if (!rows) co_return std::move(rows).error();
-  std::vector<RecordId> out;
+  std::vector<Candidate> out;
+  out.reserve(rows->size());
   for (std::size_t i = 0; i < rows->size(); ++i)
-    if (auto id = RecordId::from((*rows)[i].bytes(0))) out.push_back(*id);
+    out.push_back(
+        {RecordId::from((*rows)[i].bytes(0)).value_or(RecordId{}), to_bytes((*rows)[i].bytes(1))});
   co_return out;
 }
 
-Task<Result<std::map<Bytes, RecordId>>> Store::with_unique_terms(std::uint32_t collection,
-                                                                 std::uint16_t field,
+Task<Result<std::map<Bytes, RecordId>>> Store::with_unique_terms(std::int64_t index,
                                                                  std::vector<Bytes> terms,
                                                                  MonoTime deadline) {
   db::List list;
   for (auto& term : terms) list.cells.emplace_back(std::move(term));
-  auto rows = co_await reader_.read(
-      kFindTerms, {std::int64_t{collection}, std::int64_t{field}, std::move(list)}, deadline);
+  auto rows = co_await reader_.read(kFindTerms, {index, std::move(list)}, deadline);
   if (!rows) co_return std::move(rows).error();
   std::map<Bytes, RecordId> out;
   for (std::size_t i = 0; i < rows->size(); ++i)
@@ -266,14 +264,6 @@ crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record) {
   return keys.digest.mac(input);
 }
 
-crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac) {
-  Bytes input;
-  put_part(input, std::string_view("tokens"));
-  put_part(input, token.bytes());
-  put_part(input, mac);
-  return keys.digest.mac(input);
-}
-
 std::span<const db::Sql* const> statements() {
   static constexpr const db::Sql* kAll[] = {
       &kListCollections, &kAddCollection, &kPutCollection, &kDropCollection, &kAnyRecord,
@@ -283,8 +273,9 @@ std::span<const db::Sql* const> statements() {
       &kPageRecords,     &kAddRecord,     &kPutRecord,     &kDropRecord,     &kAddTerm,
       &kDropTerm,        &kFindTerm,      &kGuardUnique,   &kFindAnswer,     &kAddAnswer,
       &kDropAnswers,     &kOpenRecord,    &kNoRecord,      &kTokensOf,       &kDropTokens,
-      &kFindTerms,       &kLostValue,     &kFindSubjects,  &kFindAliases,    &kPutSubject,
-      &kLockSubject,     &kGuardNoOthers, &kMoveRecord};
+      &kFindTerms,       &kListSwitches,  &kPutSwitch,     &kLostValue,      &kFindSubjects,
+      &kFindAliases,     &kPutSubject,    &kLockSubject,   &kGuardNoOthers,  &kMoveRecord,
+      &kAddBlock,        &kAddIndexState, &kIndexStates,   &kCountSome};
   return kAll;
 }
 

@@ -33,6 +33,12 @@ struct TokenOf {
   std::uint16_t field = 0;
 };
 
+/// A record that an index names, to be opened and compared.
+struct Candidate {
+  RecordId record;
+  Bytes tag;
+};
+
 /// A record with the row and the keys of its subject, which live in Loaded.
 struct Openable {
   Record record;
@@ -76,12 +82,11 @@ class Store {
   /// Records with their customers and keys. One read for one record, three for several.
   Task<Result<Loaded>> load(std::vector<RecordId> ids, MonoTime deadline);
   Task<Result<Loaded>> with_keys(std::vector<Record> records, MonoTime deadline);
-  Task<Result<std::vector<RecordId>>> with_term(std::uint32_t collection, std::uint16_t field,
-                                                Bytes term, RecordId after, std::int64_t limit,
-                                                MonoTime deadline);
-  /// Whose values of a unique field these are (at most 20,000 terms).
-  Task<Result<std::map<Bytes, RecordId>>> with_unique_terms(std::uint32_t collection,
-                                                            std::uint16_t field,
+  /// Records with a term of an exact or unique index, by id, with their tags.
+  Task<Result<std::vector<Candidate>>> with_term(std::int64_t index, Bytes term, RecordId after,
+                                                 std::int64_t limit, MonoTime deadline);
+  /// Whose values of a unique index these are (at most 20,000 terms).
+  Task<Result<std::map<Bytes, RecordId>>> with_unique_terms(std::int64_t index,
                                                             std::vector<Bytes> terms,
                                                             MonoTime deadline);
   Task<Result<std::vector<TokenOf>>> tokens_of(RecordId record, MonoTime deadline);
@@ -95,7 +100,6 @@ Record record_from(const db::Rows::Row& row);
 
 /// Keyed digests that events leave behind, one per kind of row.
 crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record);
-crypto::Digest token_digest(const crypto::KeySet& keys, TokenId token, BytesView mac);
 
 std::span<const db::Sql* const> statements();
 

@@ -36,6 +36,35 @@ std::span<const std::string_view> enum_names(View) {
   return kNames;
 }
 
+std::span<const std::string_view> enum_names(TokenShape) {
+  static constexpr std::string_view kNames[] = {"tok", "digits", "email", "pattern", "card"};
+  return kNames;
+}
+
+std::span<const std::string_view> enum_names(TokenScope) {
+  static constexpr std::string_view kNames[] = {"none", "subject", "field"};
+  return kNames;
+}
+
+std::span<const Member> TokenSpec::described() {
+  using T = TokenSpec;
+  static constexpr Member kMembers[] = {
+      member<&T::shape>("shape",
+                        "`tok` (tok_...), `digits` (as many as the value has), `email` (an address "
+                        "that is never delivered), `pattern`, or `card` (keeps the first six and "
+                        "last four digits and fails the Luhn check)."),
+      member<&T::pattern>(
+          "pattern", "For shape `pattern`, such as `KD-[0-9]{8}`: characters, sets and counts.",
+          {.bytes = 128}),
+      member<&T::deterministic>(
+          "deterministic",
+          "Where equal values get the same token: `none`; `subject`, which tells who has the "
+          "tokens "
+          "that a customer gave the same value again; or `field`, which tells them which customers "
+          "share a value.")};
+  return kMembers;
+}
+
 std::span<const Member> Keep::described() {
   static constexpr Member kMembers[] = {
       member<&Keep::duration>("duration", "How long, such as `3 years`.", {.bytes = 32}),
@@ -59,7 +88,8 @@ std::span<const Member> FieldSpec::described() {
       member<&F::keep_group>(
           "keep_group", "What is kept and erased together; `account` unless said.", {.bytes = 63}),
       member<&F::max_bytes>("max_bytes", "Longest value in bytes of UTF-8; by type unless said.",
-                            {.min = 1, .max = 65'536})};
+                            {.min = 1, .max = 65'536}),
+      member<&F::token>("token", "How tokens of its values look; `tok_...` unless said.")};
   return kMembers;
 }
 
@@ -70,8 +100,18 @@ std::span<const Member> CollectionSpec::described() {
                              Place::path),
       member<&C::doc>("doc", "What the collection is for.", {.bytes = 1000}),
       member<&C::fields>("fields", "The fields that a record may have; all others are refused.",
-                         {.count = 200})};
+                         {.count = 200}),
+      member<&C::calling_code>(
+          "calling_code",
+          "Of phone numbers written without one, such as `49`; that of the server unless said.",
+          {.bytes = 3})};
   return kMembers;
+}
+
+const IndexInfo* Field::serving() const {
+  for (const auto& each : indexes)
+    if (each.serving) return &each;
+  return nullptr;
 }
 
 const Field* Collection::find(std::string_view field) const {

@@ -40,13 +40,18 @@ std::span<const std::string_view> enum_names(FieldClass);
 enum class Mask : std::uint8_t { type_default, hidden, first_letter, last4, domain, year, none };
 std::span<const std::string_view> enum_names(Mask);
 
-/// Blind indexes. prefix and substring are declared here and refused until search exists.
+/// How values are found: docs/search.md says what each shows to whoever has the database alone.
 enum class IndexKind : std::uint8_t { none, exact, prefix, substring, unique };
 std::span<const std::string_view> enum_names(IndexKind);
 
 /// What the keep time counts from.
 enum class KeepFrom : std::uint8_t { created, updated, closed };
 std::span<const std::string_view> enum_names(KeepFrom);
+
+inline bool is_card(FieldType type) {
+  return type == FieldType::card_number || type == FieldType::card_expiry ||
+         type == FieldType::card_verification;
+}
 
 /// How a value is shown. Ordered: each includes what comes before it.
 enum class View : std::uint8_t { none, masked, verify, clear };
@@ -56,6 +61,22 @@ struct Keep {
   std::string duration;                              // "3 years"
   std::optional<KeepFrom> from = KeepFrom::created;  // declare() leaves none absent
   friend bool operator==(const Keep&, const Keep&) = default;
+  static std::span<const Member> described();
+};
+
+/// How the tokens of a field look. token_shape.h says what each needs of the values.
+enum class TokenShape : std::uint8_t { tok, digits, email, pattern, card };
+std::span<const std::string_view> enum_names(TokenShape);
+
+/// Where equal values get the same token. `none`: nowhere.
+enum class TokenScope : std::uint8_t { none, subject, field };
+std::span<const std::string_view> enum_names(TokenScope);
+
+struct TokenSpec {
+  std::optional<TokenShape> shape;          // tok unless said; declare() leaves none absent
+  std::optional<std::string> pattern;       // with shape pattern, and only then
+  std::optional<TokenScope> deterministic;  // none unless said; declare() leaves none absent
+  friend bool operator==(const TokenSpec&, const TokenSpec&) = default;
   static std::span<const Member> described();
 };
 
@@ -69,6 +90,7 @@ struct FieldSpec {
   std::optional<Keep> keep;           // absent: as long as the keep group
   std::optional<std::string> keep_group = "account";
   std::optional<std::int64_t> max_bytes;  // default by type, at most 65,536
+  std::optional<TokenSpec> token;
   static std::span<const Member> described();
 };
 
@@ -76,8 +98,35 @@ struct FieldSpec {
 struct CollectionSpec {
   std::string collection;  // the name, from the path
   std::optional<std::string> doc;
-  std::vector<FieldSpec> fields;  // 1 to 200
-  std::string if_match;           // from the header, not the body
+  std::vector<FieldSpec> fields;              // 1 to 200
+  std::optional<std::string> calling_code{};  // of phones written without one: "49"
+  std::string if_match;                       // from the header, not the body
+  static std::span<const Member> described();
+};
+
+/// One index over a field as it is kept. Its number stands for all of this and never comes back.
+struct IndexInfo {
+  std::int64_t number = 0;
+  IndexKind kind = IndexKind::none;
+  std::int64_t bits = 0;     // of a term: exact; 256 for unique, 128 for prefix and substring
+  std::int64_t key = 0;      // the index key that its terms are made under
+  std::string calling_code;  // of phones
+  bool serving = false;      // false while it is built
+  // Shown, not stored with the declaration.
+  std::optional<std::int64_t> done{}, total{}, counted{}, largest{};
+  std::optional<std::string> alarm{};
+  friend bool operator==(const IndexInfo&, const IndexInfo&) = default;
+  static std::span<const Member> described();
+};
+
+/// The owner's consent to an index that shows more than the rule allows, with the numbers that were
+/// consented to.
+struct IndexConsent {
+  std::int64_t rows = 0;
+  std::int64_t largest = 0;  // rows that share the commonest term
+  std::string by;
+  Time at{};
+  friend bool operator==(const IndexConsent&, const IndexConsent&) = default;
   static std::span<const Member> described();
 };
 
@@ -94,6 +143,10 @@ struct FieldView {
   std::optional<Keep> keep;
   std::string keep_group;
   std::int64_t max_bytes = 0;
+  std::optional<TokenSpec> token;    // absent: tok_..., a new one each time
+  std::optional<std::string> leaks;  // shown, not stored: what index and tokens tell
+  std::vector<IndexInfo> indexes;
+  std::optional<IndexConsent> consent;
   static std::span<const Member> described();
 };
 
@@ -105,6 +158,7 @@ struct CollectionView {
   Time created{};
   Time updated{};
   std::int64_t last_field = 0;
+  std::optional<std::string> calling_code{};
   std::vector<FieldView> fields;
   static std::span<const Member> described();
 };
@@ -142,6 +196,13 @@ struct Field {
   std::string keep_group;
   std::size_t max_bytes = 0;
   std::optional<Millis> keep_for{};  // keep->duration as time; set where a schema is loaded
+  std::optional<TokenSpec> token{};
+  bool cards_on = false;  // card data is switched on in this store; set where a schema is loaded
+  std::vector<IndexInfo> indexes{};  // the one that answers, and one that is being built
+  std::optional<IndexConsent> consent{};
+
+  /// The index that answers searches; nullptr while there is none.
+  const IndexInfo* serving() const;
   friend bool operator==(const Field&, const Field&) = default;
 };
 
@@ -151,6 +212,7 @@ struct Collection {
   std::uint16_t last_field = 0;  // the highest field id ever given, so that none comes back
   std::string name;
   std::string doc;
+  std::string calling_code;
   std::vector<Field> fields;
   Time created{};
   Time updated{};

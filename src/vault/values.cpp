@@ -118,13 +118,27 @@ Result<Secret> checked_format(const Field& field, std::string_view text) {
       if (!iban) return Error(Code::invalid, "not an IBAN, or its check digits are wrong");
       return Secret::copy(Scrubbed(std::move(*iban)).text);
     }
-    case FieldType::json:
-    case FieldType::card_number:
-    case FieldType::card_expiry:
+    case FieldType::card_number: {
+      auto number = canonical_card_number(text);
+      if (!number)
+        return Error(Code::invalid,
+                     "not a card number: its check digit, its issuer or its length is wrong");
+      return Secret::copy(Scrubbed(std::move(*number)).text);
+    }
+    case FieldType::card_expiry: {
+      auto expiry = canonical_card_expiry(text);
+      if (!expiry) return Error(Code::invalid, "not an expiry date of a card such as 09/29");
+      return Secret::copy(Scrubbed(std::move(*expiry)).text);
+    }
     case FieldType::card_verification:
+    case FieldType::json:
       break;
   }
-  return Error(Code::invalid, "card data is off");
+  return Error(Code::internal, "a value of no type");
+}
+
+Error cards_off() {
+  return {Code::invalid, "card data is off: see `holdfast cards status`"};
 }
 
 // ── masks
@@ -177,6 +191,18 @@ std::string mask_iban(std::string_view text) {
   return join(first(iban.text, 2), kHidden, last(iban.text, 4));
 }
 
+/// BIN and last four (PCI DSS 4.0.1, 3.4.1): the most that may be shown of a card.
+std::string mask_card(std::string_view text) {
+  Scrubbed number(canonical_card_number(text).value_or(""));
+  if (number.text.empty()) return std::string(kHidden);
+  return join(first(number.text, 6), kHidden, last(number.text, 4));
+}
+
+std::string mask_card_last(std::string_view text) {
+  Scrubbed number(canonical_card_number(text).value_or(""));
+  return join(kHidden, number.text.empty() ? "" : last(number.text, 4));
+}
+
 std::string mask_ip(std::string_view text) {
   if (!canonical_ip(text)) return std::string(kHidden);
   char separator = text.find(':') == std::string_view::npos ? '.' : ':';
@@ -207,9 +233,21 @@ Mask default_mask(FieldType type) {
 
 }  // namespace
 
+Result<Secret> checked_code(const Field& field, std::string_view value) {
+  if (!field.cards_on) return cards_off();
+  if (!is_card_verification(value))
+    return Error(Code::invalid, "not a card verification code of three or four digits");
+  return Secret::copy(value);
+}
+
 Result<Secret> checked_value(const Field& field, std::string_view value) {
   if (value.size() > kMaxValueBytes) return Error(Code::too_large, "longer than 65,536 bytes");
   if (field.type == FieldType::json) return checked_json(field, value);
+  if (is_card(field.type) && !field.cards_on) return cards_off();
+  if (field.type == FieldType::card_verification)
+    return Error(Code::invalid,
+                 "a card verification code is never kept: give it to tokens.create, which holds it "
+                 "in memory for 15 minutes and one read");
 
   Scrubbed normal;
   auto text = value;
@@ -251,6 +289,10 @@ Secret index_term(const Field& field, std::string_view value, std::string_view c
       single_spaces(term.text);
       return Secret::copy(term.text);
     }
+    case FieldType::card_expiry: {
+      auto expiry = canonical_card_expiry(text);
+      return expiry ? Secret::copy(Scrubbed(std::move(*expiry)).text) : Secret();
+    }
     case FieldType::ip: {
       auto address = canonical_ip(text);
       return address ? Secret::copy(Scrubbed(std::move(*address)).text) : Secret();
@@ -259,15 +301,69 @@ Secret index_term(const Field& field, std::string_view value, std::string_view c
       break;
   }
   auto term = one_case(text, u_toupper, false);
+  if (field.type == FieldType::card_number) std::erase(term.text, '-');
   if (field.type == FieldType::tax_id)
     std::erase_if(term.text, [](char c) { return c == '.' || c == '-' || c == '/' || c == '&'; });
   return Secret::copy(term.text);
+}
+
+Secret index_fragment(const Field& field, std::string_view text, std::string_view calling_code,
+                      bool from_start) {
+  if (field.type == FieldType::ip) {
+    Scrubbed out(std::string(trim(text)));
+    for (char c : out.text)
+      if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') ||
+            c == '.' || c == ':'))
+        return {};
+    for (char& c : out.text) c = c >= 'A' && c <= 'F' ? static_cast<char>(c | 0x20) : c;
+    return Secret::copy(out.text);
+  }
+  if (field.type != FieldType::phone) return index_term(field, text);
+  auto plain = nfkc(text);
+  if (!plain) return {};
+  Scrubbed normal(std::move(*plain));
+  Scrubbed digits;
+  digits.text.reserve(normal.text.size() + 4);
+  bool plus = false;
+  for (char c : trim(normal.text)) {
+    if (c >= '0' && c <= '9')
+      digits.text += c;
+    else if (c == '+' && digits.text.empty() && !plus)
+      plus = true;
+    else if (std::string_view(" -./()").find(c) == std::string_view::npos)
+      return {};
+  }
+  std::string_view number = digits.text;
+  if (!plus && number.starts_with("00")) {
+    plus = true;
+    number.remove_prefix(2);
+  }
+  Scrubbed out;
+  out.text.reserve(number.size() + 8);
+  if (plus) {
+    out.text.append("+").append(number);
+  } else if (from_start && !calling_code.empty()) {
+    bool trunk = calling_code != "1" && calling_code != "39" && number.starts_with('0');
+    out.text.append("+").append(calling_code).append(number.substr(trunk ? 1 : 0));
+  } else {
+    // Inside a number in its international form there is no trunk 0.
+    bool trunk = !calling_code.empty() && calling_code != "39" && number.starts_with('0');
+    out.text.append(number.substr(trunk ? 1 : 0));
+  }
+  return Secret::copy(out.text);
+}
+
+bool shown_whole(const Field& field) {
+  auto mask = field.mask == Mask::type_default ? default_mask(field.type) : field.mask;
+  return mask == Mask::none;
 }
 
 std::string masked(const Field& field, std::string_view value) {
   if (!valid_utf8(value)) return std::string(kHidden);
   auto mask = field.mask == Mask::type_default ? default_mask(field.type) : field.mask;
   if (field.type == FieldType::ip && field.mask == Mask::type_default) return mask_ip(value);
+  if (field.type == FieldType::card_number && field.mask == Mask::type_default)
+    return mask_card(value);
   switch (mask) {
     case Mask::none:
       return std::string(value);
@@ -280,6 +376,7 @@ std::string masked(const Field& field, std::string_view value) {
     case Mask::last4:
       if (field.type == FieldType::phone) return mask_phone(value);
       if (field.type == FieldType::iban) return mask_iban(value);
+      if (field.type == FieldType::card_number) return mask_card_last(value);
       return mask_last(value);
     case Mask::type_default:
     case Mask::hidden:

@@ -24,7 +24,39 @@ std::span<const Member> FieldView::described() {
                            {.bytes = 63, .count = 50}),
       member<&F::keep>("keep", "How long a value is kept."),
       member<&F::keep_group>("keep_group", "What is kept and erased together.", {.bytes = 63}),
-      member<&F::max_bytes>("max_bytes", "Longest value.", {.max = 65'536})};
+      member<&F::max_bytes>("max_bytes", "Longest value.", {.max = 65'536}),
+      member<&F::token>("token", "How tokens of its values look; absent: `tok_...`."),
+      member<&F::leaks>("leaks", "What its index and its tokens tell, and to whom.",
+                        {.bytes = 1000}),
+      member<&F::indexes>("indexes", "The index that answers, and one that is being built."),
+      member<&F::consent>("consent", "The recorded consent to an index of skewed values.")};
+  return kMembers;
+}
+
+std::span<const Member> IndexInfo::described() {
+  using I = IndexInfo;
+  static constexpr Member kMembers[] = {
+      member<&I::number>("number", "Stands for this index; never comes back."),
+      member<&I::kind>("kind", "What it finds."),
+      member<&I::bits>("bits", "Length of a term.", {.max = 256}),
+      member<&I::key>("key", "The index key that it is made under.", {.max = 4'294'967'295}),
+      member<&I::calling_code>("calling_code", "Of phones written without one.", {.bytes = 3}),
+      member<&I::serving>("serving", "False while it is built: then it answers nothing yet."),
+      member<&I::done>("done", "While it is built: records looked at."),
+      member<&I::total>("total", "While it is built: records that there were."),
+      member<&I::counted>("counted", "Rows at the last look at their distribution."),
+      member<&I::largest>("largest", "How many of them share the commonest term."),
+      member<&I::alarm>("alarm", "What somebody must see to; absent when all is well.",
+                        {.bytes = 500})};
+  return kMembers;
+}
+
+std::span<const Member> IndexConsent::described() {
+  using C = IndexConsent;
+  static constexpr Member kMembers[] = {
+      member<&C::rows>("rows", "Rows that were counted."),
+      member<&C::largest>("largest", "How many of them shared the commonest term."),
+      member<&C::by>("by", "Who consented.", {.bytes = 100}), member<&C::at>("at", "When.")};
   return kMembers;
 }
 
@@ -38,6 +70,7 @@ std::span<const Member> CollectionView::described() {
       member<&C::created>("created", "When it was declared."),
       member<&C::updated>("updated", "When it last changed."),
       member<&C::last_field>("last_field", "The highest field number ever given.", {.max = 65'535}),
+      member<&C::calling_code>("calling_code", "Of phones written without one.", {.bytes = 3}),
       member<&C::fields>("fields", "The declared fields.", {.count = 200})};
   return kMembers;
 }

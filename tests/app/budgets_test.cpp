@@ -162,13 +162,43 @@ TEST_P(AppBudgets, charge_what_a_search_matched) {
         .collection = "customers", .q = {}, .purpose = "support", .limit = {}, .on_behalf_of = {}};
     request.q.entries.push_back(
         {{"email", Secret::copy("c" + std::to_string(which) + "@example.org"), false}, false});
-    return bench_.run(bench_.rooms().opening.search(agent, std::move(request)));
+    return bench_.run(bench_.rooms().search.search(agent, std::move(request)));
   };
 
   EXPECT_EQ(must(search(0)).records.size(), 1u);
   EXPECT_EQ(must(search(7)).records.size(), 0u) << "what matches nobody costs nothing";
   EXPECT_EQ(must(search(1)).records.size(), 1u);
   EXPECT_EQ(code_of(search(2)), Code::exhausted);
+}
+
+TEST_P(AppBudgets, end_a_search_that_grows_a_beginning_character_by_character) {
+  vault::CollectionSpec spec{.collection = "people", .doc = {}, .fields = {}, .if_match = {}};
+  spec.fields.push_back(
+      {.name = "last_name", .type = vault::FieldType::name, .index = vault::IndexKind::prefix});
+  must(bench_.run(bench_.rooms().declarations.put(bench_.owner(), std::move(spec))));
+  for (int i = 0; i < 5; ++i) {
+    vault::CreateRecords made{.collection = "people", .subject = "ext:p" + std::to_string(i)};
+    made.values.entries.push_back(
+        {{"last_name", Secret::copy("Mil" + std::string(1, static_cast<char>('a' + i))), false},
+         false});
+    must(bench_.run(bench_.rooms().records.create(bench_.owner(), std::move(made))));
+    bench_.clock().advance(Millis(1));  // records are found in the order of their ids
+  }
+  const auto agent = bench_.fresh(desk({.per_hour = 3}));
+  auto search = [&](std::string beginning) {
+    vault::SearchRecords request{.collection = "people", .q = {}, .purpose = "support"};
+    request.limit = 1;
+    request.q.entries.push_back({{"last_name", Secret::copy(beginning), false}, false});
+    return bench_.run(bench_.rooms().search.search(agent, std::move(request)));
+  };
+
+  EXPECT_EQ(must(search("mil")).records.size(), 1u);
+  EXPECT_EQ(must(search("mila")).records.size(), 1u) << "the same customer";
+  EXPECT_EQ(must(search("milb")).records.size(), 1u);
+  EXPECT_EQ(must(search("milc")).records.size(), 1u);
+  EXPECT_EQ(code_of(search("mild")), Code::exhausted);
+  EXPECT_EQ(code_of(search("mile")), Code::exhausted);
+  EXPECT_EQ(must(search("milb")).records.size(), 1u) << "who matched may match again";
 }
 
 TEST_P(AppBudgets, take_a_batch_as_a_whole_or_not_at_all) {

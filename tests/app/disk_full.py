@@ -79,5 +79,36 @@ def a_full_disk_loses_nothing_that_was_acknowledged():
         assert checked.code == 0, checked
 
 
+@test
+def a_start_on_a_full_or_read_only_disk_says_so_and_loses_nothing():
+    with SmallDisk(24) as disk, Store(parent=disk.path) as store:
+        with store.serve() as server:
+            client = server.client()
+            declare(client)
+            record = create(client, "ext:1", email="first@example.org")["record"]
+            assert server.stop() == 0
+        start = ("serve", "--dir", store.dir, "--listen", "127.0.0.1:0")
+        ballast = disk.path / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"\0" * 4096)
+            except OSError:
+                pass
+        full = store.run(*start)
+        assert full.code == 6 and "disk is full" in full.err, full
+        ballast.unlink()
+
+        subprocess.run(["mount", "-o", "remount,ro", disk.path], check=True)
+        fixed = store.run(*start)
+        assert fixed.code == 6 and "read-only" in fixed.err, fixed
+        subprocess.run(["mount", "-o", "remount,rw", disk.path], check=True)
+
+        with store.serve() as server:
+            assert server.client().reveal(record, ["email"]).json["values"]["email"] == "first@example.org"
+            assert server.stop() == 0
+        assert store.check_state().code == 0
+
+
 if __name__ == "__main__":
     sys.exit(main())

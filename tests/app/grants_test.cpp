@@ -101,7 +101,7 @@ TEST_P(AppGrants, that_demand_an_engagement_demand_it_of_a_search_too) {
                                  .on_behalf_of = {},
                                  .engagement = std::move(engaged)};
     request.q.entries.push_back({{"email", Secret::copy(std::string_view(email)), false}, false});
-    return bench_.run(bench_.rooms().opening.search(bench_.fresh(agent), std::move(request)));
+    return bench_.run(bench_.rooms().search.search(bench_.fresh(agent), std::move(request)));
   };
   const auto ticket = engagement(0);
 

@@ -119,7 +119,8 @@ def ids_that_are_none_are_refused(server):
     for method, path, body in [
             ("POST", "/v1/records/reveal", {"records": ["x"], "fields": ["email"], "purpose": "support"}),
             ("POST", "/v1/records/reveal", {"records": ["rec_0" + ID] * 1001, "fields": ["email"], "purpose": "support"}),
-            ("POST", "/v1/tokens/reveal", {"tokens": ["tok_" + "y" * 26], "purpose": "support"}),
+            ("POST", "/v1/tokens/reveal", {"tokens": ["y" * 97], "purpose": "support"}),
+            ("POST", "/v1/tokens/reveal", {"tokens": ["tok_0" + ID] * 1001, "purpose": "support"}),
             ("POST", "/v1/tokens/delete", {"tokens": "all"})]:
         answer = client.send(method, path, body)
         assert answer.status == 400 and answer.json["field"], answer

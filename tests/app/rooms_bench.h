@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -46,6 +47,15 @@ struct SeenAlarms final : vault::Alarms {
                      const EventId&) override {
     seen.push_back(std::string(principal) + ' ' + std::string(operation));
   }
+};
+
+/// A program around the rooms that is never asked to lock.
+struct NoHost final : vault::UnlockHost {
+  void forget_keys() override {}
+  void locked(bool) override {}
+  void abandon() override { std::terminate(); }
+  std::optional<Time> certificate_until() override { return std::nullopt; }
+  Task<std::int64_t> api_keys_ending(Time) override { co_return 0; }
 };
 
 class RoomsBench {
@@ -120,7 +130,9 @@ class RoomsBench {
                                                .rotation = {},
                                                .alarms = alarms_,
                                                .ceiling = ceiling_,
-                                               .zone = {}});
+                                               .zone = {},
+                                               .unlock_host = host_,
+                                               .unlock_places = {}});
   }
 
   Caller sign_in(const Secret& key, std::string address = "192.0.2.1") {
@@ -246,6 +258,7 @@ class RoomsBench {
   crypto::HeldKeys keys_{std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock_.now()))};
   SilentNotices notices_;
   SeenAlarms alarms_;
+  NoHost host_;
   Pool pool_{2, 16};
   test::RunContext context_;
   std::unique_ptr<db::Database> database_;

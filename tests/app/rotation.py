@@ -102,6 +102,7 @@ def backups_go_together_or_are_refused(store):
     assert done.code == 0, done
     again = Store.__new__(Store)
     again.base, again.dir, again.settings, again.owner_key = store.base, target, [], store.owner_key
+    again.more_env = {}
     with again.serve("--set", f"keys.file={store.base}/shop.keys/root.key") as server:
         client = server.client()
         look(client, 8)

@@ -196,18 +196,19 @@ class Server:
 class Store:
     """A store in a folder of its own, removed in the end with all that the tests put beside it."""
 
-    def __init__(self, *init_arguments, parent=None):
+    def __init__(self, *init_arguments, parent=None, stdin=b"", env=None):
+        self.more_env = env or {}
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-app-", dir=parent))
         self.dir = self.base / "shop"
         self.settings = []
-        made = self.run("init", "--dir", str(self.dir), *init_arguments)
+        made = self.run("init", "--dir", str(self.dir), *init_arguments, stdin=stdin)
         assert made.code == 0, made
         self.owner_key = made.out.strip().splitlines()[-1]
 
     def env(self):
         env = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
         env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":allocator_release_to_os_interval_ms=100"
-        return env
+        return {**env, **self.more_env}
 
     def run(self, *arguments, key=None, server=None, stdin=b"", timeout=PATIENCE_S, env=None):
         """The program to its end."""

@@ -350,9 +350,11 @@ TEST_F(SqliteDisk, full_answers_unavailable_and_recovers) {
 
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, Code::unavailable);
-  EXPECT_EQ(done.error().text, "the disk is full");
+  EXPECT_EQ(done.error().text,
+            "the disk is full: make room on it; nothing that was acknowledged is lost");
   EXPECT_FALSE(writable());
-  EXPECT_EQ(database_->health().reason, "the disk is full");
+  EXPECT_EQ(database_->health().reason,
+            "the disk is full: make room on it; nothing that was acknowledged is lost");
   ASSERT_FALSE(test::run(writer_->commit(insert(++id, 20'000))));
   EXPECT_TRUE(test::run(database_->reader().read(kCountOrders, {})));
 

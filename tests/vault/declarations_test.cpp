@@ -47,6 +47,7 @@ TEST_P(VaultDeclarations, grow_while_records_exist) {
 
   auto view = must(put(spec));
   bench_(bench_.records().update({}, {made.record, values({{"nickname", "Annie"}}), {}, {}}));
+  bench_.build_indexes();
 
   EXPECT_EQ(view.version, 2);
   EXPECT_EQ(bench_.opened(made.record, "email"), "ann@example.org")

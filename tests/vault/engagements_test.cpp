@@ -129,7 +129,7 @@ TEST_P(VaultEngagements, bar_every_way_of_opening_alike) {
                                                        .on_behalf_of = {},
                                                        .engagement = mine}))),
             Code::forbidden);
-  EXPECT_EQ(code_of(bench_.run(opening.search(agent_, std::move(search)))), Code::forbidden);
+  EXPECT_EQ(code_of(bench_.search(agent_, std::move(search))), Code::forbidden);
   EXPECT_EQ(code_of(bench_.run(
                 bench_.tokens().reveal(agent_, {.tokens = {tokens.items[0].tokens[0].second.token},
                                                 .purpose = "support",

@@ -20,12 +20,12 @@ const std::string kOff = "tok_01j0000000e0000000000000ff";  // nobody's
 struct Bench {
   FillFormat format;
   std::map<std::string, std::string> values;
-  TokenText::Whole whole = {};
+  WholeToken whole = {};
   std::vector<std::string> left = {};  // tokens that could not be put where they stand
   std::string failed = {};
 
   std::string fill(std::string_view text, std::size_t piece) {
-    auto made = make_format(format, TokenText(whole));
+    auto made = make_format(format, whole);
     std::string out;
     Pieces pieces;
     left.clear();
@@ -75,14 +75,20 @@ Bench bench_of(FillFormat format, std::string ann, std::string bob = "Bob") {
 // ── what a token is
 
 TEST(FillTokens, are_found_anywhere_but_not_inside_of_something_longer) {
-  EXPECT_EQ(TokenText::find("x" + kAnn + "-")->at, 1u);
-  EXPECT_FALSE(TokenText::find(kAnn + "a"));
-  EXPECT_FALSE(TokenText::find(kAnn.substr(0, 29)));
-  EXPECT_FALSE(TokenText::find("tok_01J0000000E0000000000000AA"));
-  EXPECT_EQ(TokenText::find("tok_" + kAnn)->at, 4u);
-  EXPECT_EQ(TokenText::tail("abc to"), 2u);
-  EXPECT_EQ(TokenText::tail(kAnn), 30u);
-  EXPECT_EQ(TokenText::tail("none"), 0u);
+  EXPECT_EQ(find_token("x" + kAnn + "-")->at, 1u);
+  const std::string address = "abcdefgh23456777@tokens.invalid";
+  EXPECT_EQ(find_token("<" + address + ">")->at, 1u);
+  EXPECT_EQ(find_token("x" + kAnn + " " + address, 31)->size, address.size());
+  EXPECT_FALSE(find_token("x" + address));
+  EXPECT_FALSE(find_token(address + "x"));
+  EXPECT_EQ(token_tail(". " + address), address.size());
+  EXPECT_FALSE(find_token(kAnn + "a"));
+  EXPECT_FALSE(find_token(kAnn.substr(0, 29)));
+  EXPECT_FALSE(find_token("tok_01J0000000E0000000000000AA"));
+  EXPECT_EQ(find_token("tok_" + kAnn)->at, 4u);
+  EXPECT_EQ(token_tail("abc to"), 2u);
+  EXPECT_EQ(token_tail(kAnn), 30u);
+  EXPECT_EQ(token_tail("none, "), 0u);
 }
 
 // ── CSV
@@ -362,7 +368,7 @@ class Target final : public http::BodyWriter {
 
 class VaultFill : public Vault {
  protected:
-  TokenId token(std::string subject, std::string field, std::string value) {
+  std::string token(std::string subject, std::string field, std::string value) {
     CreateTokens request{.subject = std::move(subject),
                          .collection = "customers",
                          .values = values({{field, value}}),
@@ -397,7 +403,7 @@ INSTANTIATE_TEST_SUITE_P(Databases, VaultFill, testing::ValuesIn(test::database_
 TEST_P(VaultFill, replaces_tokens_and_records_whom_it_showed) {
   auto ann = token("ext:1", "first_name", "Ann, A"), bob = token("ext:2", "last_name", "Bob");
 
-  must(fill("name\n" + ann.text() + "\n" + bob.text() + "\n" + ann.text() + "\n"));
+  must(fill("name\n" + ann + "\n" + bob + "\n" + ann + "\n"));
 
   EXPECT_EQ(out.text, "name\n\"Ann, A\"\nBob\n\"Ann, A\"\n");
   EXPECT_EQ(out.trailer["Holdfast-Filled"], "3");
@@ -411,17 +417,43 @@ TEST_P(VaultFill, replaces_tokens_and_records_whom_it_showed) {
   EXPECT_EQ(report().state, FillState::done);
 }
 
+TEST_P(VaultFill, replaces_tokens_of_every_shape) {
+  auto spec = customers();
+  spec.collection = "shaped";
+  spec.fields = {field("email", FieldType::email), field("phone", FieldType::phone),
+                 field("member", FieldType::text)};
+  spec.fields[0].token = TokenSpec{TokenShape::email, {}, {}};
+  spec.fields[1].token = TokenSpec{TokenShape::digits, {}, {}};
+  spec.fields[2].token = TokenSpec{TokenShape::pattern, "KD-[0-9]{8}", {}};
+  bench_(bench_.declarations().put({}, spec));
+  CreateTokens request{
+      .subject = "ext:1",
+      .collection = "shaped",
+      .values = values({{"email", "a@example.org"}, {"phone", "030 12345678"}, {"member", "A-7"}}),
+      .items = {},
+      .idempotency_key = {}};
+  auto made = bench_(bench_.tokens().create({}, std::move(request))).items[0].tokens;
+
+  must(fill("a," + made[0].second.token + "," + made[1].second.token + "," + made[2].second.token +
+            ",12345678,KD-00000000,see " + made[0].second.token + "."));
+
+  EXPECT_EQ(out.text, "a,a@example.org,030 12345678,A-7,12345678,KD-00000000,see a@example.org.");
+  EXPECT_EQ(out.trailer["Holdfast-Refused"], "0") << "what only looks like a token is none";
+  must(fill("a,12345678,KD-00000000"));
+  EXPECT_EQ(events().size(), 1u) << "and asking for it is recorded of nobody";
+}
+
 TEST_P(VaultFill, lists_what_it_leaves) {
   auto gone = token("ext:1", "first_name", "Ann"), kept = token("ext:2", "first_name", "Bob");
   must(bench_.erase("ext:1"));
 
-  must(fill("a\n" + gone.text() + "\n" + kOff + "\n" + kept.text()));
+  must(fill("a\n" + gone + "\n" + kOff + "\n" + kept));
 
-  EXPECT_EQ(out.text, "a\n" + gone.text() + "\n" + kOff + "\nBob");
+  EXPECT_EQ(out.text, "a\n" + gone + "\n" + kOff + "\nBob");
   EXPECT_EQ(out.trailer["Holdfast-Refused"], "2");
   auto said = report();
   ASSERT_EQ(said.refusals.size(), 2u);
-  EXPECT_EQ(said.refusals[0].token, gone.text());
+  EXPECT_EQ(said.refusals[0].token, gone);
   EXPECT_EQ(said.refusals[0].line, 2);
   EXPECT_EQ(said.refusals[1].reason, "not_found");
   EXPECT_EQ(said.refusals[1].line, 3);
@@ -432,9 +464,9 @@ TEST_P(VaultFill, puts_no_masks_and_records_that_nothing_was_open) {
   bench_.permits().rules = {{.principal = "key_masks", .view = View::masked}};
   Caller caller{.principal = "key_masks"};
 
-  must(fill("a\n" + ann.text(), caller));
+  must(fill("a\n" + ann, caller));
 
-  EXPECT_EQ(out.text, "a\n" + ann.text());
+  EXPECT_EQ(out.text, "a\n" + ann);
   EXPECT_EQ(report(caller).refusals.at(0).reason, "forbidden");
   ASSERT_EQ(events().size(), 1u);
   EXPECT_EQ(events()[0].outcome, journal::Outcome::refused);
@@ -448,7 +480,7 @@ TEST_P(VaultFill, puts_no_masks_and_records_that_nothing_was_open) {
 TEST_P(VaultFill, records_before_the_bytes_leave) {
   std::string text = "name\n";
   for (int i = 0; i < 1500; ++i)
-    text += token("ext:" + std::to_string(i % 20), "first_name", "Ann").text() + "\n";
+    text += token("ext:" + std::to_string(i % 20), "first_name", "Ann") + "\n";
   std::vector<std::size_t> seen;
   Source source(text, "text/csv", 4000);
   out.on_write = [&](std::string_view) { seen.push_back(events().size()); };
@@ -466,7 +498,7 @@ TEST_P(VaultFill, shows_nothing_that_it_cannot_record) {
   auto ann = token("ext:1", "first_name", "Ann");
   bench_.journal().fail = true;
 
-  EXPECT_EQ(code_of(fill("a\n" + ann.text())), Code::unavailable);
+  EXPECT_EQ(code_of(fill("a\n" + ann)), Code::unavailable);
 
   EXPECT_FALSE(out.started);
   EXPECT_EQ(out.text, "");
@@ -475,14 +507,14 @@ TEST_P(VaultFill, shows_nothing_that_it_cannot_record) {
 TEST_P(VaultFill, leaves_what_a_budget_does_not_allow) {
   auto ann = token("ext:1", "first_name", "Ann"), same = token("ext:1", "last_name", "Smith");
   bench_.budgets().counting = true;
-  must(fill("a," + ann.text() + "," + same.text()));
+  must(fill("a," + ann + "," + same));
   ASSERT_EQ(bench_.budgets().charged.size(), 1u);
   EXPECT_EQ(bench_.budgets().charged[0].size(), 1u) << "a customer counts once";
   bench_.budgets().full = true;
 
-  must(fill("a," + ann.text()));
+  must(fill("a," + ann));
 
-  EXPECT_EQ(out.text, "a," + ann.text());
+  EXPECT_EQ(out.text, "a," + ann);
   EXPECT_EQ(out.trailer["Holdfast-Refused-Reasons"], "budget=1");
 }
 
@@ -494,7 +526,7 @@ TEST_P(VaultFill, raises_the_alarm_for_an_invented_customer) {
                                                      .slot = {}}));
   auto trap = token(planted.subject.text(), "first_name", "Ann");
 
-  must(fill("a\n" + trap.text()));
+  must(fill("a\n" + trap));
 
   EXPECT_EQ(bench_.alarms().seen.size(), 1u);
 }
@@ -504,7 +536,7 @@ TEST_P(VaultFill, decides_again_when_the_policy_changed) {
   auto stale = Caller{.principal = "system"};
   stale.generation = 99;
 
-  must(fill("a\n" + ann.text(), stale));
+  must(fill("a\n" + ann, stale));
 
   EXPECT_EQ(out.text, "a\nAnn");
 }
@@ -525,7 +557,7 @@ TEST_P(VaultFill, says_why_it_stopped_in_the_middle) {
   std::string text = "a\n";
   for (int i = 0; i < 20'000; ++i) text += "some words that are passed on\n";
 
-  EXPECT_EQ(code_of(fill(text + "\"" + ann.text() + "\n")), Code::invalid);
+  EXPECT_EQ(code_of(fill(text + "\"" + ann + "\n")), Code::invalid);
 
   EXPECT_TRUE(out.started);
   EXPECT_TRUE(out.trailer.empty()) << "no word of success";

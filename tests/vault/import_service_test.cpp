@@ -111,6 +111,23 @@ TEST_P(VaultImports, that_were_cut_off_can_be_run_again) {
   EXPECT_EQ(rows("vault_subjects"), 3000);
 }
 
+TEST_P(VaultImports, take_card_numbers_where_they_are_switched_on_and_never_a_verification_code) {
+  bench_(bench_.cards().switch_on({}, {"SAQ D", {}}));
+  CollectionSpec wallet{.collection = "wallet", .doc = {}, .fields = {}, .if_match = {}};
+  wallet.fields = {field("pan", FieldType::card_number),
+                   field("cvc", FieldType::card_verification)};
+  bench_(bench_.declarations().put({}, std::move(wallet)));
+  Body body("id,number,code\n1,4242424242424242,\n2,4242424242424241,\n3,5555555555554444,123\n");
+
+  auto report = must(import(
+      body,
+      R"({"collection":"wallet","external_id":"id","fields":{"pan":"number","cvc":"code"}})"));
+
+  EXPECT_EQ(report.created, 1);
+  EXPECT_EQ(report.refused, 2);
+  EXPECT_EQ(rows("vault_records"), 1);
+}
+
 TEST_P(VaultImports, list_refused_rows_and_take_the_others) {
   auto report =
       must(import("id,mail,name,shoe\n1,ann@example.org,Ann,44\n2,nobody,Bob,45\n3,cas@example."

@@ -363,7 +363,7 @@ TEST_P(VaultOpening, says_that_more_was_found_than_is_shown) {
   EXPECT_TRUE(found.more);
 }
 
-TEST_P(VaultOpening, says_that_it_did_not_look_at_every_candidate) {
+TEST_P(VaultOpening, finds_a_rare_value_among_many_that_share_a_common_one) {
   for (int batch = 0; batch < 2; ++batch) {
     CreateRecords many{.collection = "customers",
                        .subject = {},
@@ -380,10 +380,9 @@ TEST_P(VaultOpening, says_that_it_did_not_look_at_every_candidate) {
   bench_.create("ext:last", {{"last_name", "Smith"}, {"member", "m1"}});
 
   auto found = must(bench_.find({{"last_name", "smith"}, {"member", "m1"}}));
-  auto better = must(bench_.find({{"member", "m1"}, {"last_name", "smith"}}));
 
-  EXPECT_TRUE(found.more) << "silence would say that there is no such customer";
-  EXPECT_EQ(better.records.size(), 1u);
+  EXPECT_EQ(found.records.size(), 1u);
+  EXPECT_FALSE(found.more);
 }
 
 TEST_P(VaultOpening, refuses_searches_that_cannot_work) {

@@ -44,7 +44,7 @@ CollectionSpec spec_of(const std::string& fields) {
 Field field_of(FieldType type) {
   CollectionSpec spec{.collection = "customers"};
   spec.fields.push_back({.name = "field", .type = type});
-  auto declared = declare(spec, 1, kNow);
+  auto declared = declare(spec, 1, kNow, true);
   EXPECT_TRUE(declared);
   return declared->fields.front();
 }
@@ -133,13 +133,102 @@ TEST(VaultValues, of_every_type_may_be_as_long_as_the_type_says_and_no_longer) {
   EXPECT_FALSE(checked_value(field_of(FieldType::email), std::string(64, 'a') + email + "g.org"));
 }
 
-TEST(VaultValues, of_cards_are_refused_whatever_the_field_says) {
+TEST(VaultValues, of_cards_are_refused_while_card_data_is_off) {
   Field field{.type = FieldType::card_number, .max_bytes = 100};
 
   auto stored = checked_value(field, "4242424242424242");
 
   ASSERT_FALSE(stored);
   EXPECT_EQ(stored.error().code, Code::invalid);
+}
+
+/// Where a declaration is refused with card data switched on; empty when it is taken.
+std::string card_places(const std::string& fields) {
+  auto declared = declare(spec_of(fields), 1, kNow, true);
+  return declared ? "" : places(declared.error());
+}
+
+TEST(VaultValues, of_card_verification_are_codes_and_go_into_no_record) {
+  auto field = field_of(FieldType::card_verification);
+
+  EXPECT_EQ(checked_code(field, "123")->expose_text(), "123");
+  EXPECT_EQ(checked_code(field, "1234")->expose_text(), "1234");
+  for (std::string wrong : {"", "12", "12345", "12a", "1 2 3", "１２３"})
+    EXPECT_FALSE(checked_code(field, wrong)) << wrong;
+  auto kept = checked_value(field, "123");
+  ASSERT_FALSE(kept);
+  EXPECT_NE(kept.error().text.find("tokens.create"), std::string_view::npos);
+  EXPECT_EQ(masked(field, "123"), "•••");
+  field.cards_on = false;
+  EXPECT_FALSE(checked_code(field, "123"));
+}
+
+TEST(VaultDeclarations, of_cards_are_of_their_own_class_mask_and_index) {
+  EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","index":"unique","mask":"last4"},
+      {"name":"expiry","type":"card_expiry"},{"name":"cvc","type":"card_verification"}])"),
+            "");
+  EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","index":"exact"}])"),
+            "fields[0].index");
+  EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","class":"plain","mask":"none"}])"),
+            "fields[0].class fields[0].mask");
+  EXPECT_EQ(card_places(R"([{"name":"e","type":"card_expiry","index":"unique"}])"),
+            "fields[0].index");
+  EXPECT_EQ(card_places(R"([{"name":"c","type":"card_verification","index":"unique"}])"),
+            "fields[0].index");
+  EXPECT_EQ(card_places(R"([{"name":"c","type":"card_verification","token":{"shape":"tok"}}])"),
+            "fields[0].token");
+}
+
+TEST(VaultDeclarations, of_tokens_fit_the_type_and_have_what_their_shape_needs) {
+  auto token = [](std::string type, std::string token) {
+    return card_places(R"([{"name":"a","type":")" + type + R"(","token":)" + token + "}]");
+  };
+
+  EXPECT_EQ(token("text", R"({"shape":"digits","deterministic":"subject"})"), "");
+  EXPECT_EQ(token("name", R"({"shape":"pattern","pattern":"N-[0-9]{8}"})"), "");
+  EXPECT_EQ(token("card_number", R"({"shape":"card","deterministic":"field"})"), "");
+  EXPECT_EQ(token("json", "{}"), "");
+  EXPECT_EQ(token("name", R"({"shape":"digits"})"), "fields[0].token.shape");
+  EXPECT_EQ(token("card_number", R"({"shape":"digits"})"), "fields[0].token.shape")
+      << "digits could be a card number";
+  EXPECT_EQ(token("text", R"({"shape":"email"})"), "fields[0].token.shape");
+  EXPECT_EQ(token("text", R"({"shape":"card"})"), "fields[0].token.shape");
+  EXPECT_EQ(token("text", R"({"shape":"pattern"})"), "fields[0].token.pattern");
+  EXPECT_EQ(token("text", R"({"shape":"pattern","pattern":"[0-9]{3}"})"),
+            "fields[0].token.pattern");
+  EXPECT_EQ(token("text", R"({"pattern":"[0-9]{8}"})"), "fields[0].token.pattern");
+  EXPECT_EQ(token("country", R"({"deterministic":"field"})"), "fields[0].token.deterministic");
+}
+
+TEST(VaultDeclarations, say_what_an_index_and_equal_tokens_tell) {
+  auto leaks = [](const std::string& field) {
+    auto declared = declare(spec_of("[" + field + "]"), 1, kNow, true);
+    return leaks_of(declared->fields.front());
+  };
+
+  EXPECT_EQ(leaks(R"({"name":"a","type":"text"})"), "");
+  EXPECT_NE(leaks(R"({"name":"a","type":"card_number","index":"unique"})").find("equal value"),
+            std::string::npos);
+  EXPECT_NE(leaks(R"({"name":"a","type":"text","token":{"deterministic":"subject"}})")
+                .find("one customer gave the same value again"),
+            std::string::npos);
+  EXPECT_NE(leaks(R"({"name":"a","type":"text","token":{"deterministic":"field"}})")
+                .find("which customers share a value"),
+            std::string::npos);
+}
+
+TEST(VaultDeclarations, may_change_how_new_tokens_look_while_records_exist) {
+  auto old = declare(spec_of(R"([{"name":"a","type":"text"}])"), 1, kNow);
+
+  auto next = evolve(*old, spec_of(R"([{"name":"a","type":"text","token":{"shape":"digits"}}])"),
+                     true, kLater);
+
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->version, 2);
+  EXPECT_EQ(next->fields[0].token->deterministic, TokenScope::none);
+  auto same = evolve(*next, spec_of(R"([{"name":"a","type":"text","token":{"shape":"digits"}}])"),
+                     true, kLater);
+  EXPECT_EQ(same->version, 2);
 }
 
 TEST(VaultIndexTerms, complete_national_numbers_by_the_calling_code) {

@@ -174,7 +174,7 @@ TEST_P(VaultRetention, takes_the_token_of_the_value_that_goes_and_no_other) {
   EXPECT_EQ(sweep().tokens, 1);
 
   EXPECT_EQ(rows("vault_tokens"), 1);
-  TokenId left;
+  std::string left;
   for (const auto& [name, view] : tokens.items[0].tokens)
     if (name == "email") left = view.token;
   auto revealed = bench_(bench_.tokens().reveal({}, {{left}, "support", {}}));

@@ -10,7 +10,7 @@ namespace {
 class VaultRotationRights : public Vault {
  protected:
   CreatedRecord ann_, bob_, alias_;
-  TokenId token_{};
+  std::string token_;
   DemandId demand_{};
 
   void SetUp() override {

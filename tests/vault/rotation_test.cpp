@@ -10,10 +10,30 @@ namespace {
 
 constexpr std::size_t kKinds = 12;
 
+FieldSpec with_token(FieldSpec spec, TokenShape shape, TokenScope scope) {
+  spec.token = TokenSpec{shape, {}, scope};
+  return spec;
+}
+
+/// Tokens of each shape and scope that is kept differently.
+CollectionSpec shop() {
+  CollectionSpec out{.collection = "shop", .doc = {}, .fields = {}, .if_match = {}};
+  out.fields = {
+      with_token(field("number", FieldType::text), TokenShape::digits, TokenScope::none),
+      with_token(field("phone", FieldType::phone), TokenShape::digits, TokenScope::subject),
+      with_token(field("email", FieldType::email), TokenShape::email, TokenScope::field),
+      with_token(field("plain", FieldType::text), TokenShape::tok, TokenScope::subject),
+      with_token(field("shared", FieldType::text), TokenShape::tok, TokenScope::field),
+      field("each", FieldType::text)};
+  return out;
+}
+constexpr std::string_view kNumber = "4711000000";
+
 class VaultRotation : public Vault {
  protected:
   CreatedRecord ann_, bob_, guest_;
-  TokenId token_{};
+  std::string token_;
+  std::vector<std::pair<std::string, std::string>> anns_, bobs_;  // field and token
   EngagementId engagement_{};
   RecordId canary_{};
   HoldView hold_;
@@ -36,6 +56,11 @@ class VaultRotation : public Vault {
                  .items.front()
                  .tokens.front()
                  .second.token;
+    bench_(bench_.cards().switch_on({}, {"SAQ D", {}}));
+    bench_(bench_.declarations().put({}, shop()));
+    anns_ = tokens_of("ext:1", {{"number", std::string(kNumber)}, {"each", "one"}});
+    for (auto& one : equal_tokens("ext:1")) anns_.push_back(std::move(one));
+    bobs_ = equal_tokens("ext:2");
   }
 
   /// An engagement of a kind of the shop's own, and a canary: other rooms' rows under the same
@@ -63,6 +88,45 @@ class VaultRotation : public Vault {
                                            {"ext:guest-9", {}, "dispute, file 12/26", {}}));
     auto other = bench_(bench_.retention().hold({}, {{}, "customers", "tax audit", {}}));
     bench_(bench_.retention().unhold({}, {other.hold, "settled"}));
+  }
+
+  std::vector<std::pair<std::string, std::string>> tokens_of(std::string subject, Named named) {
+    CreateTokens request{.subject = std::move(subject),
+                         .collection = "shop",
+                         .values = values(named),
+                         .items = {},
+                         .idempotency_key = {}};
+    auto made = bench_(bench_.tokens().create({}, std::move(request)));
+    std::vector<std::pair<std::string, std::string>> out;
+    for (auto& [field, view] : made.items.front().tokens) out.emplace_back(field, view.token);
+    return out;
+  }
+  /// The same values each time: the tokens too.
+  std::vector<std::pair<std::string, std::string>> equal_tokens(std::string subject) {
+    return tokens_of(std::move(subject), {{"phone", "030 1112222"},
+                                          {"email", "both@example.org"},
+                                          {"plain", "equal"},
+                                          {"shared", "equal"}});
+  }
+  /// The value, or why not.
+  std::string opened_token(const std::string& token) {
+    auto revealed = bench_.run(bench_.tokens().reveal({}, {{token}, "support", {}}));
+    if (!revealed) return std::string(code_name(revealed.error().code));
+    return revealed->refused.empty() ? shown(revealed->values, token)
+                                     : revealed->refused.front().reason;
+  }
+  static std::string value_of(std::string_view field) {
+    return field == "number"  ? std::string(kNumber)
+           : field == "each"  ? "one"
+           : field == "phone" ? "030 1112222"
+           : field == "email" ? "both@example.org"
+                              : "equal";
+  }
+  void expect_tokens_well(const std::string& where) {
+    for (const auto& [field, token] : anns_)
+      EXPECT_EQ(opened_token(token), value_of(field)) << where << ": " << field;
+    EXPECT_EQ(equal_tokens("ext:2"), bobs_) << where;
+    EXPECT_EQ(equal_tokens("ext:1"), (decltype(anns_){anns_.begin() + 2, anns_.end()})) << where;
   }
 
   static std::string name(KeyKind kind) {
@@ -93,6 +157,8 @@ class VaultRotation : public Vault {
     EXPECT_EQ(subject.subject, bob_.subject) << where;
     auto revealed = bench_(bench_.tokens().reveal({}, {{token_}, "support", {}}));
     EXPECT_EQ(revealed.refused.size(), 0u) << where;
+    expect_tokens_well(where);
+    EXPECT_TRUE(bench_(bench_.cards().status({}, {})).on) << where;
     if (engagement_ == EngagementId{}) return;
     auto engaged = bench_.run(
         bench_.opening().reveal({.principal = "key_desk"}, {.record = ann_.record,
@@ -133,7 +199,7 @@ INSTANTIATE_TEST_SUITE_P(Databases, VaultRotation, testing::ValuesIn(test::datab
 
 TEST_P(VaultRotation, of_every_kind_leaves_everything_open_found_and_verified) {
   engage_and_plant();
-  for (std::size_t i = 0; i < kKinds - 1; ++i) {  // tokens have no key of their own here
+  for (std::size_t i = 0; i < kKinds; ++i) {
     const auto kind = static_cast<KeyKind>(i);
     const auto before = bench_.keys().get()->ring.generation();
 
@@ -168,7 +234,7 @@ TEST_P(VaultRotation, goes_on_after_a_stop_between_any_two_steps) {
   engage_and_plant();
   for (auto kind :
        {KeyKind::epoch, KeyKind::subject, KeyKind::index, KeyKind::external, KeyKind::authority,
-        KeyKind::digest, KeyKind::side, KeyKind::journal, KeyKind::afterlog}) {
+        KeyKind::digest, KeyKind::side, KeyKind::journal, KeyKind::afterlog, KeyKind::token}) {
     rotate(kind, true);
     int count = 0;
     while (steps(1) == 1) {
@@ -247,9 +313,6 @@ TEST_P(VaultRotation, of_a_kind_that_is_under_way_is_refused_and_so_is_any_while
   rotate(KeyKind::side, true);
   steps();
   EXPECT_EQ(last().phase, RotationPhase::done) << "one that waits for its date is in nobody's way";
-  EXPECT_EQ(code_of(bench_.run(bench_.rotations().rotate({}, {KeyKind::token, false}))),
-            Code::invalid)
-      << "no such key here";
 }
 
 TEST_P(VaultRotation, names_a_row_that_does_not_open_goes_on_and_keeps_the_old_key) {
@@ -608,6 +671,38 @@ TEST_P(VaultRotation, names_a_hold_that_was_bent_and_keeps_the_key_that_tells) {
   expect_sound("put right");
 }
 
+TEST_P(VaultRotation, waits_for_its_window_while_the_next_one_of_its_kind_moves_on) {
+  engage_and_plant();
+  for (auto kind : {KeyKind::epoch, KeyKind::index, KeyKind::external, KeyKind::authority,
+                    KeyKind::side, KeyKind::digest}) {
+    bench_.journal_time = bench_.clock().now();
+    rotate(kind);
+    steps();
+    ASSERT_EQ(last().phase, RotationPhase::waiting) << name(kind);
+    const auto first = last().rotation;
+    const auto due = *last().destroyed_from;
+
+    rotate(kind);
+    steps();
+    ASSERT_EQ(last().phase, RotationPhase::waiting) << name(kind);
+    const auto use = *use_of(kind);
+    EXPECT_EQ(bench_.keys().get()->ring.ids(use).size(), 3u) << name(kind);
+
+    bench_.journal_time = due;
+    steps();
+    auto progress = bench_(bench_.rotations().progress({}, {.rotation = first}));
+    EXPECT_EQ(progress.rotations.front().phase, RotationPhase::done)
+        << name(kind) << ": " << progress.rotations.front().doing;
+    EXPECT_EQ(bench_.keys().get()->ring.find(use, 1), nullptr) << name(kind);
+
+    bench_.journal_time = due + Millis(60LL * 86'400'000);
+    steps();
+    EXPECT_EQ(bench_.keys().get()->ring.ids(use).size(), 1u) << name(kind);
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+}
+
 TEST_P(VaultRotation, of_subjects_again_goes_by_the_next_number) {
   for (int i = 0; i < 2; ++i) {
     auto begun = rotate(KeyKind::subject, true);
@@ -619,6 +714,148 @@ TEST_P(VaultRotation, of_subjects_again_goes_by_the_next_number) {
   EXPECT_EQ(
       bench_.raw().number("select count(*) from vault_subject_keys where retired_ms is not null"),
       0);
+}
+
+TEST_P(VaultRotation, serves_tokens_between_any_two_steps) {
+  int made = 0;
+  bench_.rotation_settings.batch = 16;
+  bench_.reopen();
+  for (auto kind : {KeyKind::token, KeyKind::subject, KeyKind::digest, KeyKind::epoch}) {
+    rotate(kind, true);
+    std::vector<std::pair<std::string, std::string>> numbers;
+    int count = 0;
+    do {
+      auto value = std::to_string(5'000'000 + ++made);
+      auto first = tokens_of("ext:1", {{"number", value}, {"phone", "030 " + value}});
+      numbers.emplace_back(first[0].second, value);
+      EXPECT_EQ(tokens_of("ext:1", {{"phone", "030 " + value}})[0].second, first[1].second)
+          << name(kind);
+      EXPECT_EQ(
+          tokens_of("ext:" + std::to_string(10 + made % 10), {{"email", "both@example.org"}})[0]
+              .second,
+          bobs_[1].second)
+          << name(kind);
+      if (count % 3 == 1)
+        bench_(bench_.tokens().remove({}, {{std::exchange(numbers.front().first, {})}}));
+      if (numbers.front().first.empty()) numbers.erase(numbers.begin());
+      ASSERT_LT(++count, 500) << name(kind);
+    } while (steps(1) == 1);
+
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    for (const auto& [token, value] : numbers) EXPECT_EQ(opened_token(token), value) << name(kind);
+    expect_all_well(name(kind));
+    expect_sound(name(kind));
+  }
+}
+
+TEST_P(VaultRotation, of_the_token_key_leaves_nothing_under_the_old_one) {
+  auto raw = bench_.raw();
+  rotate(KeyKind::token, true);
+  steps();
+
+  ASSERT_EQ(last().phase, RotationPhase::done) << last().doing;
+  EXPECT_EQ(raw.number("select count(*) from vault_tokens where key_id = 1"), 0);
+  EXPECT_EQ(raw.number("select count(*) from vault_tokens where key_id = 2"), 9);
+  EXPECT_EQ(bench_.keys().get()->ring.find(crypto::KeyUse::token, 1), nullptr);
+  EXPECT_EQ(bench_.keys().get()->tokens.size(), 1u);
+  expect_all_well("under the second token key");
+  expect_sound("under the second token key");
+}
+
+TEST_P(VaultRotation, of_the_token_key_lets_a_value_go_that_its_record_has_no_more) {
+  CreateTokens request{.subject = "ext:1",
+                       .collection = "shop",
+                       .values = values({{"plain", "old"}}),
+                       .items = {},
+                       .idempotency_key = {}};
+  auto made = bench_(bench_.tokens().create({}, std::move(request))).items.front();
+  auto token = made.tokens.front().second.token;
+  bench_(bench_.records().update({}, {*made.record, values({{"plain", "new"}}), {}, {}}));
+
+  rotate(KeyKind::token, true);
+  steps();
+
+  ASSERT_EQ(last().phase, RotationPhase::done) << last().doing;
+  EXPECT_EQ(
+      bench_.raw().number("select count(*) from vault_tokens where value_term is null and id = " +
+                          bench_.raw().literal(TokenId::parse(token)->bytes())),
+      1);
+  EXPECT_EQ(opened_token(token), "new");
+  EXPECT_NE(tokens_of("ext:1", {{"plain", "old"}})[0].second, token);
+  expect_sound("after the value was let go");
+}
+
+TEST_P(VaultRotation, of_the_token_key_again_while_the_first_waits_for_its_date) {
+  bench_.journal_time = bench_.clock().now();
+  rotate(KeyKind::token);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  auto due = *last().destroyed_from;
+  rotate(KeyKind::token);
+  steps();
+  ASSERT_EQ(bench_(bench_.rotations().progress({}, {})).rotations.size(), 2u);
+  expect_all_well("with three token keys");
+
+  bench_.journal_time = due + Millis(1);
+  steps();
+
+  for (const auto& row : bench_(bench_.rotations().progress({}, {})).rotations)
+    EXPECT_EQ(row.phase, RotationPhase::done) << row.doing;
+  EXPECT_EQ(bench_.keys().get()->tokens.size(), 1u);
+  expect_all_well("with the third alone");
+  expect_sound("with the third alone");
+}
+
+TEST_P(VaultRotation, names_a_token_of_another_hand_goes_on_and_keeps_the_old_key) {
+  auto raw = bench_.raw();
+  const std::string where = " where subject = " + raw.literal(bob_.subject.bytes()) +
+                            " and field = 2 and text_term is not null";
+  const auto before = raw.bytes("select text_sealed from vault_tokens" + where);
+  for (auto kind : {KeyKind::token, KeyKind::subject, KeyKind::digest}) {
+    auto sealed = raw.bytes("select text_sealed from vault_tokens" + where);
+    auto damaged = sealed;
+    damaged.back() ^= 1;
+    raw.run("update vault_tokens set text_sealed = " + raw.literal(damaged) + where);
+
+    rotate(kind, true);
+    steps();
+
+    auto stopped = last();
+    EXPECT_EQ(stopped.phase, RotationPhase::stopped) << name(kind);
+    ASSERT_EQ(stopped.refused_rows.size(), 1u) << name(kind);
+    EXPECT_TRUE(stopped.refused_rows.front().starts_with("tokens tok_")) << name(kind);
+    EXPECT_EQ(opened_token(bobs_[0].second), "corrupt") << name(kind);
+    EXPECT_EQ(opened_token(anns_[2].second), "030 1112222") << name(kind);
+    if (auto use = use_of(kind)) {
+      EXPECT_NE(bench_.keys().get()->ring.find(*use, 1), nullptr) << name(kind);
+    }
+
+    raw.run("update vault_tokens set text_sealed = " + raw.literal(sealed) + where);
+    rotate(kind, true);
+    steps();
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    expect_all_well(name(kind));
+    if (kind != KeyKind::digest) expect_sound(name(kind));
+  }
+  auto report = bench_.state();
+  EXPECT_EQ(report.changed_total, 1) << "told anew while it was damaged: it stays named";
+  EXPECT_EQ(report.missing_total + report.unrecorded_total, 0);
+  EXPECT_NE(raw.bytes("select text_sealed from vault_tokens" + where), before);
+}
+
+TEST_P(VaultRotation, moves_tokens_of_a_customer_who_was_merged_into_another) {
+  bench_(bench_.subjects().merge({}, {"ext:1", "ext:2", {}}));
+  for (auto kind : {KeyKind::token, KeyKind::subject, KeyKind::digest, KeyKind::epoch}) {
+    rotate(kind, true);
+    steps();
+
+    EXPECT_EQ(last().phase, RotationPhase::done) << name(kind) << ": " << last().doing;
+    for (const auto* tokens : {&anns_, &bobs_})
+      for (const auto& [field, token] : *tokens)
+        EXPECT_EQ(opened_token(token), value_of(field)) << name(kind) << ": " << field;
+    EXPECT_EQ(equal_tokens("ext:2"), (decltype(anns_){anns_.begin() + 2, anns_.end()}));
+    expect_sound(name(kind));
+  }
 }
 
 }  // namespace

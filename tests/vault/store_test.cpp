@@ -8,7 +8,10 @@
 #include "db/sql.h"
 #include "vault/keys/rotation_rows.h"
 #include "vault/keys/rotation_walk.h"
+#include "vault/keys/unlock_state.h"
 #include "vault/reports/counts.h"
+#include "vault/search/compaction.h"
+#include "vault/search/postings.h"
 #include "vault/tokens/rows.h"
 #include "vault/vault_bench.h"
 
@@ -39,7 +42,14 @@ std::vector<const db::Sql*> all_statements() {
                     hold_row_statements(),
                     sweep_statements(),
                     past_engagement_statements(),
-                    count_statements()})
+                    count_statements(),
+                    unlock_statements(),
+                    search_statements(),
+                    posting_statements(),
+                    rebuild_statements(),
+                    compaction_statements(),
+                    distribution_statements(),
+                    index_rotation_statements()})
     out.insert(out.end(), list.begin(), list.end());
   return out;
 }

@@ -23,6 +23,7 @@
 #include "vault/admission.h"
 #include "vault/canaries/rotation.h"
 #include "vault/canaries/service.h"
+#include "vault/cards.h"
 #include "vault/declarations.h"
 #include "vault/engagements/rotation.h"
 #include "vault/engagements/service.h"
@@ -40,6 +41,10 @@
 #include "vault/retention/engagements.h"
 #include "vault/retention/rotation.h"
 #include "vault/retention/service.h"
+#include "vault/search/indexes.h"
+#include "vault/search/rebuild.h"
+#include "vault/search/rotation.h"
+#include "vault/search/service.h"
 #include "vault/state.h"
 #include "vault/subjects/service.h"
 #include "vault/tokens/rows.h"
@@ -358,12 +363,21 @@ class VaultBench {
   }
   Result<FoundRecords> find(Named q, Caller caller = {}, std::string purpose = "support",
                             std::optional<std::string> person = {}) {
-    return run(opening().search(std::move(caller), {.collection = "customers",
-                                                    .q = values(q),
-                                                    .purpose = std::move(purpose),
-                                                    .limit = {},
-                                                    .on_behalf_of = std::move(person)}));
+    return search(std::move(caller), {.collection = "customers",
+                                      .q = values(q),
+                                      .match = {},
+                                      .filter = {},
+                                      .sort = {},
+                                      .purpose = std::move(purpose),
+                                      .limit = {},
+                                      .after = {},
+                                      .on_behalf_of = std::move(person)});
   }
+  Result<FoundRecords> search(Caller caller, SearchRecords request) {
+    return run(rooms_->search.search(std::move(caller), std::move(request)));
+  }
+  /// All that waits to be done about indexes.
+  void build_indexes() { (*this)(rebuild().finish()); }
   Result<Verified> verify(RecordId record, std::string name, std::string value,
                           Caller caller = {}) {
     return run(opening().verify(std::move(caller),
@@ -383,8 +397,11 @@ class VaultBench {
   FakeAlarms& alarms() { return alarms_; }
   Store& store() { return rooms_->store; }
   Declarations& declarations() { return rooms_->declarations; }
+  Cards& cards() { return rooms_->cards; }
   Records& records() { return rooms_->records; }
   Opening& opening() { return rooms_->opening; }
+  Rebuild& rebuild() { return rooms_->rebuild; }
+  Indexes& indexes() { return rooms_->indexes; }
   Tokens& tokens() { return rooms_->tokens; }
   Fills& fills() { return rooms_->fills; }
   Subjects& subjects() { return rooms_->subjects; }
@@ -432,8 +449,12 @@ class VaultBench {
           canaries_known(bench.log_->reader(), bench.keys_),
           admission({context, bench.budgets_, canaries_known, bench.alarms_}),
           declarations(context),
+          cards(context),
           records(context, holds),
           opening(context, admission),
+          search(context, opening, admission, pool),
+          indexes(context),
+          rebuild(context, pool),
           tokens(context, opening),
           fills(context, opening, tokens),
           subjects(context, {accesses, proofs, bench.holds_, bench.epochs_, {&tokens}}),
@@ -453,7 +474,7 @@ class VaultBench {
           wrapped_keys(context),
           renewed_keys(context),
           sealed_values(context),
-          index_terms(context),
+          index_terms(context, rebuild),
           external_terms(context),
           declared_rows(context),
           engagement_rows(context),
@@ -502,13 +523,17 @@ class VaultBench {
     CanaryCache canaries_known;
     Admission admission;
     Declarations declarations;
+    Cards cards;
     Records records;
     Opening opening;
+    Pool pool{2, 16};
+    Search search;
+    Indexes indexes;
+    Rebuild rebuild;
     Tokens tokens;
     Fills fills;
     Subjects subjects;
     Requests requests;
-    Pool pool{2, 16};
     Imports imports;
     Engagements engagements;
     Canaries canaries;

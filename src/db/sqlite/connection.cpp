@@ -71,7 +71,8 @@ Error error_of(Fault fault) {
     case Fault::deadline:
       return {Code::unavailable, "the deadline passed"};
     case Fault::full:
-      return {Code::unavailable, "the disk is full"};
+      return {Code::unavailable,
+              "the disk is full: make room on it; nothing that was acknowledged is lost"};
     case Fault::io:
       return {Code::unavailable, "the disk cannot be read or written"};
     case Fault::read_only:

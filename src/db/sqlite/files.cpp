@@ -42,7 +42,8 @@ Error cannot_open() {
       return {Code::unavailable, "the data directory is on a read-only disk"};
     case ENOSPC:
     case EDQUOT:
-      return {Code::unavailable, "the disk is full"};
+      return {Code::unavailable,
+              "the disk is full: make room on it; nothing that was acknowledged is lost"};
     case EEXIST:
       return {Code::conflict, "the file exists already"};
     case ELOOP:

@@ -25,7 +25,7 @@ bool formula(std::string_view cell) {
 
 class Csv final : public Format {
  public:
-  explicit Csv(TokenText tokens) : tokens_(std::move(tokens)) {}
+  explicit Csv(WholeToken whole) : whole_(std::move(whole)) {}
   ~Csv() override {
     wipe(buffer_);
     wipe(cell_);
@@ -161,18 +161,18 @@ class Csv final : public Format {
   }
 
   bool special(std::string_view one) const {
-    if (TokenText::find(one)) return true;
+    if (find_token(one)) return true;
     auto inner = one;
     if (inner.size() >= 2 && inner.front() == '"' && inner.back() == '"')
       inner = inner.substr(1, inner.size() - 2);
-    return tokens_.whole(inner);
+    return whole_ && whole_(inner);
   }
 
   void cell(std::string_view one, Pieces& out) {
     if (!special(one)) return pass(one, out);
     const bool quoted = one.front() == '"';
     if (quoted && state_ == State::broken) {
-      tokens_.split(one, kPassing, line_, out, Part::outside);
+      out.split(one, kPassing, line_, Part::outside);
       line_ += line_breaks(one);
       return;
     }
@@ -186,16 +186,16 @@ class Csv final : public Format {
       text = plain;
     }
     const auto place = quoted ? kQuoted : kBare;
-    if (!TokenText::find(text))
+    if (!find_token(text))
       out.add(text, place, Part::maybe, line_);
     else
-      tokens_.split(text, place, line_, out);
+      out.split(text, place, line_);
     out.list.back().last = true;
     line_ += line_breaks(one);
     wipe(plain);
   }
 
-  TokenText tokens_;
+  WholeToken whole_;
   std::string buffer_;      // from the beginning of a cell
   std::size_t looked_ = 0;  // how far into it
   State state_ = State::start;
@@ -207,8 +207,8 @@ class Csv final : public Format {
 
 }  // namespace
 
-std::unique_ptr<Format> csv_format(TokenText tokens) {
-  return std::make_unique<Csv>(std::move(tokens));
+std::unique_ptr<Format> csv_format(WholeToken whole) {
+  return std::make_unique<Csv>(std::move(whole));
 }
 
 }  // namespace holdfast::vault

@@ -12,7 +12,7 @@ constexpr std::size_t kWholeBytes = 320;  // of a string that may be a token as 
 
 class Json final : public Format {
  public:
-  explicit Json(TokenText tokens) : tokens_(std::move(tokens)) {}
+  explicit Json(WholeToken whole) : whole_(std::move(whole)) {}
   ~Json() override { wipe(buffer_); }
 
   Result<void> read(std::string_view bytes, Pieces& out) override {
@@ -58,7 +58,7 @@ class Json final : public Format {
         case State::outside: {
           auto end = rest.find('"');
           more = end == rest.npos;
-          auto run = take(rest, more ? rest.size() - (all ? 0 : TokenText::tail(rest)) : end);
+          auto run = take(rest, more ? rest.size() - (all ? 0 : token_tail(rest)) : end);
           pass(run, Part::outside, out);
           if (more) break;
           pass(take(rest, 1), Part::outside, out);
@@ -71,8 +71,8 @@ class Json final : public Format {
           if (more) break;
           state_ = State::string;
           auto whole = rest.substr(0, end);
-          if (end == rest.npos || rest[end] != '"' || TokenText::find(whole) ||
-              !tokens_.whole(whole))
+          if (end == rest.npos || rest[end] != '"' || find_token(whole) || !whole_ ||
+              !whole_(whole))
             break;
           out.add(take(rest, end), kString, Part::maybe, line_);
           break;
@@ -83,7 +83,7 @@ class Json final : public Format {
                  static_cast<unsigned char>(rest[end]) >= 0x20)
             ++end;
           more = end == rest.size();
-          auto run = take(rest, more ? rest.size() - (all ? 0 : TokenText::tail(rest)) : end);
+          auto run = take(rest, more ? rest.size() - (all ? 0 : token_tail(rest)) : end);
           pass(run, Part::token, out);
           if (more) break;
           if (static_cast<unsigned char>(rest.front()) < 0x20)
@@ -113,11 +113,11 @@ class Json final : public Format {
   }
 
   void pass(std::string_view run, Part found, Pieces& out) {
-    tokens_.split(run, found == Part::token ? kString : kPassing, line_, out, found);
+    out.split(run, found == Part::token ? kString : kPassing, line_, found);
     line_ += line_breaks(run);
   }
 
-  TokenText tokens_;
+  WholeToken whole_;
   std::string buffer_;
   State state_ = State::outside;
   bool started_ = false;
@@ -126,8 +126,8 @@ class Json final : public Format {
 
 }  // namespace
 
-std::unique_ptr<Format> json_format(TokenText tokens) {
-  return std::make_unique<Json>(std::move(tokens));
+std::unique_ptr<Format> json_format(WholeToken whole) {
+  return std::make_unique<Json>(std::move(whole));
 }
 
 }  // namespace holdfast::vault

@@ -76,7 +76,7 @@ bool is_address_field(std::string name) {
 
 class Mail final : public Format {
  public:
-  explicit Mail(TokenText tokens) : tokens_(std::move(tokens)) {}
+  explicit Mail(WholeToken whole) : whole_(std::move(whole)) {}
   ~Mail() override {
     for (auto* text : {&buffer_, &field_, &decoded_, &unit_}) wipe(*text);
   }
@@ -192,13 +192,13 @@ class Mail final : public Format {
     if (name == "content-transfer-encoding") coding_name_ = lowered(trimmed(value));
     if (name == "content-disposition")
       attached_ = lowered(trimmed(value)).starts_with("attachment");
-    const bool looked_at = value.find("tok_") != value.npos || value.find("=?") != value.npos;
+    const bool looked_at = find_token(value) || value.find("=?") != value.npos;
     if (looked_at && is_text_field(name))
       text_field(text.substr(0, colon + 1), value, out);
     else if (looked_at && is_address_field(name))
       address_field(text.substr(0, colon + 1), value, out);
     else
-      tokens_.split(text, kPassing, field_line_, out, Part::outside);
+      out.split(text, kPassing, field_line_, Part::outside);
     wipe(field_);
   }
 
@@ -206,9 +206,9 @@ class Mail final : public Format {
     auto body = value;
     while (body.ends_with('\n') || body.ends_with('\r')) body.remove_suffix(1);
     auto decoded = decoded_header(body);
-    if (!decoded || !TokenText::find(*decoded)) {
+    if (!decoded || !find_token(*decoded)) {
       out.add(name);
-      return tokens_.split(value, kPassing, field_line_, out, Part::outside);
+      return out.split(value, kPassing, field_line_, Part::outside);
     }
     out.add(name);
     unit(kSubject, *decoded, body, out);
@@ -241,7 +241,7 @@ class Mail final : public Format {
           ++end;
         }
         end = std::min(end, value.size());
-        tokens_.split(value.substr(at, end - at), kPassing, field_line_, out, Part::outside);
+        out.split(value.substr(at, end - at), kPassing, field_line_, Part::outside);
       } else if (c == ',' || c == ';' || c == ':' || c == ' ' || c == '\t' || c == '\r' ||
                  c == '\n') {
         out.add(value.substr(at, 1));
@@ -258,10 +258,10 @@ class Mail final : public Format {
 
   void address(MailPlace place, std::string_view text, Pieces& out) {
     auto decoded = place == kPhrase ? decoded_header(text) : std::optional(std::string(text));
-    if (decoded && TokenText::find(*decoded))
+    if (decoded && find_token(*decoded))
       unit(place, *decoded, text, out);
     else
-      tokens_.split(text, kPassing, field_line_, out, Part::outside);
+      out.split(text, kPassing, field_line_, Part::outside);
     if (decoded) wipe(*decoded);
   }
 
@@ -271,16 +271,16 @@ class Mail final : public Format {
       if (text[i] == '\\' && i + 2 < text.size()) ++i;
       if (text[i] != '\r' && text[i] != '\n') inner += text[i];
     }
-    if (TokenText::find(inner))
+    if (find_token(inner))
       unit(kQuoted, inner, text, out);
     else
-      tokens_.split(text, kPassing, field_line_, out, Part::outside);
+      out.split(text, kPassing, field_line_, Part::outside);
     wipe(inner);
   }
 
   /// The tokens of what is written as one, and how it stood.
   void unit(MailPlace place, std::string_view decoded, std::string_view stood, Pieces& out) {
-    tokens_.split(decoded, place, field_line_, out);
+    out.split(decoded, place, field_line_);
     out.add(stood, place, Part::text, 0, true);
   }
 
@@ -366,13 +366,13 @@ class Mail final : public Format {
     decoder_.decode(coding_, coded, decoded_);
     // Where a line ends so does a token, but for the soft breaks of quoted-printable and base64.
     const bool whole = ends && coding_ == BodyCoding::none;
-    const auto keep = whole ? 0 : TokenText::tail(decoded_);
+    const auto keep = whole ? 0 : token_tail(decoded_);
     text(std::string_view(decoded_).substr(0, decoded_.size() - keep), out);
     wipe({reinterpret_cast<std::uint8_t*>(decoded_.data()), decoded_.size() - keep});
     decoded_.erase(0, decoded_.size() - keep);
   }
 
-  void text(std::string_view run, Pieces& out) { tokens_.split(run, place_, line_, out); }
+  void text(std::string_view run, Pieces& out) { out.split(run, place_, line_); }
 
   void end_part(Pieces& out) {
     if (body_ != Body::text) return;
@@ -501,7 +501,7 @@ class Mail final : public Format {
     return out + '"';
   }
 
-  TokenText tokens_;
+  WholeToken whole_;
   std::string buffer_;
   bool started_ = false;
   std::uint64_t line_ = 1;
@@ -531,8 +531,8 @@ class Mail final : public Format {
 
 }  // namespace
 
-std::unique_ptr<Format> mail_format(TokenText tokens) {
-  return std::make_unique<Mail>(std::move(tokens));
+std::unique_ptr<Format> mail_format(WholeToken whole) {
+  return std::make_unique<Mail>(std::move(whole));
 }
 
 }  // namespace holdfast::vault

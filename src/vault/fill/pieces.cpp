@@ -3,22 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "base/id.h"
 #include "base/secret.h"
 
 namespace holdfast::vault {
-namespace {
-
-constexpr std::string_view kPrefix = "tok_";
-constexpr std::size_t kLength = 30;
-
-/// Lower-case letters and digits: what an id could go on with.
-bool goes_on(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-}  // namespace
-
 Pieces::~Pieces() {
   wipe(bytes);
 }
@@ -43,37 +30,14 @@ void Pieces::clear() {
   tokens = 0;
 }
 
-std::optional<TokenText::Found> TokenText::find(std::string_view text, std::size_t from) {
-  for (auto at = text.find(kPrefix, from); at != std::string_view::npos;
-       at = text.find(kPrefix, at + 1)) {
-    if (at + kLength > text.size()) return std::nullopt;
-    if (at + kLength < text.size() && goes_on(text[at + kLength])) continue;
-    if (TokenId::parse(text.substr(at, kLength))) return Found{at, kLength};
-  }
-  return std::nullopt;
-}
-
-std::size_t TokenText::tail(std::string_view text) {
-  const auto most = std::min(text.size(), kLength);
-  for (auto size = most; size > 0; --size) {
-    auto end = text.substr(text.size() - size);
-    const auto head = std::min(size, kPrefix.size());
-    if (end.substr(0, head) == kPrefix.substr(0, head) &&
-        std::ranges::all_of(end.substr(head), goes_on))
-      return size;
-  }
-  return 0;
-}
-
-void TokenText::split(std::string_view text, std::uint8_t place, std::uint64_t line, Pieces& out,
-                      Part found) const {
+void Pieces::split(std::string_view text, std::uint8_t place, std::uint64_t line, Part found) {
   std::size_t from = 0;
-  for (auto one = find(text); one; one = find(text, from)) {
-    if (one->at > from) out.add(text.substr(from, one->at - from), place, Part::text, 0, false);
-    out.add(text.substr(one->at, one->size), place, found, line, false);
+  for (auto one = find_token(text); one; one = find_token(text, from)) {
+    if (one->at > from) add(text.substr(from, one->at - from), place, Part::text, 0, false);
+    add(text.substr(one->at, one->size), place, found, line, false);
     from = one->at + one->size;
   }
-  if (from < text.size()) out.add(text.substr(from), place, Part::text, 0, false);
+  if (from < text.size()) add(text.substr(from), place, Part::text, 0, false);
 }
 
 std::span<const std::string_view> enum_names(FillFormat) {
@@ -101,16 +65,16 @@ std::string_view media_type(FillFormat format) {
   return kTypes[static_cast<std::size_t>(format)];
 }
 
-std::unique_ptr<Format> make_format(FillFormat format, TokenText tokens) {
+std::unique_ptr<Format> make_format(FillFormat format, WholeToken whole) {
   switch (format) {
     case FillFormat::csv:
-      return csv_format(std::move(tokens));
+      return csv_format(std::move(whole));
     case FillFormat::json:
-      return json_format(std::move(tokens));
+      return json_format(std::move(whole));
     case FillFormat::xml:
-      return xml_format(std::move(tokens));
+      return xml_format(std::move(whole));
     case FillFormat::mail:
-      return mail_format(std::move(tokens));
+      return mail_format(std::move(whole));
   }
   return nullptr;
 }

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "vault/fill/token_text.h"
 
 namespace holdfast::vault {
 
@@ -46,36 +46,14 @@ class Pieces {
 
   void add(std::string_view bytes, std::uint8_t place = 0, Part part = Part::text,
            std::uint64_t line = 0, bool last = true);
+  /// A text with the tokens in it, as `found`. Never ends a unit.
+  void split(std::string_view text, std::uint8_t place, std::uint64_t line,
+             Part found = Part::token);
   void clear();
 
   std::string bytes;
   std::vector<Piece> list;
   std::size_t tokens = 0;
-};
-
-/// What a token is in a text.
-class TokenText {
- public:
-  /// Whether a whole cell, string or element may be a token of another shape. May be empty.
-  using Whole = std::function<bool(std::string_view)>;
-  explicit TokenText(Whole whole = {}) : whole_(std::move(whole)) {}
-
-  struct Found {
-    std::size_t at = 0, size = 0;
-  };
-  /// The first token in a text: `tok_` and 26 characters, not followed by a further letter or digit
-  /// of that alphabet. nullopt: none.
-  static std::optional<Found> find(std::string_view text, std::size_t from = 0);
-  /// How much of the end of a text may be the beginning of a token that goes on in the next bytes.
-  static std::size_t tail(std::string_view text);
-  bool whole(std::string_view text) const { return whole_ && whole_(text); }
-
-  /// Adds a text with the tokens in it.
-  void split(std::string_view text, std::uint8_t place, std::uint64_t line, Pieces& out,
-             Part found = Part::token) const;
-
- private:
-  Whole whole_;
 };
 
 /// One format. Memory: a unit and what it was handed. Cost: at least 100 MB/s without tokens.
@@ -99,12 +77,12 @@ std::span<const std::string_view> enum_names(FillFormat);
 /// By media type; nullopt for another one.
 std::optional<FillFormat> format_of(std::string_view media_type);
 std::string_view media_type(FillFormat format);
-std::unique_ptr<Format> make_format(FillFormat format, TokenText tokens);
+std::unique_ptr<Format> make_format(FillFormat format, WholeToken whole);
 
-std::unique_ptr<Format> csv_format(TokenText tokens);
-std::unique_ptr<Format> json_format(TokenText tokens);
-std::unique_ptr<Format> xml_format(TokenText tokens);
-std::unique_ptr<Format> mail_format(TokenText tokens);
+std::unique_ptr<Format> csv_format(WholeToken whole);
+std::unique_ptr<Format> json_format(WholeToken whole);
+std::unique_ptr<Format> xml_format(WholeToken whole);
+std::unique_ptr<Format> mail_format(WholeToken whole);
 
 /// `line[17]`
 Error at_line(Error error, std::uint64_t line);

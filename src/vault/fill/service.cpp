@@ -47,9 +47,9 @@ class FillRun {
         work_(std::move(work)),
         request_(std::move(request)),
         engaged_(std::move(engaged)),
-        format_(make_format(format, TokenText([&tokens = fills.tokens_](std::string_view text) {
-                              return tokens.may_be(text);
-                            }))) {
+        shapes_(*work_.schema),
+        format_(
+            make_format(format, [this](std::string_view text) { return shapes_.may_be(text); })) {
     report_.fill = FillId::make(work_.now);
     report_.format = format;
   }
@@ -72,6 +72,7 @@ class FillRun {
   Working work_;
   FillStream request_;
   std::optional<Engaged> engaged_;
+  TokenShapes shapes_;  // as they were declared when the fill began
   std::unique_ptr<Format> format_;
   Pieces window_;
   std::string text_;  // about to go out
@@ -99,11 +100,14 @@ Task<Result<Answers>> FillRun::try_open(const std::vector<std::string>& tokens) 
   auto begun = co_await begin(context_, caller);
   if (!begun) co_return std::move(begun).error();
   work_ = std::move(*begun);
-  auto found = co_await fills_.tokens_.targets(*work_.keys, tokens, deadline);
+  auto own = co_await fills_.opening_.own_only(work_, caller, request_.purpose);
+  if (!own) co_return std::move(own).error();
+  auto found = co_await fills_.tokens_.targets(*work_.keys, tokens, *own, deadline);
   if (!found) co_return std::move(found).error();
   Answers out;
   for (const auto& text : tokens) out[text].reason = kNotFound;
-  auto is_token = [](const std::string& text) { return TokenText::find(text).has_value(); };
+  // What only looks like a token, and is none, is nobody's business.
+  auto is_token = [](const std::string& text) { return find_token(text).has_value(); };
   if (found->empty() && std::ranges::none_of(tokens, is_token)) co_return out;
   std::vector<RecordId> ids;
   for (const auto& [text, target] : *found) ids.push_back(target.record);

@@ -83,7 +83,7 @@ std::size_t doctype_end(std::string_view text) {
 
 class Xml final : public Format {
  public:
-  explicit Xml(TokenText tokens) : tokens_(std::move(tokens)) {}
+  explicit Xml(WholeToken whole) : whole_(std::move(whole)) {}
   ~Xml() override { wipe(buffer_); }
 
   Result<void> read(std::string_view bytes, Pieces& out) override {
@@ -249,9 +249,9 @@ class Xml final : public Format {
     const bool fresh = fresh_ && place != kPassing;
     if (!whole && !all && fresh && rest.size() < kWholeBytes) return false;
     fresh_ = whole;
-    auto size = whole ? end : rest.size() - (all ? 0 : TokenText::tail(rest));
-    if (whole && fresh && !TokenText::find(rest.substr(0, end)) &&
-        tokens_.whole(rest.substr(0, end))) {
+    auto size = whole ? end : rest.size() - (all ? 0 : token_tail(rest));
+    if (whole && fresh && !find_token(rest.substr(0, end)) && whole_ &&
+        whole_(rest.substr(0, end))) {
       line_ += line_breaks(rest.substr(0, end));
       out.add(rest.substr(0, end), place, Part::maybe, line_);
       rest.remove_prefix(end);
@@ -266,8 +266,7 @@ class Xml final : public Format {
     const auto end = rest.find(close);
     const auto found = place == kPassing ? Part::outside : Part::token;
     if (end == rest.npos) {
-      auto keep =
-          all ? 0 : std::max(TokenText::tail(rest), std::min(rest.size(), close.size() - 1));
+      auto keep = all ? 0 : std::max(token_tail(rest), std::min(rest.size(), close.size() - 1));
       take(rest, rest.size() - keep, place, found, out);
       return false;
     }
@@ -279,12 +278,12 @@ class Xml final : public Format {
 
   void take(std::string_view& rest, std::size_t size, std::uint8_t place, Part found, Pieces& out) {
     auto run = rest.substr(0, size);
-    tokens_.split(run, place, line_, out, found);
+    out.split(run, place, line_, found);
     line_ += line_breaks(run);
     rest.remove_prefix(size);
   }
 
-  TokenText tokens_;
+  WholeToken whole_;
   std::string buffer_;
   State state_ = State::text;
   char quote_ = '"';
@@ -297,8 +296,8 @@ class Xml final : public Format {
 
 }  // namespace
 
-std::unique_ptr<Format> xml_format(TokenText tokens) {
-  return std::make_unique<Xml>(std::move(tokens));
+std::unique_ptr<Format> xml_format(WholeToken whole) {
+  return std::make_unique<Xml>(std::move(whole));
 }
 
 }  // namespace holdfast::vault

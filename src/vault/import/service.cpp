@@ -19,11 +19,17 @@ constexpr std::size_t kListedRefusals = 1000;
 constexpr std::size_t kReports = 100;
 constexpr std::string_view kMainSlot = "main";
 
+struct UniqueTerm {
+  const Field* field;
+  std::int64_t index;
+  Bytes term;
+};
+
 struct CheckedRecord {
   const Collection* collection;
   std::string slot;
   std::vector<CheckedValue> values;
-  std::vector<std::pair<const Field*, Bytes>> unique;  // terms of values that must be unique
+  std::vector<UniqueTerm> unique;  // of values that must be unique
 };
 
 struct CheckedRow {
@@ -40,8 +46,8 @@ struct Known {
   bool aliases = false;  // two of the external ids are one customer's
   std::map<SubjectId, SubjectKeys> keys;
   std::map<std::tuple<SubjectId, std::uint32_t, std::string>, Record> records;
-  /// Whose a unique value is: by collection, field and term.
-  std::map<std::tuple<std::uint32_t, std::uint16_t, Bytes>, RecordId> taken;
+  /// Whose a unique value is: by index and term.
+  std::map<std::pair<std::int64_t, Bytes>, RecordId> taken;
 };
 
 struct Sealed {
@@ -63,14 +69,46 @@ const Field* taken_field(const CheckedRow& row, const Known& known) {
     auto own = subject == known.subjects.end()
                    ? known.records.end()
                    : known.records.find({subject->second, record.collection->id, record.slot});
-    for (const auto& [field, term] : record.unique) {
-      auto found = known.taken.find({record.collection->id, field->id, term});
+    for (const auto& [field, index, term] : record.unique) {
+      auto found = known.taken.find({index, term});
       if (found != known.taken.end() &&
           (own == known.records.end() || own->second.id != found->second))
         return field;
     }
   }
   return nullptr;
+}
+
+void add_unique(const crypto::KeySet& keys, const Field& field, const Secret& value,
+                std::vector<UniqueTerm>& out) {
+  for (const auto& index : field.indexes) {
+    if (index.kind != IndexKind::unique) continue;
+    BlindTerms terms(keys, index);
+    auto normal = index_term(field, value.expose_text(), index.calling_code);
+    if (terms.usable() && !normal.empty())
+      out.push_back({&field, index.number, terms.term(normal.expose_text())});
+  }
+}
+
+/// Rows that were checked under an older schema, as the newest has their fields: these may have got
+/// another index. Errors: conflict (a collection or field is gone).
+template <class Rows>
+Result<void> carry_over(const Working& work, Rows& rows) {
+  for (auto& row : rows)
+    for (auto& record : row.records) {
+      const auto* collection = work.schema->find(record.collection->id);
+      Error gone(Code::conflict, "the collection was changed during the import: run it again");
+      if (!collection) return gone;
+      record.unique.clear();
+      for (auto& value : record.values) {
+        const auto* field = collection->find(value.field->id);
+        if (!field || field->type != value.field->type) return gone;
+        value.field = field;
+        add_unique(*work.keys, *field, value.value, record.unique);
+      }
+      record.collection = collection;
+    }
+  return {};
 }
 
 }  // namespace
@@ -98,16 +136,18 @@ class ImportRun {
   void unstage();
   Task<Result<void>> flush(bool all);
   Task<Result<Known>> known(const std::vector<CheckedRow>& rows);
-  Result<Sealed> seal(const std::vector<CheckedRow>& rows, Known& known);
-  Task<Result<Sealed>> prepare(const std::vector<CheckedRow>& rows);
-  Task<Result<void>> write(std::vector<CheckedRow> rows, Sealed sealed);
+  Result<Sealed> seal(const Working& work, const std::vector<CheckedRow>& rows, Known& known);
+  Task<Result<Sealed>> prepare(Working work, const std::vector<CheckedRow>& rows);
+  Task<Result<void>> write(Working work, std::vector<CheckedRow> rows, Sealed sealed);
   Task<Result<void>> landed();
   Task<Result<void>> pass_on(std::size_t most);
+  Task<Result<bool>> caught_up(std::vector<CheckedRow>& rows);
 
   Imports& imports_;
   const Context& context_;
   Caller caller_;
   Working work_;
+  std::optional<Working> renewed_;  // what a batch was decided under again, when the policy changed
   RowSource source_;
   ImportReport report_;  // only the caller's core touches it
   struct {
@@ -115,6 +155,7 @@ class ImportRun {
     std::vector<RefusedRow> refusals;
   } staged_;  // what the pool found since unstage()
   std::deque<CheckedRow> ready_;
+  std::unique_ptr<std::vector<CheckedRow>> next_;  // taken out of them, and not yet being sealed
   std::size_t batch_ = kFirstBatch;
   struct Batch {
     std::unique_ptr<std::vector<CheckedRow>> rows;  // where the sealing finds them
@@ -163,10 +204,7 @@ void ImportRun::check_row(ImportRow& row) {
       auto value = checked_value(*field, text);
       wipe(text);
       if (!value) return refuse(place, value.error().text, FieldPath(name));
-      if (field->index == IndexKind::unique)
-        if (auto normal = index_term(*field, value->expose_text()); !normal.empty())
-          checked.unique.emplace_back(
-              field, blind_term(*work_.keys, collection->id, *field, normal.expose()));
+      add_unique(*work_.keys, *field, *value, checked.unique);
       checked.values.push_back({field, std::move(*value), false});
     }
     out.records.push_back(std::move(checked));
@@ -227,24 +265,23 @@ Task<Result<Known>> ImportRun::known(const std::vector<CheckedRow>& rows) {
     auto place = std::tuple(record.subject, record.collection, *record.slot);
     out.records.emplace(std::move(place), std::move(record));
   }
-  std::map<std::pair<std::uint32_t, std::uint16_t>, std::vector<Bytes>> unique;
+  std::map<std::int64_t, std::vector<Bytes>> unique;
   for (const auto& row : rows)
     for (const auto& record : row.records)
-      for (const auto& [field, term] : record.unique)
-        unique[{record.collection->id, field->id}].push_back(term);
-  for (auto& [place, wanted] : unique) {
-    auto taken = co_await context_.store.with_unique_terms(place.first, place.second,
-                                                           std::move(wanted), caller_.deadline);
+      for (const auto& one : record.unique) unique[one.index].push_back(one.term);
+  for (auto& [index, wanted] : unique) {
+    auto taken =
+        co_await context_.store.with_unique_terms(index, std::move(wanted), caller_.deadline);
     if (!taken) co_return std::move(taken).error();
-    for (auto& [term, record] : *taken)
-      out.taken.emplace(std::tuple(place.first, place.second, term), record);
+    for (auto& [term, record] : *taken) out.taken.emplace(std::pair(index, term), record);
   }
   co_return out;
 }
 
 /// On the pool.
-Result<Sealed> ImportRun::seal(const std::vector<CheckedRow>& rows, Known& known) {
-  Draft draft(*work_.keys, work_.now);
+Result<Sealed> ImportRun::seal(const Working& work, const std::vector<CheckedRow>& rows,
+                               Known& known) {
+  Draft draft(*work.keys, work.now);
   Sealed out;
   for (const auto& row : rows) {
     if (const auto* field = taken_field(row, known)) {
@@ -265,8 +302,8 @@ Result<Sealed> ImportRun::seal(const std::vector<CheckedRow>& rows, Known& known
     }
     for (const auto& record : row.records) {
       auto take = [&](RecordId id) {
-        for (const auto& [field, term] : record.unique)
-          known.taken.insert_or_assign({record.collection->id, field->id, term}, id);
+        for (const auto& one : record.unique)
+          known.taken.insert_or_assign({one.index, one.term}, id);
       };
       auto existing = known.records.find({keys->subject(), record.collection->id, record.slot});
       if (existing == known.records.end()) {
@@ -304,15 +341,15 @@ Result<Sealed> ImportRun::seal(const std::vector<CheckedRow>& rows, Known& known
   return out;
 }
 
-Task<Result<Sealed>> ImportRun::prepare(const std::vector<CheckedRow>& rows) {
+Task<Result<Sealed>> ImportRun::prepare(Working work, const std::vector<CheckedRow>& rows) {
   auto stored = co_await known(rows);
   if (!stored) co_return std::move(stored).error();
-  co_return co_await imports_.pool_.run([&] { return seal(rows, *stored); });
+  co_return co_await imports_.pool_.run([&] { return seal(work, rows, *stored); });
 }
 
 /// When somebody else wrote or erased one of these customers meanwhile, or the policy changed, the
 /// batch is made again from what is stored now.
-Task<Result<void>> ImportRun::write(std::vector<CheckedRow> rows, Sealed sealed) {
+Task<Result<void>> ImportRun::write(Working work, std::vector<CheckedRow> rows, Sealed sealed) {
   for (int tries = 0; !sealed.event.touches.empty(); ++tries) {
     auto done = co_await context_.journal.commit(caller_, std::move(sealed.changes),
                                                  std::move(sealed.event));
@@ -326,7 +363,13 @@ Task<Result<void>> ImportRun::write(std::vector<CheckedRow> rows, Sealed sealed)
       co_return Error(Code::forbidden,
                       "this key may not import any more: what went in before stays");
     caller_ = std::move(*renewed);
-    auto again = co_await prepare(rows);
+    auto fresh = co_await begin(context_, caller_);
+    if (!fresh) co_return std::move(fresh).error();
+    auto carried = carry_over(*fresh, rows);  // before the old schema goes
+    if (!carried) co_return carried;
+    work = *fresh;
+    renewed_ = std::move(*fresh);
+    auto again = co_await prepare(work, rows);
     if (!again) co_return std::move(again).error();
     sealed = std::move(*again);
   }
@@ -351,6 +394,26 @@ Task<Result<void>> ImportRun::landed() {
   co_return done;
 }
 
+/// After a batch landed: true when it was decided under a newer policy, which then holds for these
+/// rows, for those that are being sealed, and for what waits behind them.
+Task<Result<bool>> ImportRun::caught_up(std::vector<CheckedRow>& rows) {
+  if (!renewed_) co_return false;
+  auto newer = std::move(*renewed_);
+  renewed_.reset();
+  if (auto done = carry_over(newer, rows); !done) co_return std::move(done).error();
+  for (auto& batch : sealing_) {
+    (void)co_await batch.sealed.wait();  // it reads the rows; what it made is made again
+    if (auto done = carry_over(newer, *batch.rows); !done) co_return std::move(done).error();
+    batch.sealed = Later<Result<Sealed>>(co_await boost::asio::this_coro::executor,
+                                         prepare(newer, *batch.rows));
+  }
+  if (next_)
+    if (auto done = carry_over(newer, *next_); !done) co_return std::move(done).error();
+  if (auto done = carry_over(newer, ready_); !done) co_return std::move(done).error();
+  work_ = std::move(newer);
+  co_return true;
+}
+
 /// Hands sealed batches to the database, one after another, until at most `most` are left. After
 /// a failure the rest is waited for, but not written.
 Task<Result<void>> ImportRun::pass_on(std::size_t most) {
@@ -362,31 +425,38 @@ Task<Result<void>> ImportRun::pass_on(std::size_t most) {
     if (out && !sealed) out = std::move(sealed).error();
     if (auto done = co_await landed(); out && !done) out = std::move(done);
     if (!out) continue;
+    auto newer = co_await caught_up(*batch.rows);
+    if (newer && *newer) sealed = co_await prepare(work_, *batch.rows);
+    if (!newer || !sealed) {
+      out = newer ? std::move(sealed).error() : std::move(newer).error();
+      continue;
+    }
     writing_terms_ = std::move(batch.terms);
     writing_.emplace(co_await boost::asio::this_coro::executor,
-                     write(std::move(*batch.rows), std::move(*sealed)));
+                     write(work_, std::move(*batch.rows), std::move(*sealed)));
   }
   co_return out;
 }
 
 Task<Result<void>> ImportRun::flush(bool all) {
   while (ready_.size() >= batch_ || (all && !ready_.empty())) {
-    auto rows = std::make_unique<std::vector<CheckedRow>>();
+    next_ = std::make_unique<std::vector<CheckedRow>>();
     std::set<Bytes> terms;
     bool repeats = false;
-    while (!ready_.empty() && rows->size() < batch_ && terms.insert(ready_.front().term).second) {
+    while (!ready_.empty() && next_->size() < batch_ && terms.insert(ready_.front().term).second) {
       const auto& term = ready_.front().term;
       auto has_it = [&](const Batch& batch) { return batch.terms.contains(term); };
       repeats |= writing_terms_.contains(term) || std::ranges::any_of(sealing_, has_it);
-      rows->push_back(std::move(ready_.front()));
+      next_->push_back(std::move(ready_.front()));
       ready_.pop_front();
     }
     if (auto done = co_await pass_on(repeats ? 0 : kSealedAtOnce - 1); !done) co_return done;
     // A customer who comes again must be seen as the batch before left them.
     if (repeats)
       if (auto done = co_await landed(); !done) co_return done;
-    auto sealed = Later<Result<Sealed>>(co_await boost::asio::this_coro::executor, prepare(*rows));
-    sealing_.push_back({std::move(rows), std::move(terms), std::move(sealed)});
+    auto sealed =
+        Later<Result<Sealed>>(co_await boost::asio::this_coro::executor, prepare(work_, *next_));
+    sealing_.push_back({std::move(next_), std::move(terms), std::move(sealed)});
     batch_ = context_.journal.contended() ? kContendedBatch : kBatch;
   }
   if (all) co_return co_await pass_on(0);

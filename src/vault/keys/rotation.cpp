@@ -19,10 +19,13 @@ std::string name_of(auto value) {
 
 }  // namespace
 
-void Rotations::give(crypto::Keyring ring, std::span<const Rotation> open) {
+Result<void> Rotations::give(std::shared_ptr<const crypto::KeySet> before, crypto::Keyring ring,
+                             std::span<const Rotation> open) {
   auto plan = finding_plan(ring, open);
-  before_.push_back(deps_.held.get());
-  deps_.held.set(std::make_shared<const crypto::KeySet>(std::move(ring), std::move(plan)));
+  auto next = std::make_shared<const crypto::KeySet>(std::move(ring), before->root.clone(),
+                                                     std::move(plan));
+  if (!deps_.held.replace(std::move(before), std::move(next))) return locked();
+  return {};
 }
 
 Task<Result<void>> Rotations::hand_out(std::optional<crypto::Keyring> ring, Rotation as) {
@@ -32,13 +35,7 @@ Task<Result<void>> Rotations::hand_out(std::optional<crypto::Keyring> ring, Rota
     if (row.id == as.id) row = as;
   const auto keys = deps_.held.get();
   if (!keys) co_return locked();
-  give(ring ? std::move(*ring) : keys->ring.copy(), *open);
-  co_return Result<void>();
-}
-
-bool Rotations::settled() {
-  std::erase_if(before_, [](const auto& keys) { return keys.expired(); });
-  return before_.empty();
+  co_return give(keys, ring ? std::move(*ring) : keys->ring.copy(), *open);
 }
 
 Task<Result<void>> Rotations::prepare() {
@@ -89,8 +86,7 @@ Task<Result<void>> Rotations::prepare() {
       open.push_back(std::move(row));
     }
   }
-  give(keys->ring.copy(), open);
-  co_return Result<void>();
+  co_return give(keys, keys->ring.copy(), open);
 }
 
 Task<Result<void>> Rotations::put(Rotation& row, journal::Event event, db::Changes changes,

@@ -38,7 +38,7 @@ class Rotations {
   struct Deps {
     Context context;
     crypto::HeldKeys& held;
-    /// Makes a generation of the keyring durable. Blocking. Errors: conflict, unavailable.
+    /// Makes a generation of the keyring durable. Blocking. Errors: conflict, locked, unavailable.
     std::function<Result<void>(const crypto::Keyring&)> save;
     /// Journal time (journal/journal_time.h): destruction follows it and no clock.
     std::function<Result<Time>()> time;
@@ -76,7 +76,8 @@ class Rotations {
   /// Errors: those of the commit; the step is then done again.
   Task<Result<Pace>> step();
   /// Steps until stop(). On a thread of its own: steps read, seal and write files in place.
-  /// `tell` hears of failures, and again when one that had failed succeeds (nullptr).
+  /// `tell` hears of failures, and again when one that had failed succeeds (nullptr). Locked keys
+  /// are none: it rests until stop().
   Task<void> run(std::function<void(const Error*)> tell);
   void stop() { stopping_ = true; }
   /// run() may be called again.
@@ -109,16 +110,17 @@ class Rotations {
   Task<Result<Pace>> halt(Rotation row, std::int64_t left);
   /// Gives the keys to requests from now on, found as the open rotations need it, of which one is
   /// as given here; without a ring the same keys. Those who have the ones before are waited for.
+  /// The caller has the turn of the keyring. Errors: locked, unavailable.
   Task<Result<void>> hand_out(std::optional<crypto::Keyring> ring, Rotation as);
-  void give(crypto::Keyring ring, std::span<const Rotation> open);
-  bool settled();
+  /// Errors: locked (`before` was dropped meanwhile).
+  Result<void> give(std::shared_ptr<const crypto::KeySet> before, crypto::Keyring ring,
+                    std::span<const Rotation> open);
   std::int64_t batch_size() const;
   void fill_rate(RotationView& view, const Rotation& row) const;
 
   Deps deps_;
   std::atomic<bool> stopping_ = false;
-  std::vector<std::weak_ptr<const crypto::KeySet>> before_;  // handed out earlier
-  std::int64_t shrink_ = 1;                                  // after conflicts: smaller batches
+  std::int64_t shrink_ = 1;  // after conflicts: smaller batches
 
   mutable std::mutex rate_mutex_;  // guards the next one
   struct Rate {

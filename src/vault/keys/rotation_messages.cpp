@@ -37,37 +37,6 @@ std::string_view doing_of(RotationPhase phase) {
 
 }  // namespace
 
-std::string_view use_name(crypto::KeyUse use) {
-  using crypto::KeyUse;
-  switch (use) {
-    case KeyUse::epoch:
-      return "epoch";
-    case KeyUse::index:
-      return "index";
-    case KeyUse::external:
-      return "external";
-    case KeyUse::authority:
-      return "authority";
-    case KeyUse::digest:
-      return "digest";
-    case KeyUse::journal:
-      return "journal";
-    case KeyUse::side:
-      return "side";
-    case KeyUse::afterlog:
-      return "afterlog";
-    case KeyUse::cursor:
-      return "cursor";
-    case KeyUse::idempotency:
-      return "idempotency";
-    case KeyUse::token:
-      return "token";
-    case KeyUse::pseudonym:
-      return "pseudonym";
-  }
-  return "unknown";
-}
-
 RotationView view_of(const Rotation& r) {
   return {.rotation = r.id,
           .kind = r.kind,

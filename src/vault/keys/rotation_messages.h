@@ -58,8 +58,6 @@ struct RotationStatus {
   static std::span<const Member> described();
 };
 
-/// "external": as in the file format's documentation.
-std::string_view use_name(crypto::KeyUse use);
 RotationView view_of(const Rotation& rotation);
 
 }  // namespace holdfast::vault

@@ -20,24 +20,14 @@ inline constexpr db::Sql kDropRetired{
     "delete from vault_subject_keys where subject = $1 and keep_group = $2 and key_id = $3 "
     "and retired_ms is not null"};
 inline constexpr db::Sql kCountKeys{"vault.count_keys", "select count(*) from vault_subject_keys"};
-/// A record that changed meanwhile gets nothing: it was written under both keys.
-inline constexpr db::Sql kAddTermOf{
-    "vault.add_term_of",
-    "insert into vault_index (collection, field, term, record, key_id) "
-    "select collection, cast($3 as {{int}}), cast($4 as {{bytes}}), id, cast($5 as {{int}}) "
-    "from vault_records where id = $1 and version = $2 {{for share}} "
-    "on conflict (collection, field, term, record) do update set key_id = excluded.key_id"};
-inline constexpr db::Sql kDropTermUnder{
-    "vault.drop_term_under",
-    "delete from vault_index where collection = $1 and field = $2 and term = $3 and record = $4 "
-    "and key_id = $5"};
-inline constexpr db::Sql kCountTerms{"vault.count_terms", "select count(*) from vault_records"};
 inline constexpr db::Sql kCountSubjects{"vault.count_subjects",
                                         "select count(*) from vault_subjects"};
 inline constexpr db::Sql kMacCollection{
     "vault.mac_collection", "update vault_collections set mac = $3 where id = $1 and version = $2"};
 inline constexpr db::Sql kMacPurpose{
     "vault.mac_purpose", "update vault_purposes set mac = $3 where name = $1 and version = $2"};
+inline constexpr db::Sql kMacSwitch{
+    "vault.mac_switch", "update vault_switches set mac = $3 where name = $1 and version = $2"};
 
 Bytes blob(const auto& id) {
   return to_bytes(id.bytes());
@@ -126,99 +116,6 @@ Task<Result<std::int64_t>> WrappedKeys::total(MoveJob) {
   return count(context_.journal.reader(), kCountKeys);
 }
 
-// ── blind indexes
-
-bool IndexTerms::takes_part(KeyKind kind, Pass pass) const {
-  return kind == KeyKind::index && (pass == Pass::move || pass == Pass::clean);
-}
-
-Task<Result<MovedRows>> IndexTerms::move(MoveJob job, Pass pass, Bytes after, std::int64_t limit) {
-  if (pass == Pass::clean) return clean(std::move(job), std::move(after), limit);
-  return add(std::move(job), std::move(after), limit);
-}
-
-Task<Result<MovedRows>> IndexTerms::add(MoveJob job, Bytes after, std::int64_t limit) {
-  auto page = co_await walk::records(context_.journal.reader(), std::move(after), limit);
-  if (!page) co_return std::move(page).error();
-  MovedRows out{.after = std::move(page->after), .looked = size_of(page->rows), .last = page->last};
-  auto loaded = co_await context_.store.with_keys(std::move(page->rows), MonoTime::max());
-  if (!loaded) co_return std::move(loaded).error();
-  const crypto::Hmac to(job.keys->ring.find(crypto::KeyUse::index, job.to)->expose());
-  std::vector<db::Args> terms;
-  for (auto& [record, keys, whose] : loaded->records) {
-    const auto* collection = job.schema->find(record.collection);
-    auto fields = unpack(record.sealed);
-    bool whole = collection && fields;
-    std::vector<db::Args> of_record;
-    for (std::size_t i = 0; whole && i < fields->size(); ++i) {
-      const auto& one = (*fields)[i];
-      const auto* field = collection->find(one.field);
-      if (!field || (field->index != IndexKind::exact && field->index != IndexKind::unique))
-        continue;
-      auto value = keys->open(*job.keys, field->keep_group,
-                              {record.subject, record.id, record.collection, one.field, one.since},
-                              one.sealed);
-      if (!value && value.error().code == Code::gone) continue;  // erased meanwhile
-      whole = value.has_value();
-      if (!whole) break;
-      auto normalised = index_term(*field, value->expose_text());
-      if (normalised.empty()) continue;
-      of_record.push_back({blob(record.id), record.version, std::int64_t{field->id},
-                           blind_term(to, record.collection, *field, normalised.expose()),
-                           std::int64_t{job.to}});
-    }
-    if (!whole) {
-      out.refused.push_back("records " + record.id.text());
-      continue;
-    }
-    out.moved += !of_record.empty();
-    std::ranges::move(of_record, std::back_inserter(terms));
-  }
-  auto most = size_of(terms);
-  out.changes.bulk(kAddTermOf, std::move(terms), db::Expect::at_most(most));
-  co_return out;
-}
-
-Task<Result<MovedRows>> IndexTerms::clean(MoveJob job, Bytes after, std::int64_t limit) {
-  auto page = co_await walk::terms(context_.journal.reader(), std::move(after), limit);
-  if (!page) co_return std::move(page).error();
-  MovedRows out{.after = std::move(page->after), .looked = size_of(page->rows), .last = page->last};
-  std::vector<db::Args> drops;
-  for (auto& row : page->rows)
-    if (row.key != job.to)
-      drops.push_back(
-          {row.collection, row.field, std::move(row.term), std::move(row.record), row.key});
-  out.moved = size_of(drops);
-  out.changes.bulk(kDropTermUnder, std::move(drops), db::Expect::at_most(out.moved));
-  co_return out;
-}
-
-Task<Result<std::map<std::uint32_t, std::int64_t>>> terms_per_key(db::Reader& reader) {
-  std::map<std::uint32_t, std::int64_t> out;
-  for (Bytes after;;) {
-    auto page = co_await walk::terms(reader, std::move(after), kCountPage);
-    if (!page) co_return std::move(page).error();
-    for (const auto& row : page->rows) ++out[static_cast<std::uint32_t>(row.key)];
-    if (page->last) co_return out;
-    after = std::move(page->after);
-  }
-}
-
-Task<Result<std::int64_t>> IndexTerms::left(MoveJob job, Pass pass) {
-  auto counts = co_await terms_per_key(context_.journal.reader());
-  if (!counts) co_return std::move(counts).error();
-  std::int64_t older = 0;
-  for (const auto& [key, rows] : *counts)
-    if (key != job.to) older += rows;
-  if (pass == Pass::clean) co_return older;
-  // Each term has its other one. (Where both are the same there is one row, the new key's.)
-  co_return std::max<std::int64_t>(0, older - (*counts)[job.to]);
-}
-
-Task<Result<std::int64_t>> IndexTerms::total(MoveJob) {
-  return count(context_.journal.reader(), kCountTerms);
-}
-
 // ── external ids
 
 bool ExternalTerms::takes_part(KeyKind kind, Pass pass) const {
@@ -305,7 +202,19 @@ Task<Result<std::vector<Declared>>> declared_rows(db::Reader& reader) {
     out.push_back({"purposes", std::string(row.text(0)), std::string(row.text(0)),
                    std::string(row.text(2)), row.integer(1), to_bytes(row.bytes(3))});
   }
+  auto switches = co_await reader.read(kListSwitches, {});
+  if (!switches) co_return std::move(switches).error();
+  for (std::size_t i = 0; i < switches->size(); ++i) {
+    auto row = (*switches)[i];
+    out.push_back({"switches", std::string(row.text(0)), std::string(row.text(0)),
+                   std::string(row.text(2)), row.integer(1), to_bytes(row.bytes(3))});
+  }
   co_return out;
+}
+
+const db::Sql& mac_statement(std::string_view table) {
+  if (table == "collections") return kMacCollection;
+  return table == "purposes" ? kMacPurpose : kMacSwitch;
 }
 
 }  // namespace
@@ -330,8 +239,8 @@ Task<Result<MovedRows>> DeclaredRows::move(MoveJob job, Pass, Bytes, std::int64_
          .row = to_bytes(row.name),
          .left = declared_digest(*job.keys, row.table, row.name, row.text, mac),
          .was = declared_digest(*job.keys, row.table, row.name, row.text, row.mac)});
-    out.changes.write(row.table == "collections" ? kMacCollection : kMacPurpose,
-                      {std::move(row.key), row.version, std::move(mac)}, db::Expect::exactly(1));
+    out.changes.write(mac_statement(row.table), {std::move(row.key), row.version, std::move(mac)},
+                      db::Expect::exactly(1));
     ++out.moved;
   }
   co_return out;
@@ -348,8 +257,8 @@ Task<Result<std::int64_t>> DeclaredRows::left(MoveJob job, Pass) {
 
 std::span<const db::Sql* const> rotation_statements() {
   static constexpr const db::Sql* kAll[] = {&kRewrap,        &kDropRetired,   &kCountKeys,
-                                            &kAddTermOf,     &kDropTermUnder, &kCountTerms,
-                                            &kCountSubjects, &kMacCollection, &kMacPurpose};
+                                            &kCountSubjects, &kMacCollection, &kMacPurpose,
+                                            &kMacSwitch};
   return kAll;
 }
 

@@ -56,24 +56,6 @@ class SealedValues final : public KeyedRows {
   Context context_;
 };
 
-/// Terms of blind indexes, exact and unique.
-class IndexTerms final : public KeyedRows {
- public:
-  explicit IndexTerms(Context context) : context_(context) {}
-  std::string_view name() const override { return "index_terms"; }
-  bool takes_part(KeyKind kind, Pass pass) const override;
-  Task<Result<MovedRows>> move(MoveJob job, Pass pass, Bytes after, std::int64_t limit) override;
-  Task<Result<std::int64_t>> left(MoveJob job, Pass pass) override;
-  Task<Result<std::int64_t>> total(MoveJob job) override;
-
- private:
-  Task<Result<MovedRows>> add(MoveJob job, Bytes after, std::int64_t limit);
-  Task<Result<MovedRows>> clean(MoveJob job, Bytes after, std::int64_t limit);
-  Task<Result<std::map<std::int64_t, std::int64_t>>> counts();
-
-  Context context_;
-};
-
 /// Terms of external ids.
 class ExternalTerms final : public KeyedRows {
  public:
@@ -88,7 +70,7 @@ class ExternalTerms final : public KeyedRows {
   Context context_;
 };
 
-/// MACs of collections and purposes.
+/// MACs of collections, purposes and switches.
 class DeclaredRows final : public KeyedRows {
  public:
   explicit DeclaredRows(Context context) : context_(context) {}
@@ -103,8 +85,6 @@ class DeclaredRows final : public KeyedRows {
 
 /// Subject keys under each epoch, those that are retired left out: exact, one scan in pages.
 Task<Result<std::map<std::uint32_t, std::int64_t>>> keys_per_epoch(db::Reader& reader);
-/// Index terms under each index key.
-Task<Result<std::map<std::uint32_t, std::int64_t>>> terms_per_key(db::Reader& reader);
 
 std::span<const db::Sql* const> rotation_statements();
 std::span<const db::Sql* const> rotation_value_statements();

@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <span>
 #include <utility>
 
 #include "journal/state_check.h"
@@ -35,8 +36,12 @@ journal::Event event_of(std::string_view activity, const Rotation& row) {
                     {"to", std::int64_t{row.to}}}};
 }
 
-bool looked_up(KeyKind kind) {
-  return kind == KeyKind::index || kind == KeyKind::external;
+/// Whether a later rotation of its kind stands still half-way: then rows are under two keys, and
+/// none goes before that one is done.
+bool stuck_after(std::span<const Rotation> open, const Rotation& row) {
+  return std::ranges::any_of(open, [&](const Rotation& other) {
+    return other.kind == row.kind && other.from >= row.to && other.phase == RotationPhase::stopped;
+  });
 }
 
 Task<void> rest(Millis time) {
@@ -75,7 +80,7 @@ Task<Result<Rotations::Pace>> Rotations::step() {
   // Two clock readings that lie apart stand behind journal time; one that fails destroys nothing.
   if (auto now = deps_.time(); now)
     for (auto& row : *open)
-      if (row.phase == Phase::waiting && row.due && *row.due <= *now)
+      if (row.phase == Phase::waiting && row.due && *row.due <= *now && !stuck_after(*open, row))
         co_return co_await announce(std::move(row));
   // Keys that a restore left without a rotation.
   for (auto& row : *open)
@@ -146,6 +151,8 @@ Task<Result<Rotations::Pace>> Rotations::advance(Rotation row, Phase next,
 /// The keyring first, durable, and only then anybody uses the key.
 Task<Result<Rotations::Pace>> Rotations::add_key(Rotation row) {
   if (auto use = use_of(row.kind)) {
+    const crypto::KeyringTurn turn(deps_.held);
+    if (!turn) co_return Pace::soon;
     const auto keys = deps_.held.get();
     if (!keys) co_return locked();
     auto active = keys->ring.active_id(*use);
@@ -176,7 +183,7 @@ Task<Result<Rotations::Pace>> Rotations::add_key(Rotation row) {
 }
 
 Task<Result<Rotations::Pace>> Rotations::settle(Rotation row, Phase next) {
-  if (!settled()) co_return Pace::soon;
+  if (!deps_.held.let_go()) co_return Pace::soon;
   row.looked = 0;
   co_return co_await advance(std::move(row), next, "keys.rotating");
 }
@@ -190,8 +197,11 @@ Task<Result<Rotations::Pace>> Rotations::pass(Rotation row, Pass which, Phase ne
   }
   if (row.source >= static_cast<std::int64_t>(all.size())) {
     // Requests that read customers' keys before the new ones were there come to their end first.
-    if (which == Pass::renew)
+    if (which == Pass::renew) {
+      const crypto::KeyringTurn turn(deps_.held);
+      if (!turn) co_return Pace::soon;
       if (auto done = co_await hand_out({}, row); !done) co_return std::move(done).error();
+    }
     co_return co_await advance(std::move(row), next, "keys.rotating");
   }
   auto* source = all[static_cast<std::size_t>(row.source)];
@@ -258,8 +268,10 @@ Task<Result<Rotations::Pace>> Rotations::check(Rotation row, Pass which) {
   if (which == Pass::clean || !has_pass(row.kind, Pass::clean))
     co_return co_await enter_waiting(std::move(row));
   row.looked = 0;
-  if (!looked_up(row.kind))
+  if (row.kind != KeyKind::external)
     co_return co_await advance(std::move(row), Phase::cleaning, "keys.rotating");
+  const crypto::KeyringTurn turn(deps_.held);
+  if (!turn) co_return Pace::soon;
   // From here on rows are found by the new key; both are still written.
   row.phase = Phase::switching;
   if (auto done = co_await hand_out({}, row); !done) co_return std::move(done).error();
@@ -268,7 +280,9 @@ Task<Result<Rotations::Pace>> Rotations::check(Rotation row, Pass which) {
 
 /// When nobody looks by the old key any more, nobody writes under it either.
 Task<Result<Rotations::Pace>> Rotations::switch_over(Rotation row) {
-  if (!settled()) co_return Pace::soon;
+  if (!deps_.held.let_go()) co_return Pace::soon;
+  const crypto::KeyringTurn turn(deps_.held);
+  if (!turn) co_return Pace::soon;
   row.phase = Phase::clearing;
   if (auto done = co_await hand_out({}, row); !done) co_return std::move(done).error();
   co_return co_await advance(std::move(row), Phase::clearing, "keys.rotating");
@@ -308,8 +322,13 @@ Task<Result<Rotations::Pace>> Rotations::enter_waiting(Rotation row) {
 
 /// Said before it is done, so that a crash between the two is made good at the next start.
 Task<Result<Rotations::Pace>> Rotations::announce(Rotation row) {
+  const auto keys = deps_.held.get();
+  if (!keys) co_return locked();
   const auto which = has_pass(row.kind, Pass::clean) ? Pass::clean : Pass::move;
-  auto left = co_await left_under(row, which);
+  // A later rotation may have moved the rows on meanwhile.
+  auto now = row;
+  if (auto use = use_of(row.kind)) now.to = keys->ring.active_id(*use);
+  auto left = co_await left_under(now, which);
   if (!left) co_return std::move(left).error();
   if (*left > 0) co_return co_await halt(std::move(row), *left);
   co_return co_await advance(std::move(row), Phase::destroying, "keys.destroy");
@@ -318,6 +337,9 @@ Task<Result<Rotations::Pace>> Rotations::announce(Rotation row) {
 Task<Result<Rotations::Pace>> Rotations::destroy(Rotation row) {
   if (row.source < static_cast<std::int64_t>(sources(row.kind, Pass::drop).size()))
     co_return co_await pass(std::move(row), Pass::drop, Phase::destroying);
+  const crypto::KeyringTurn turn(deps_.held);
+  if (!turn) co_return Pace::soon;
+  if (!deps_.held.get()) co_return locked();
   auto now = deps_.time();
   if (!now) co_return Pace::soon;
   auto forgotten = deps_.forget_backups(*now - deps_.settings.window);
@@ -348,9 +370,10 @@ Task<void> Rotations::run(std::function<void(const Error*)> tell) {
   while (!stopping_) {
     const auto began = deps_.context.clock.mono();
     auto done = co_await step();
-    if (!done) tell(&done.error());
+    const bool failed = !done && done.error().code != Code::locked;
+    if (failed) tell(&done.error());
     if (done && failing) tell(nullptr);
-    failing = !done;
+    failing = failed;
     if (done && *done == Pace::more) {
       // Others get as much of the machine as this takes.
       if (deps_.context.journal.contended())

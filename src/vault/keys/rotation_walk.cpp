@@ -16,11 +16,6 @@ inline constexpr db::Sql kRecordsFrom{
     "vault.records_from",
     "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
     "from vault_records where id > $1 order by id limit $2"};
-inline constexpr db::Sql kTermsFrom{
-    "vault.terms_from",
-    "select collection, field, term, record, key_id from vault_index "
-    "where (collection, field, term, record) > ($1, $2, $3, $4) "
-    "order by collection, field, term, record limit $5"};
 inline constexpr db::Sql kLostFrom{
     "vault.lost_from",
     "select subject, keep_group from vault_lost_values "
@@ -105,35 +100,6 @@ Task<Result<RecordPage>> records(db::Reader& reader, Bytes after, std::int64_t l
   co_return out;
 }
 
-Task<Result<TermPage>> terms(db::Reader& reader, Bytes after, std::int64_t limit) {
-  ByteReader cursor(after);
-  auto collection = cursor.u32();
-  auto field = cursor.u32();
-  auto term = cursor.part();
-  auto record = cursor.part();
-  db::Args from = {std::int64_t{-1}, std::int64_t{0}, Bytes(), Bytes(), limit};
-  if (record)
-    from = {std::int64_t{*collection}, std::int64_t{*field}, to_bytes(*term), to_bytes(*record),
-            limit};
-  auto rows = co_await reader.read(kTermsFrom, std::move(from));
-  if (!rows) co_return std::move(rows).error();
-  TermPage out{.rows = {}, .after = std::move(after), .last = !full(*rows, limit)};
-  for (std::size_t i = 0; i < rows->size(); ++i) {
-    auto row = (*rows)[i];
-    out.rows.push_back({row.integer(0), row.integer(1), to_bytes(row.bytes(2)),
-                        to_bytes(row.bytes(3)), row.integer(4)});
-  }
-  if (!out.rows.empty()) {
-    const auto& end = out.rows.back();
-    out.after.clear();
-    put_u32(out.after, static_cast<std::uint32_t>(end.collection));
-    put_u32(out.after, static_cast<std::uint32_t>(end.field));
-    put_part(out.after, end.term);
-    put_part(out.after, end.record);
-  }
-  co_return out;
-}
-
 Task<Result<LostPage>> lost(db::Reader& reader, Bytes after, std::int64_t limit) {
   auto from = key_place(after);
   auto rows = co_await reader.read(kLostFrom, {from.subject, from.group, limit});
@@ -147,8 +113,7 @@ Task<Result<LostPage>> lost(db::Reader& reader, Bytes after, std::int64_t limit)
 }
 
 std::span<const db::Sql* const> statements() {
-  static constexpr const db::Sql* kAll[] = {&kKeysFrom, &kSubjectsFrom, &kRecordsFrom, &kTermsFrom,
-                                            &kLostFrom};
+  static constexpr const db::Sql* kAll[] = {&kKeysFrom, &kSubjectsFrom, &kRecordsFrom, &kLostFrom};
   return kAll;
 }
 

@@ -41,18 +41,6 @@ struct RecordPage {
 };
 Task<Result<RecordPage>> records(db::Reader& reader, Bytes after, std::int64_t limit);
 
-struct TermRow {
-  std::int64_t collection = 0, field = 0;
-  Bytes term, record;
-  std::int64_t key = 0;
-};
-struct TermPage {
-  std::vector<TermRow> rows;
-  Bytes after;
-  bool last = false;
-};
-Task<Result<TermPage>> terms(db::Reader& reader, Bytes after, std::int64_t limit);
-
 /// Keep groups that lost single values.
 struct LostRow {
   SubjectId subject;

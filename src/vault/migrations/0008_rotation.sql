@@ -40,9 +40,6 @@ create table vault_lost_values (
 -- A key that a rotation has replaced: nothing is sealed under it any more.
 alter table vault_subject_keys add column retired_ms {{int}};
 
--- Which index key a term was made with.
-alter table vault_index add column key_id {{int}} not null default 1;
-
 -- While the key of external ids is rotated: the term under the other of the two keys.
 alter table vault_subjects add column external_other {{bytes}};
 

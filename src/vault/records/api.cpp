@@ -37,10 +37,6 @@ std::vector<http::Route> record_routes(Records* records, Opening* opening) {
       "Compare a value that the customer gave with the sealed one",
       {.examples = {{"Is this their email?",
                      R"({"field":"email","value":"ann@example.org","purpose":"support"})"}}}));
-  out.push_back(http::route<&Opening::search>(
-      opening, "records.search", "POST", "/v1/collections/{collection}/search",
-      "Find records by exact values of indexed fields",
-      {.examples = {{"By email", R"({"q":{"email":"ann@example.org"},"purpose":"support"})"}}}));
   return out;
 }
 

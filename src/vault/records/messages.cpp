@@ -215,29 +215,4 @@ std::span<const Member> Verified::described() {
   return kMembers;
 }
 
-std::span<const Member> SearchRecords::described() {
-  using R = SearchRecords;
-  static constexpr Member kMembers[] = {
-      member<&R::collection>("collection", "The collection's name.", kName, Place::path),
-      member<&R::q>("q", "Values to find, of fields with an exact or unique index.",
-                    {.bytes = 1024, .count = 8}, Place::body, Sensitivity::personal),
-      member<&R::purpose>("purpose", kPurposeDoc, kName),
-      member<&R::limit>("limit", "At most so many; 20 unless said.", {.min = 1, .max = 100}),
-      member<&R::on_behalf_of>("on_behalf_of", kBehalfDoc, {.bytes = 100}),
-      member<&R::engagement>("engagement", kEngagementDoc, {.bytes = 30})};
-  return kMembers;
-}
-
-std::span<const Member> FoundRecords::described() {
-  using R = FoundRecords;
-  static constexpr Member kMembers[] = {
-      member<&R::records>("records", "What matched, masked.", {}, Place::body,
-                          Sensitivity::personal),
-      member<&R::more>("more",
-                       "True when there are more than `limit`, or more candidates than were looked "
-                       "at: name a further value."),
-      member<&R::event>("event", "The journal entry that recorded it.")};
-  return kMembers;
-}
-
 }  // namespace holdfast::vault

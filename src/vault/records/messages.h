@@ -160,21 +160,4 @@ struct Verified {
   static std::span<const Member> described();
 };
 
-struct SearchRecords {
-  std::string collection;
-  Values q;
-  std::string purpose;
-  std::optional<std::int64_t> limit;
-  std::optional<std::string> on_behalf_of;
-  std::optional<std::string> engagement{};
-  static std::span<const Member> described();
-};
-
-struct FoundRecords {
-  std::vector<MaskedRecord> records;
-  bool more = false;
-  EventId event;
-  static std::span<const Member> described();
-};
-
 }  // namespace holdfast::vault

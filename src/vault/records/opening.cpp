@@ -13,7 +13,6 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::size_t kSlice = 64;
-constexpr std::size_t kCandidates = 1000;
 constexpr std::string_view kUnknownField = "unknown_field";
 constexpr std::string_view kOtherCustomer = "other_customer";
 
@@ -36,13 +35,6 @@ Error barred(std::string_view reason) {
   return Error(Code::forbidden,
                "these fields do not open under an engagement of this kind; this try was recorded")
       .at("engagement");
-}
-
-/// The customer's own decision, and not the caller's rights, keeps everything shut.
-Error closed() {
-  return {Code::forbidden,
-          "the customer's restriction, objection or missing consent closes this for the purpose: "
-          "see `holdfast subjects standing`; this try was recorded"};
 }
 
 /// Lets others on this core have their turn.
@@ -69,13 +61,15 @@ std::optional<Error> nothing_open(const Opened& opened, const Error& forbidden) 
       if (refusal.reason == "forbidden") return forbidden;
       shut |= is_closed(refusal.reason);
     }
-  return shut ? std::optional(closed()) : std::nullopt;
+  return shut ? std::optional(closed_by_customer()) : std::nullopt;
 }
 
 /// Equal under the field's rules; exactly equal where these leave nothing to compare.
-bool same_value(const Field& field, const Secret& stored, const Secret& offered) {
-  auto term = index_term(field, stored.expose_text());
-  if (!term.empty()) return term.matches(index_term(field, offered.expose_text()).expose());
+bool same_value(const Field& field, const Secret& stored, const Secret& offered,
+                std::string_view calling_code) {
+  auto term = index_term(field, stored.expose_text(), calling_code);
+  if (!term.empty())
+    return term.matches(index_term(field, offered.expose_text(), calling_code).expose());
   auto checked = checked_value(field, offered.expose_text());
   return checked && checked->matches(stored.expose());
 }
@@ -105,6 +99,17 @@ void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& eve
 
 }  // namespace
 
+bool tries_cards(const Field& field, const Caller& caller) {
+  return is_card(field.type) &&
+         (!caller.on_behalf_of.empty() || caller.principal.starts_with("staff_"));
+}
+
+Error closed_by_customer() {
+  return {Code::forbidden,
+          "the customer's restriction, objection or missing consent closes this for the purpose: "
+          "see `holdfast subjects standing`; this try was recorded"};
+}
+
 Task<Result<Caller>> Opening::prepare(const Working& work, Caller caller,
                                       std::string_view operation, std::string_view purpose,
                                       const std::optional<std::string>& on_behalf_of) {
@@ -129,11 +134,11 @@ Task<Error> Opening::refused(Caller caller, journal::Event event, Error error) {
 }
 
 Task<Error> Opening::refused_under(Caller caller, journal::Event event, bool engaged,
-                                   std::string_view missing) {
+                                   std::string_view missing, Error error) {
   const bool barring = engaged && (missing == "engagement" || missing == "assignee");
   return barring ? admission_.refused(std::move(caller), std::move(event), barred(missing),
                                       "engagement")
-                 : admission_.refused(std::move(caller), std::move(event), not_open());
+                 : admission_.refused(std::move(caller), std::move(event), std::move(error));
 }
 
 Task<Result<std::optional<Engaged>>> Opening::engage(const Working& work, const Caller& caller,
@@ -162,7 +167,6 @@ Task<Result<EventId>> Opening::record(const Working& work, const Caller& caller,
   co_return done->receipt.event;
 }
 
-/// Under self_service a customer opens only what is their own, and nobody else anything.
 Task<Result<std::optional<SubjectId>>> Opening::own_only(const Working& work, const Caller& caller,
                                                          std::string_view purpose) {
   if (purpose != kSelfService) co_return std::nullopt;
@@ -171,8 +175,25 @@ Task<Result<std::optional<SubjectId>>> Opening::own_only(const Working& work, co
   co_return own;
 }
 
+Permitted Opening::permitted(const Caller& caller, const Collection& collection, const Field& field,
+                             SubjectId subject, std::optional<SubjectId> own,
+                             Opened& opened) const {
+  const auto* engaged = opened.showing.engaged ? &*opened.showing.engaged : nullptr;
+  if (engaged && engaged->subject != subject) {
+    opened.barred = kOtherCustomer;
+    return {};
+  }
+  if (own && *own != subject) return {};
+  auto out = permitted_field(context_, caller, opened.event.activity, collection, field,
+                             opened.event.purpose, engaged);
+  // Who names an engagement that does not help is told, instead of shown masks.
+  if (engaged && (out.missing == "engagement" || out.missing == "assignee"))
+    opened.barred = out.missing;
+  return out;
+}
+
 Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller,
-                                       std::string_view operation, const Openable& openable,
+                                       const Openable& openable,
                                        const std::vector<std::string>& wanted,
                                        const Purpose& purpose, bool allowed, Opened& opened) {
   const auto& record = openable.record;
@@ -180,7 +201,6 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
   if (!collection) return Error(Code::corrupt, "the record's collection is missing");
   auto fields = unpack(record.sealed);
   if (!fields) return std::move(fields).error();
-  const auto* engaged = opened.showing.engaged ? &*opened.showing.engaged : nullptr;
   bool cleared = false;
   auto standing = standing_of(*work.keys, *openable.subject);
   auto shut = standing ? closed_for(*standing, openable.subject->erased.has_value(), purpose)
@@ -193,12 +213,9 @@ Result<OpenedRecord> Opening::open_one(const Working& work, const Caller& caller
       out.refused.push_back({name, std::string(kUnknownField)});
       continue;
     }
-    auto permitted = allowed ? permitted_field(context_, caller, operation, *collection, *field,
-                                               opened.event.purpose, engaged)
-                             : Permitted();
-    // Who names an engagement that does not help is told, instead of shown masks.
-    if (engaged && (permitted.missing == "engagement" || permitted.missing == "assignee"))
-      opened.barred = permitted.missing;
+    auto permitted = allowed
+                         ? this->permitted(caller, *collection, *field, record.subject, {}, opened)
+                         : Permitted();
     if (permitted.view == View::none) {
       out.refused.push_back({name, "forbidden"});
       continue;
@@ -266,8 +283,7 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
       out.barred = kOtherCustomer;
       allowed = false;
     }
-    auto one =
-        open_one(work, caller, operation, openable, item.fields, declared->second, allowed, out);
+    auto one = open_one(work, caller, openable, item.fields, declared->second, allowed, out);
     if (!one) co_return std::move(one).error();
     out.any |= !one->values.entries.empty();
     for (const auto& value : one->values.entries)
@@ -368,16 +384,16 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                                           barred(kOtherCustomer), "engagement");
   auto permitted = permitted_field(context_, *acting, "records.verify", *collection, *field,
                                    request.purpose, *engaged ? &**engaged : nullptr);
-  if (!allowed || permitted.view < View::verify)
+  if (!allowed || tries_cards(*field, *acting) || permitted.view < View::verify)
     co_return co_await refused_under(std::move(*acting), std::move(event), engaged->has_value(),
-                                     permitted.missing);
+                                     permitted.missing, not_open());
   auto standing = standing_of(*work->keys, *subject);
   if (!standing) co_return std::move(standing).error();
   auto shut = closed_for(*standing, subject->erased.has_value(),
                          work->schema->purposes.find(request.purpose)->second);
   if (shut != Closed::open) {
     event.facts = {{"closed", std::string(reason_of(shut))}};
-    co_return co_await refused(std::move(*acting), std::move(event), closed());
+    co_return co_await refused(std::move(*acting), std::move(event), closed_by_customer());
   }
   auto day = to_ms(work->now) / 86'400'000;
   auto counted = co_await context_.journal.reader().read(
@@ -401,7 +417,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                             {record.subject, record.id, collection->id, field->id, sealed->since},
                             sealed->sealed);
     if (!value && value.error().code != Code::gone) co_return std::move(value).error();
-    if (value) matches = same_value(*field, *value, request.value);
+    if (value) matches = same_value(*field, *value, request.value, collection->calling_code);
   }
   db::Changes changes;
   changes.write(kDropWrong, {day});
@@ -420,113 +436,6 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
     co_return co_await refused(std::move(*acting), std::move(kept), spent);
   if (!done) co_return std::move(done).error();
   co_return Verified{matches, done->receipt.event};
-}
-
-Task<Result<FoundRecords>> Opening::search(Caller caller, SearchRecords request) {
-  auto work = co_await begin(context_, caller);
-  if (!work) co_return std::move(work).error();
-  const auto* collection = work->schema->find(request.collection);
-  if (!collection) co_return Error(Code::not_found, "no such collection").at("collection");
-  auto acting = co_await prepare(*work, std::move(caller), "records.search", request.purpose,
-                                 request.on_behalf_of);
-  if (!acting) co_return std::move(acting).error();
-  if (request.q.entries.empty())
-    co_return Error(Code::invalid, "name at least one value to find").at("q");
-  auto own = co_await own_only(*work, *acting, request.purpose);
-  if (!own) co_return std::move(own).error();
-
-  auto engaged =
-      co_await engage(*work, *acting, "records.search", request.purpose, request.engagement);
-  if (!engaged) co_return std::move(engaged).error();
-  Showing showing{.subjects = {}, .terms = {}, .engaged = std::move(*engaged)};
-  const auto* under = showing.engaged ? &*showing.engaged : nullptr;
-
-  journal::Event event{
-      .activity = "records.search", .purpose = request.purpose, .collection = collection->name};
-  std::vector<std::pair<const Field*, Secret>> terms;
-  for (const auto& entry : request.q.entries) {
-    const auto* field = collection->find(entry.name);
-    auto where = FieldPath("q") / entry.name;
-    if (!field)
-      co_return Error(Code::invalid, "the collection does not declare this field").at(where);
-    if (field->index != IndexKind::exact && field->index != IndexKind::unique)
-      co_return Error(Code::invalid, "this field has no index to find it by").at(where);
-    event.fields.push_back(field->name);
-    auto permitted = permitted_field(context_, *acting, "records.search", *collection, *field,
-                                     request.purpose, under);
-    if (permitted.view < View::verify)
-      co_return co_await refused_under(std::move(*acting), std::move(event), under != nullptr,
-                                       permitted.missing);
-    showing.add(permitted.terms);
-    auto term = index_term(*field, entry.value.expose_text());
-    if (term.empty())
-      co_return Error(Code::invalid, "nothing is left of this value to search for").at(where);
-    terms.emplace_back(field, std::move(term));
-  }
-
-  auto limit = static_cast<std::size_t>(request.limit.value_or(20));
-  const auto& purpose = work->schema->purposes.find(request.purpose)->second;
-  std::int64_t shut = 0;  // looked at and left out: the customer closed them for this purpose
-  auto term =
-      blind_term(*work->keys, collection->id, *terms.front().first, terms.front().second.expose());
-  FoundRecords out;
-  RecordId after{};
-  for (std::size_t looked = 0; !out.more && looked < kCandidates;) {
-    auto ids =
-        co_await context_.store.with_term(collection->id, terms.front().first->id, term, after,
-                                          static_cast<std::int64_t>(kSlice), acting->deadline);
-    if (!ids) co_return std::move(ids).error();
-    if (ids->empty()) break;
-    looked += ids->size();
-    after = ids->back();
-    bool last = ids->size() < kSlice;
-    auto loaded = co_await context_.store.load(std::move(*ids), acting->deadline);
-    if (!loaded) co_return std::move(loaded).error();
-    for (const auto& openable : loaded->records) {
-      const auto& record = openable.record;
-      if (*own && **own != record.subject) continue;
-      if (under && under->subject != record.subject) continue;
-      auto standing = standing_of(*work->keys, *openable.subject);
-      if (!standing) continue;  // damaged: it does not hide the others
-      if (closed_for(*standing, openable.subject->erased.has_value(), purpose) != Closed::open) {
-        ++shut;
-        continue;
-      }
-      auto fields = unpack(record.sealed);
-      if (!fields) co_return std::move(fields).error();
-      bool all = true;
-      for (const auto& [field, wanted] : terms) {
-        auto sealed = std::ranges::find(*fields, field->id, &SealedField::field);
-        if (sealed == fields->end() || expired(*field, record, work->now)) {
-          all = false;
-          break;
-        }
-        auto value = openable.keys->open(
-            *work->keys, field->keep_group,
-            {record.subject, record.id, collection->id, field->id, sealed->since}, sealed->sealed);
-        all = value && index_term(*field, value->expose_text()).matches(wanted.expose());
-        if (!all) break;
-      }
-      if (!all) continue;
-      if (out.records.size() == limit) {
-        out.more = true;
-        break;
-      }
-      auto shown = mask_record(context_, *work, *acting, "records.search", openable);
-      if (!shown) co_return std::move(shown).error();
-      out.records.push_back(std::move(*shown));
-      event.touches.push_back({record.subject, "records", to_bytes(record.id.bytes()), {}});
-      showing.subjects.push_back(record.subject);
-    }
-    if (last) break;
-    out.more |= looked >= kCandidates;
-    co_await give_way();
-  }
-  event.facts = {{"closed", shut}, {"matched", static_cast<std::int64_t>(out.records.size())}};
-  auto done = co_await admission_.record(*work, *acting, std::move(showing), {}, std::move(event));
-  if (!done) co_return std::move(done).error();
-  out.event = done->receipt.event;
-  co_return out;
 }
 
 std::span<const db::Sql* const> record_statements() {

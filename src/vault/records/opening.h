@@ -1,4 +1,4 @@
-// Sealed values opened for a purpose: revealed, compared, searched.
+// Sealed values opened for a purpose: revealed, compared.
 //
 // The record of an opening is durable before the plaintext leaves: what cannot be recorded is not
 // shown. A value past its keep time is gone for everyone, swept or not. What the customer decided
@@ -40,10 +40,9 @@ class Opening {
   Task<Result<RevealedRecord>> reveal(Caller caller, RevealRecord request);
   /// Gives way to other requests every 64 records.
   Task<Result<RevealedRecords>> reveal_batch(Caller caller, RevealRecords request);
-  /// 5 wrong values per customer, field and day over all callers, then exhausted.
+  /// 5 wrong values per customer, field and day over all callers, then exhausted. Card numbers are
+  /// compared for no person, nor are they searched for one.
   Task<Result<Verified>> verify(Caller caller, VerifyValue request);
-  /// Exact matches of all values given. Candidates of the index are opened and compared.
-  Task<Result<FoundRecords>> search(Caller caller, SearchRecords request);
 
   /// For other rooms: opens, but does not record. Hand what it gives to record() before showing
   /// anything; `engaged` is what engage() gave.
@@ -66,14 +65,22 @@ class Opening {
                                               std::optional<std::string> named);
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
-
- private:
+  /// The same where a field did not open: whoever named an engagement that did not help is told
+  /// that. `missing` is Permitted's.
   Task<Error> refused_under(Caller caller, journal::Event event, bool engaged,
-                            std::string_view missing);
+                            std::string_view missing, Error error);
+  /// What the caller may see of a field of a customer, as open() decides it; what record() has to
+  /// know of it goes into `opened`. For values that lie in no record, whose caller asks
+  /// closed_for() too. Under self_service `own` is whose they must be.
+  Permitted permitted(const Caller& caller, const Collection& collection, const Field& field,
+                      SubjectId subject, std::optional<SubjectId> own, Opened& opened) const;
+  /// Under self_service the one customer whose data may be opened (nobody's id when the shop does
+  /// not know them, or nobody is behind the call); nothing for other purposes.
   Task<Result<std::optional<SubjectId>>> own_only(const Working& work, const Caller& caller,
                                                   std::string_view purpose);
-  Result<OpenedRecord> open_one(const Working& work, const Caller& caller,
-                                std::string_view operation, const Openable& openable,
+
+ private:
+  Result<OpenedRecord> open_one(const Working& work, const Caller& caller, const Openable& openable,
                                 const std::vector<std::string>& wanted, const Purpose& purpose,
                                 bool allowed, Opened& opened);
 
@@ -81,6 +88,13 @@ class Opening {
   Admission& admission_;
 };
 
+/// What a caller is told whom the customer's own decisions keep from everything.
+Error closed_by_customer();
+
 std::span<const db::Sql* const> record_statements();
+
+/// Whether it is a card's field and a person asks, or stands behind the call: who could try numbers
+/// until one is right.
+bool tries_cards(const Field& field, const Caller& caller);
 
 }  // namespace holdfast::vault

@@ -8,7 +8,7 @@ namespace {
 
 inline constexpr db::Sql kPageTokens{
     "vault.page_tokens",
-    "select t.id, t.field, r.collection from vault_tokens t "
+    "select t.id, t.field, r.collection, t.key_id from vault_tokens t "
     "left join vault_records r on r.id = t.record where t.id > $1 order by t.id limit $2"};
 inline constexpr db::Sql kPageSubjects{
     "vault.page_subjects",
@@ -20,8 +20,12 @@ inline constexpr db::Sql kPageSubjectKeys{
     "order by subject, keep_group, key_id limit $4"};
 inline constexpr db::Sql kPageTerms{
     "vault.page_terms",
-    "select term, record from vault_index where collection = $1 and field = $2 "
-    "and (term, record) > ($3, $4) order by term, record limit $5"};
+    "select term, record from vault_index where number = $1 and (term, record) > ($2, $3) "
+    "order by term, record limit $4"};
+inline constexpr db::Sql kPagePostings{
+    "vault.page_postings",
+    "select term, block, entries from vault_postings where number = $1 "
+    "and (term, block) > ($2, $3) order by term, block limit $4"};
 
 constexpr std::int64_t kPage = 500;
 
@@ -81,6 +85,7 @@ Task<Result<TokenCounts>> count_tokens(const Context& context, MonoTime deadline
     for (std::size_t i = 0; i < rows->size(); ++i) {
       auto row = (*rows)[i];
       ++out.total;
+      if (auto key = row.integer(3); key > 0) ++out.by_key[static_cast<std::uint32_t>(key)];
       if (row.null(2))
         ++out.without_record;
       else
@@ -134,30 +139,33 @@ Task<Result<std::map<std::uint32_t, std::int64_t>>> count_subject_keys(const Con
   co_return out;
 }
 
-Task<Result<std::int64_t>> count_terms(const Context& context, std::uint32_t collection,
-                                       std::uint16_t field, MonoTime deadline) {
+Task<Result<std::int64_t>> count_terms(const Context& context, std::int64_t index,
+                                       MonoTime deadline) {
   std::int64_t out = 0;
-  Bytes term, record;
   journal::Slices slices;
-  for (bool more = true; more;) {
-    if (auto good = in_time(context, deadline); !good) co_return std::move(good).error();
-    auto rows = co_await context.journal.reader().read(
-        kPageTerms, {std::int64_t{collection}, std::int64_t{field}, term, record, kPage}, deadline);
-    if (!rows) co_return std::move(rows).error();
-    more = full(*rows);
-    out += static_cast<std::int64_t>(rows->size());
-    if (!rows->empty()) {
-      term = to_bytes((*rows)[rows->size() - 1].bytes(0));
-      record = to_bytes((*rows)[rows->size() - 1].bytes(1));
+  for (const auto* sql : {&kPageTerms, &kPagePostings}) {
+    Bytes term, last;
+    for (bool more = true; more;) {
+      if (auto good = in_time(context, deadline); !good) co_return std::move(good).error();
+      auto rows =
+          co_await context.journal.reader().read(*sql, {index, term, last, kPage}, deadline);
+      if (!rows) co_return std::move(rows).error();
+      more = full(*rows);
+      for (std::size_t i = 0; i < rows->size(); ++i)
+        out += sql == &kPagePostings ? (*rows)[i].integer(2) : 1;
+      if (!rows->empty()) {
+        term = to_bytes((*rows)[rows->size() - 1].bytes(0));
+        last = to_bytes((*rows)[rows->size() - 1].bytes(1));
+      }
+      co_await slices.pause();
     }
-    co_await slices.pause();
   }
   co_return out;
 }
 
 std::span<const db::Sql* const> count_statements() {
   static constexpr const db::Sql* kAll[] = {&kPageTokens, &kPageSubjects, &kPageSubjectKeys,
-                                            &kPageTerms};
+                                            &kPageTerms, &kPagePostings};
   return kAll;
 }
 

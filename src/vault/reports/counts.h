@@ -21,6 +21,7 @@ struct RecordCounts {
 };
 struct TokenCounts {
   std::map<FieldKey, std::int64_t> tokens;
+  std::map<std::uint32_t, std::int64_t> by_key;  // those found by a term, by token key
   std::int64_t total = 0, without_record = 0;
 };
 struct SubjectCounts {
@@ -36,8 +37,9 @@ Task<Result<SubjectCounts>> count_subjects(const Context& context, MonoTime dead
 /// Customers' keys by the epoch key that wraps them.
 Task<Result<std::map<std::uint32_t, std::int64_t>>> count_subject_keys(const Context& context,
                                                                        MonoTime deadline);
-Task<Result<std::int64_t>> count_terms(const Context& context, std::uint32_t collection,
-                                       std::uint16_t field, MonoTime deadline);
+/// Rows of an index, and entries of its postings.
+Task<Result<std::int64_t>> count_terms(const Context& context, std::int64_t index,
+                                       MonoTime deadline);
 
 std::span<const db::Sql* const> count_statements();
 

@@ -102,6 +102,22 @@ std::span<const Member> KeyCount::described() {
   return kMembers;
 }
 
+std::span<const Member> IndexKeyCount::described() {
+  using I = IndexKeyCount;
+  static constexpr Member kMembers[] = {
+      member<&I::key>("key", "The index key's number."),
+      member<&I::terms>("terms", "Terms and entries of postings that were made under it.")};
+  return kMembers;
+}
+
+std::span<const Member> TokenKeyCount::described() {
+  using T = TokenKeyCount;
+  static constexpr Member kMembers[] = {
+      member<&T::key>("key", "The token key's number."),
+      member<&T::tokens>("tokens", "Tokens found by their text or value under it.")};
+  return kMembers;
+}
+
 std::span<const Member> RingKey::described() {
   using H = RingKey;
   static constexpr Member kMembers[] = {member<&H::use>("use", "What the key is for."),
@@ -117,9 +133,11 @@ std::span<const Member> KeyVersions::described() {
       member<&K::at>("at", "When it was counted."),
       member<&K::epochs>("epochs", "Customers' keys by epoch key."),
       member<&K::values>("values", "Sealed values by the number of their key."),
-      member<&K::index_terms>("index_terms", "Terms in blind indexes."),
+      member<&K::index_keys>("index_keys", "What is in indexes by the key that it was made under."),
+      member<&K::index_terms>("index_terms", "Terms in blind indexes, and entries of postings."),
       member<&K::external_ids>("external_ids", "Customers found by the shop's own id."),
       member<&K::tokens>("tokens", "Tokens."),
+      member<&K::token_keys>("token_keys", "Tokens with a shape or a scope, by token key."),
       member<&K::damaged>("damaged", "Records that cannot be read: `journal verify --state`."),
       member<&K::keys>("keys", "What the keyring holds.")};
   return kMembers;

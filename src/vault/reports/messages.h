@@ -74,6 +74,14 @@ struct KeyCount {
   std::int64_t key = 0, values = 0;
   static std::span<const Member> described();
 };
+struct IndexKeyCount {
+  std::int64_t key = 0, terms = 0;
+  static std::span<const Member> described();
+};
+struct TokenKeyCount {
+  std::int64_t key = 0, tokens = 0;
+  static std::span<const Member> described();
+};
 struct RingKey {
   std::string use;
   std::int64_t key = 0;
@@ -85,7 +93,10 @@ struct KeyVersions {
   Time at{};
   std::vector<EpochCount> epochs;
   std::vector<KeyCount> values;
-  std::int64_t index_terms = 0, external_ids = 0, tokens = 0, damaged = 0;
+  std::vector<IndexKeyCount> index_keys;
+  std::int64_t index_terms = 0, external_ids = 0, tokens = 0;
+  std::vector<TokenKeyCount> token_keys;
+  std::int64_t damaged = 0;
   std::vector<RingKey> keys;
   static std::span<const Member> described();
 };

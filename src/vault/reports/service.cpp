@@ -34,33 +34,6 @@ std::int64_t at(const auto& counts, const auto& key) {
   return found == counts.end() ? 0 : found->second;
 }
 
-std::string_view use_name(crypto::KeyUse use) {
-  using enum crypto::KeyUse;
-  switch (use) {
-    case epoch:
-      return "epoch";
-    case index:
-      return "index";
-    case external:
-      return "external";
-    case authority:
-      return "authority";
-    case digest:
-      return "digest";
-    case journal:
-      return "journal";
-    case side:
-      return "side";
-    case afterlog:
-      return "afterlog";
-    case cursor:
-      return "cursor";
-    case idempotency:
-      return "idempotency";
-  }
-  return "other";
-}
-
 std::string time_limit(const Field& field) {
   if (!field.keep) return "with the keep group `" + field.keep_group + "`";
   switch (field.keep->from.value_or(KeepFrom::created)) {
@@ -277,17 +250,24 @@ Task<Result<KeyVersions>> Reports::key_versions(Caller caller, NoReportArguments
   KeyVersions out{.at = work->now,
                   .epochs = {},
                   .values = {},
+                  .index_keys = {},
                   .external_ids = subjects->external_ids,
                   .tokens = tokens->total,
+                  .token_keys = {},
                   .damaged = records->damaged,
                   .keys = {}};
+  std::map<std::int64_t, std::int64_t> by_index_key;
   for (const auto& [id, collection] : work->schema->by_id)
-    for (const auto& field : collection->fields) {
-      if (field.index == IndexKind::none) continue;
-      auto terms = co_await count_terms(deps_.context, id, field.id, caller.deadline);
-      if (!terms) co_return std::move(terms).error();
-      out.index_terms += *terms;
-    }
+    for (const auto& field : collection->fields)
+      for (const auto& index : field.indexes) {
+        auto terms = co_await count_terms(deps_.context, index.number, caller.deadline);
+        if (!terms) co_return std::move(terms).error();
+        by_index_key[index.key] += *terms;
+        out.index_terms += *terms;
+      }
+  for (const auto& [key, terms] : by_index_key) out.index_keys.push_back({key, terms});
+  for (const auto& [key, count] : tokens->by_key)
+    out.token_keys.push_back({std::int64_t{key}, count});
   for (const auto& [key, count] : records->by_key) out.values.push_back({std::int64_t{key}, count});
   for (const auto& key : work->keys->ring.list()) {
     out.keys.push_back(

@@ -113,16 +113,18 @@ Result<void> Erasing::take(SubjectKeys& keys, Record& record, std::vector<TokenO
     return draft.drop_record(keys, *collection, record, of_record);
   }
   left.cells.emplace_back(blob(record.id));
+  // Also those of values that the record has no more.
+  std::erase_if(of_record, [&](const TokenOf& token) {
+    const auto* field = collection->find(token.field);
+    return field && !contains(groups, field->keep_group);
+  });
+  tokens += static_cast<std::int64_t>(of_record.size());
+  draft.drop_tokens(record.subject, of_record);
   if (gone.empty()) {
     guards.guard(kGuardRecord, {blob(record.id), record.version},
                  Error(Code::conflict, "the customer changed meanwhile: repeat"));
     return {};
   }
-  std::set<std::uint16_t> ids;
-  for (const auto& value : gone) ids.insert(value.field->id);
-  std::erase_if(of_record, [&](const TokenOf& token) { return !ids.contains(token.field); });
-  tokens += static_cast<std::int64_t>(of_record.size());
-  draft.drop_tokens(record.subject, of_record);
   auto changed = draft.change_record(keys, *collection, record, gone);
   if (!changed) return std::move(changed).error();
   return {};

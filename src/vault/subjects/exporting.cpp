@@ -29,10 +29,12 @@ struct Exporting {
   const Caller& caller;
   std::string purpose;
 
-  /// Not narrowed by the purposes that a field names: the right to a copy knows none.
+  /// Not narrowed by the purposes that a field names: the right to a copy knows none. Of a card,
+  /// which the customer has, a copy that travels names what a receipt would.
   View view(const Collection& collection, const Field& field) const {
-    return context.permits.view(caller,
-                                {kExport, collection.name, field.name, field.field_class, purpose});
+    auto view = context.permits.view(
+        caller, {kExport, collection.name, field.name, field.field_class, purpose});
+    return is_card(field.type) ? std::min(view, View::masked) : view;
   }
   DocumentRecord opened(const Record& record, SubjectKeys& keys) const;
   DocumentValue opened(const Record& record, SubjectKeys& keys, const Collection& collection,

@@ -108,7 +108,8 @@ Task<Result<MergedSubjects>> Subjects::join(Caller caller, Subject into, Subject
     changes.guard(kLockSubject, {blob(id)}, changed);
   changes.append(std::move(draft).changes());
   for (auto* follower : deps_.follows) {
-    auto followed = co_await follower->follow(from.id, into.id, changes, event, caller.deadline);
+    auto followed = co_await follower->follow(*work, keys->at(from.id), keys->at(into.id), changes,
+                                              event, caller.deadline);
     if (!followed) co_return std::move(followed).error();
   }
   into.standing = encode_standing(merged(*mine, *theirs));

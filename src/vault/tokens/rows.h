@@ -1,22 +1,18 @@
-// The MACs of tokens' rows, and tokens as rotations see them.
+// Tokens as rotations see them.
 #pragma once
+
+#include <vector>
 
 #include "vault/context.h"
 #include "vault/rotations.h"
+#include "vault/token_row.h"
 
 namespace holdfast::vault {
 
-/// What a token's row says and its MAC covers.
-struct TokenPlace {
-  TokenId id;
-  SubjectId subject;
-  RecordId record;
-  std::uint16_t field = 0;
-};
-Bytes token_mac(const crypto::KeySet& keys, const TokenPlace& token);
-/// Under the active digest key or, while that is rotated, an older one.
-bool token_mac_fits(const crypto::KeySet& keys, const TokenPlace& token, BytesView mac);
-
+/// Rows of vault_tokens: their MACs (digest), their texts sealed under customers' keys (subject,
+/// and the epoch where it renews groups), and what texts and equal values are found by (token).
+/// While the token key is rotated rows are found under each of its keys, so nothing has to be
+/// switched. A row whose record has another value by then is found by no value any more.
 class TokenRows final : public KeyedRows {
  public:
   explicit TokenRows(Context context) : context_(context) {}
@@ -24,8 +20,12 @@ class TokenRows final : public KeyedRows {
   bool takes_part(KeyKind kind, Pass pass) const override;
   Task<Result<MovedRows>> move(MoveJob job, Pass pass, Bytes after, std::int64_t limit) override;
   Task<Result<std::int64_t>> left(MoveJob job, Pass pass) override;
+  Task<Result<std::int64_t>> total(MoveJob job) override;
 
  private:
+  struct Page;
+  Task<Result<Page>> page(const MoveJob& job, Bytes after, std::int64_t limit);
+
   Context context_;
 };
 

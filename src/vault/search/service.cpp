@@ -1,0 +1,397 @@
+#include "vault/search/service.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <deque>
+
+#include "vault/index_terms.h"
+#include "vault/policy.h"
+#include "vault/records/service.h"
+#include "vault/search/postings.h"
+#include "vault/token_row.h"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::string_view kOperation = "records.search";
+constexpr std::size_t kSlice = 64;
+constexpr std::size_t kSortSlice = 500;
+constexpr std::size_t kMostCandidates = 10'000;
+constexpr std::int64_t kRowsPerRead = 1000;
+constexpr std::int64_t kMostRows = 200'000;  // of one term, in one page
+constexpr std::size_t kPage = 20;
+
+inline constexpr db::Sql kTokensOfMany{
+    "vault.tokens_of_many",
+    "select id, subject, record, field, created_ms, mac, key_id, text_term, text_sealed, "
+    "value_term, sharer from vault_tokens where record {{in $1}} order by record, id"};
+
+Task<void> give_way() {
+  auto here = co_await boost::asio::this_coro::executor;
+  co_await boost::asio::post(here, boost::asio::use_awaitable);
+}
+
+}  // namespace
+
+struct Search::Run {
+  Working work;
+  Caller caller;
+  const Collection* collection;
+  Query query;
+  std::optional<SubjectId> own;  // under self_service
+  std::optional<Cursor> after;
+  crypto::Digest fingerprint{};
+  std::size_t limit = kPage;
+  const Purpose* purpose;
+  journal::Event event;
+  Showing showing;
+  std::int64_t shut = 0;  // left out: the customer closed them for this purpose
+
+  /// Whether the caller may be told of this record at all, matching or not.
+  bool admits(const Openable& openable) {
+    const auto& record = openable.record;
+    if (record.collection != collection->id) return false;
+    if (own && *own != record.subject) return false;
+    if (showing.engaged && showing.engaged->subject != record.subject) return false;
+    auto standing = standing_of(*work.keys, *openable.subject);
+    if (!standing) return false;  // damaged: it does not hide the others
+    bool open =
+        closed_for(*standing, openable.subject->erased.has_value(), *purpose) == Closed::open;
+    shut += !open;
+    return open;
+  }
+};
+
+/// Candidates of a search by record id: those that one exact condition names, or all that share the
+/// terms of the others.
+class Search::Candidates {
+ public:
+  Candidates(const Context& context, Run& run) : context_(context), run_(run) {
+    const auto& conditions = run.query.conditions;
+    for (const auto& one : conditions) {
+      if (one.index->kind != IndexKind::exact && one.index->kind != IndexKind::unique) continue;
+      if (!driver_ || one.index->bits > driver_->index->bits) driver_ = &one;
+    }
+    if (run.after && !run.query.sort) after_ = run.after->record;
+  }
+
+  Task<Result<void>> prepare(Pool& pool) {
+    Error gone(Code::unavailable,
+               "the key of this index is gone: `holdfast indexes rebuild` makes it anew");
+    if (driver_) {
+      terms_.emplace_back(*run_.work.keys, *driver_->index);
+      if (!terms_.back().usable()) co_return gone;
+      term_ = terms_.back().term(driver_->wanted.expose_text());
+      co_return Result<void>();
+    }
+    std::vector<PostedTerm> posted;
+    for (const auto& one : run_.query.conditions) {
+      terms_.emplace_back(*run_.work.keys, *one.index);
+      if (!terms_.back().usable()) co_return gone;
+      for (auto& term : terms_.back().grams_of_fragment(one.wanted.expose_text()))
+        posted.push_back({&terms_.back(), std::move(term)});
+    }
+    auto records = co_await records_with_all(context_.journal.reader(), pool, std::move(posted),
+                                             run_.caller.deadline);
+    if (!records) co_return std::move(records).error();
+    auto begin = std::ranges::upper_bound(*records, after_);
+    ready_.assign(begin, records->end());
+    end_ = true;
+    co_return Result<void>();
+  }
+
+  /// The next ones, at most `count`; none at the end (`end`) or when enough rows were looked at.
+  Task<Result<std::vector<RecordId>>> next(std::size_t count) {
+    while (ready_.size() < count && !end_ && rows_ < kMostRows) {
+      auto page = co_await context_.store.with_term(driver_->index->number, term_, after_,
+                                                    kRowsPerRead, run_.caller.deadline);
+      if (!page) co_return std::move(page).error();
+      rows_ += static_cast<std::int64_t>(page->size());
+      end_ = page->size() < static_cast<std::size_t>(kRowsPerRead);
+      if (!page->empty()) after_ = page->back().record;
+      auto wanted = driver_->wanted.expose_text();
+      for (const auto& one : *page)
+        if (one.tag.empty() || one.tag == terms_.back().tag(wanted, one.record))
+          ready_.push_back(one.record);
+      if (!end_) co_await give_way();
+    }
+    std::vector<RecordId> out;
+    while (!ready_.empty() && out.size() < count) {
+      out.push_back(ready_.front());
+      ready_.pop_front();
+    }
+    if (!out.empty()) last_ = out.back();
+    co_return out;
+  }
+
+  bool done() const { return end_ && ready_.empty(); }
+  /// Where to go on when nothing more is shown now.
+  RecordId place() const { return ready_.empty() && !end_ ? after_ : last_; }
+
+ private:
+  const Context& context_;
+  Run& run_;
+  const Condition* driver_ = nullptr;
+  std::deque<BlindTerms> terms_;
+  Bytes term_;
+  RecordId after_{}, last_{};
+  std::deque<RecordId> ready_;
+  std::int64_t rows_ = 0;
+  bool end_ = false;
+};
+
+Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, FoundRecords& out) {
+  std::size_t looked = 0;
+  std::optional<RecordId> shown_last;
+  while (looked < kMostCandidates) {
+    auto ids = co_await candidates.next(kSlice);
+    if (!ids) co_return std::move(ids).error();
+    if (ids->empty()) break;
+    looked += ids->size();
+    auto loaded = co_await context_.store.load(std::move(*ids), run.caller.deadline);
+    if (!loaded) co_return std::move(loaded).error();
+    std::vector<const Openable*> found;
+    bool full = false;
+    for (const auto& openable : loaded->records) {
+      if (!run.admits(openable)) continue;
+      auto record = OpenRecord::of(run.work, *run.collection, openable);
+      if (!record || !matches(run.query, *record)) continue;
+      if (out.records.size() + found.size() == run.limit) {
+        full = true;
+        break;
+      }
+      found.push_back(&openable);
+      shown_last = openable.record.id;
+    }
+    if (auto done = co_await show(run, found, out); !done) co_return done;
+    if (full) {
+      out.next = write_cursor(*run.work.keys, run.fingerprint, {*shown_last, {}});
+      co_return Result<void>();
+    }
+    co_await give_way();
+  }
+  if (!candidates.done())
+    out.next = write_cursor(*run.work.keys, run.fingerprint, {candidates.place(), {}});
+  co_return Result<void>();
+}
+
+Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, FoundRecords& out) {
+  using Keyed = std::pair<Secret, RecordId>;
+  std::vector<Keyed> keyed;
+  Error many(Code::invalid,
+             "more than 10,000 records may match, and sorting ends there: narrow the search, or "
+             "leave out `sort` and page through it");
+  for (std::size_t looked = 0;;) {
+    auto ids = co_await candidates.next(kSortSlice);
+    if (!ids) co_return std::move(ids).error();
+    if (ids->empty()) break;
+    if ((looked += ids->size()) > kMostCandidates) co_return std::move(many).at("sort");
+    auto loaded = co_await context_.store.load(std::move(*ids), run.caller.deadline);
+    if (!loaded) co_return std::move(loaded).error();
+    auto opened = co_await pool_.run([&]() -> Result<void> {
+      for (const auto& openable : loaded->records) {
+        if (!run.admits(openable)) continue;
+        auto record = OpenRecord::of(run.work, *run.collection, openable);
+        if (record && matches(run.query, *record))
+          keyed.emplace_back(sort_key(run.query, *record), openable.record.id);
+      }
+      return {};
+    });
+    if (!opened) co_return std::move(opened).error();
+  }
+  if (!candidates.done()) co_return std::move(many).at("sort");
+  bool down = run.query.sort->descending;
+  auto before = [down](const Secret& a, RecordId a_id, const Secret& b, RecordId b_id) {
+    auto order = a.expose_text() <=> b.expose_text();
+    if (order != 0) return down ? order > 0 : order < 0;
+    return a_id < b_id;
+  };
+  std::ranges::sort(keyed, [&](const Keyed& a, const Keyed& b) {
+    return before(a.first, a.second, b.first, b.second);
+  });
+  auto at = keyed.begin();
+  if (run.after)
+    at = std::ranges::partition_point(keyed, [&](const Keyed& one) {
+      return !before(run.after->key, run.after->record, one.first, one.second);
+    });
+  auto count = std::min<std::size_t>(run.limit, static_cast<std::size_t>(keyed.end() - at));
+  std::vector<RecordId> page;
+  for (std::size_t i = 0; i < count; ++i) page.push_back(at[static_cast<std::ptrdiff_t>(i)].second);
+  if (at + static_cast<std::ptrdiff_t>(count) != keyed.end() && count > 0) {
+    auto& last = at[static_cast<std::ptrdiff_t>(count) - 1];
+    out.next = write_cursor(*run.work.keys, run.fingerprint, {last.second, std::move(last.first)});
+  }
+  if (page.empty()) co_return Result<void>();
+  auto loaded = co_await context_.store.load(std::move(page), run.caller.deadline);
+  if (!loaded) co_return std::move(loaded).error();
+  std::vector<const Openable*> found;
+  for (const auto& openable : loaded->records) {  // as they are by now
+    if (!run.admits(openable)) continue;
+    auto record = OpenRecord::of(run.work, *run.collection, openable);
+    if (record && matches(run.query, *record)) found.push_back(&openable);
+  }
+  co_return co_await show(run, found, out);
+}
+
+namespace {
+
+/// As the shop keeps them.
+std::vector<FoundToken> tokens_shown(const Working& work, const Collection& collection,
+                                     const Openable& openable, const std::vector<TokenRow>& rows) {
+  std::vector<FoundToken> out;
+  for (const auto& row : rows) {
+    const auto* field = collection.find(row.field);
+    if (!field || row.subject != openable.record.subject) continue;
+    if (row.text_term.empty()) {
+      out.push_back({row.id.text(), field->name});
+      continue;
+    }
+    auto text =
+        openable.keys->open(*work.keys, field->keep_group, token_text_place(row), row.text_sealed);
+    if (text) out.push_back({std::string(text->expose_text()), field->name});
+  }
+  return out;
+}
+
+}  // namespace
+
+Task<Result<void>> Search::show(Run& run, const std::vector<const Openable*>& found,
+                                FoundRecords& out) {
+  if (found.empty()) co_return Result<void>();
+  db::List records;
+  for (const auto* one : found) records.cells.emplace_back(to_bytes(one->record.id.bytes()));
+  std::map<RecordId, std::vector<TokenRow>> tokens;
+  auto rows = co_await context_.journal.reader().read(kTokensOfMany, {std::move(records)},
+                                                      run.caller.deadline);
+  if (!rows) co_return std::move(rows).error();
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    auto row = token_row_from(*run.work.keys, (*rows)[i]);
+    if (row) tokens[row->record].push_back(std::move(*row));  // verify --state names the others
+  }
+  auto permitted = context_.permits.decide(
+      run.caller,
+      {kOperation, run.collection->name, "external_id", FieldClass::personal, run.event.purpose});
+  for (const auto* one : found) {
+    auto masks = mask_record(context_, run.work, run.caller, kOperation, *one);
+    if (!masks) continue;  // damaged elsewhere: `journal verify --state` names it
+    FoundRecord shown{
+        .record = masks->record,
+        .subject = masks->subject,
+        .collection = std::move(masks->collection),
+        .external_id = {},
+        .external_id_masked = false,
+        .slot = std::move(masks->slot),
+        .version = masks->version,
+        .created = masks->created,
+        .updated = masks->updated,
+        .values = std::move(masks->values),
+        .hidden = std::move(masks->hidden),
+        .tokens = tokens_shown(run.work, *run.collection, *one, tokens[masks->record])};
+    const auto& subject = *one->subject;
+    if (!subject.external_sealed.empty() && !subject.erased && permitted.view > View::none) {
+      auto id = one->keys->open(*run.work.keys, "account", external_binding(shown.subject),
+                                subject.external_sealed);
+      if (id && permitted.view == View::clear) {
+        shown.external_id = std::move(*id);
+        run.showing.add(permitted.terms);
+      } else if (id) {
+        Field text{.type = FieldType::text, .mask = Mask::last4};
+        shown.external_id = Secret::copy(masked(text, id->expose_text()));
+        shown.external_id_masked = true;
+      }
+    }
+    run.event.touches.push_back({shown.subject, "records", to_bytes(shown.record.bytes()), {}});
+    run.showing.subjects.push_back(shown.subject);
+    out.records.push_back(std::move(shown));
+  }
+  co_return Result<void>();
+}
+
+Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  const auto* collection = work->schema->find(request.collection);
+  if (!collection) co_return Error(Code::not_found, "no such collection").at("collection");
+  auto acting = co_await opening_.prepare(*work, std::move(caller), kOperation, request.purpose,
+                                          request.on_behalf_of);
+  if (!acting) co_return std::move(acting).error();
+  auto query = read_query(*collection, request);
+  if (!query) co_return std::move(query).error();
+
+  auto own = co_await opening_.own_only(*work, *acting, request.purpose);
+  if (!own) co_return std::move(own).error();
+  auto engaged =
+      co_await opening_.engage(*work, *acting, kOperation, request.purpose, request.engagement);
+  if (!engaged) co_return std::move(engaged).error();
+
+  Run run{
+      .work = std::move(*work),
+      .caller = std::move(*acting),
+      .collection = collection,
+      .query = std::move(*query),
+      .own = *own,
+      .after = {},
+      .limit = static_cast<std::size_t>(request.limit.value_or(kPage)),
+      .purpose = nullptr,
+      .event = {.activity = kOperation, .purpose = request.purpose, .collection = collection->name},
+      .showing = {.subjects = {}, .terms = {}, .engaged = std::move(*engaged)}};
+  run.purpose = &run.work.schema->purposes.find(request.purpose)->second;
+  const auto* under = run.showing.engaged ? &*run.showing.engaged : nullptr;
+  std::optional<std::string_view> missing;  // of a field that may not be searched that way
+  for (const auto& [field, needed] : views_needed(run.query)) {
+    run.event.fields.push_back(field->name);
+    auto permitted = permitted_field(context_, run.caller, kOperation, *collection, *field,
+                                     request.purpose, under);
+    const bool closed = permitted.view < needed || tries_cards(*field, run.caller);
+    if (closed && (!missing || missing->empty())) missing = permitted.missing;
+    run.showing.add(permitted.terms);
+  }
+  if (missing)
+    co_return co_await opening_.refused_under(
+        run.caller, std::move(run.event), under != nullptr, *missing,
+        Error(Code::forbidden,
+              "you may not search these fields that way for this purpose; this try was recorded"));
+  run.fingerprint = search_fingerprint(*run.work.keys, run.caller, request);
+  if (request.after) {
+    auto cursor = read_cursor(*run.work.keys, run.fingerprint, *request.after);
+    if (!cursor) co_return std::move(cursor).error().at("after");
+    run.after = std::move(*cursor);
+  }
+
+  FoundRecords out;
+  Candidates candidates(context_, run);
+  if (auto ready = co_await candidates.prepare(pool_); !ready) co_return std::move(ready).error();
+  auto found = run.query.sort ? co_await find_sorted(run, candidates, out)
+                              : co_await find_in_order(run, candidates, out);
+  if (!found) co_return std::move(found).error();
+  out.more = out.next.has_value();
+  run.event.opened = !out.records.empty();
+  run.event.facts = {{"closed", run.shut},
+                     {"matched", static_cast<std::int64_t>(out.records.size())}};
+  auto done = co_await admission_.record(run.work, run.caller, std::move(run.showing), {},
+                                         std::move(run.event));
+  if (!done) co_return std::move(done).error();
+  out.event = done->receipt.event;
+  co_return out;
+}
+
+std::vector<http::Route> search_routes(Search* search) {
+  std::vector<http::Route> out;
+  out.push_back(http::route<&Search::search>(
+      search, "records.search", "POST", "/v1/collections/{collection}/search",
+      "Find records by values of indexed fields",
+      {.examples = {
+           {"By email", R"({"q":{"email":"ann@example.org"},"purpose":"support"})"},
+           {"By the beginning of a name, the newest first",
+            R"({"q":{"last_name":"mül"},"sort":{"field":"created","order":"descending"},"purpose":"support"})"}}}));
+  return out;
+}
+
+std::span<const db::Sql* const> search_statements() {
+  static constexpr const db::Sql* kAll[] = {&kTokensOfMany};
+  return kAll;
+}
+
+}  // namespace holdfast::vault
