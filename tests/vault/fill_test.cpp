@@ -256,7 +256,7 @@ TEST(FillMail, writes_fields_beyond_ascii_as_encoded_words) {
             "To: =?UTF-8?B?"
             "SsO8cmdlbiBHcm/DnywgIsOWIg=="
             "?= <a@b>\n\n");
-  auto text = fill("Subject: " + kAnn + std::string(200, 'x') + "\n\n");
+  auto text = fill("Subject: " + kAnn + " " + std::string(200, 'x') + "\n\n");
   for (std::size_t at = 0; at < text.size();) {
     auto end = text.find('\n', at);
     EXPECT_LE(end - at, 90u);

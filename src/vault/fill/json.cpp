@@ -58,10 +58,9 @@ class Json final : public Format {
         case State::outside: {
           auto end = rest.find('"');
           more = end == rest.npos;
-          auto run = take(rest, more ? rest.size() - (all ? 0 : token_tail(rest)) : end);
-          pass(run, Part::outside, out);
+          pass(rest, more ? rest.size() - (all ? 0 : token_tail(rest)) : end, Part::outside, out);
           if (more) break;
-          pass(take(rest, 1), Part::outside, out);
+          pass(rest, 1, Part::outside, out);
           state_ = State::opened;
           break;
         }
@@ -83,8 +82,7 @@ class Json final : public Format {
                  static_cast<unsigned char>(rest[end]) >= 0x20)
             ++end;
           more = end == rest.size();
-          auto run = take(rest, more ? rest.size() - (all ? 0 : token_tail(rest)) : end);
-          pass(run, Part::token, out);
+          pass(rest, more ? rest.size() - (all ? 0 : token_tail(rest)) : end, Part::token, out);
           if (more) break;
           if (static_cast<unsigned char>(rest.front()) < 0x20)
             return at_line(
@@ -112,9 +110,9 @@ class Json final : public Format {
     return out;
   }
 
-  void pass(std::string_view run, Part found, Pieces& out) {
-    out.split(run, found == Part::token ? kString : kPassing, line_, found);
-    line_ += line_breaks(run);
+  void pass(std::string_view& rest, std::size_t size, Part found, Pieces& out) {
+    out.split_front(rest, size, found == Part::token ? kString : kPassing, line_, found);
+    line_ += line_breaks(take(rest, size));
   }
 
   WholeToken whole_;

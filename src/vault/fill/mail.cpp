@@ -25,6 +25,13 @@ enum MailPlace : std::uint8_t { kPassing, kSubject, kPhrase, kQuoted, kAngle, kB
 constexpr std::uint8_t kWhat = 0x0f, kHtml = 0x10, kUtf8 = 0x20;
 constexpr int kCodingShift = 6;
 
+constexpr std::string_view kBlanks = " \t\r\n";
+constexpr std::string_view kSeparators = ",;: \t\r\n";  // of addresses
+
+std::string_view without_line_end(std::string_view text) {
+  return text.substr(0, text.find_last_not_of("\r\n") + 1);
+}
+
 std::string lowered(std::string_view text) {
   std::string out(text);
   for (auto& c : out)
@@ -151,8 +158,7 @@ class Mail final : public Format {
     if (!within_line_ && boundary(one, out)) return {};
     within_line_ = false;
     pending_line_end(out);
-    auto text = one;
-    while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+    const auto text = without_line_end(one);
     body(text, true, out);
     pending_ = one.substr(text.size());
     return {};
@@ -203,8 +209,7 @@ class Mail final : public Format {
   }
 
   void text_field(std::string_view name, std::string_view value, Pieces& out) {
-    auto body = value;
-    while (body.ends_with('\n') || body.ends_with('\r')) body.remove_suffix(1);
+    const auto body = without_line_end(value);
     auto decoded = decoded_header(body);
     if (!decoded || !find_token(*decoded)) {
       out.add(name);
@@ -217,43 +222,48 @@ class Mail final : public Format {
   }
 
   /// Phrases, quoted strings and what is between angles, each as one; comments and separators pass.
-  void address_field(std::string_view name, std::string_view value, Pieces& out) {
+  void address_field(std::string_view name, std::string_view field, Pieces& out) {
     out.add(name);
+    const auto value = without_line_end(field);
     for (std::size_t at = 0; at < value.size();) {
       const char c = value[at];
-      std::size_t end = at + 1;
-      if (c == '"') {
-        while (end < value.size() && value[end] != '"') end += value[end] == '\\' ? 2 : 1;
-        end = std::min(end + 1, value.size());
-        quoted(value.substr(at, end - at), out);
-      } else if (c == '<') {
-        end = std::min(value.find('>', at), value.size() - 1) + 1;
-        address(kAngle, value.substr(at, end - at), out);
-      } else if (c == '(') {
-        int depth = 1;
-        while (end < value.size() && depth > 0) {
-          if (value[end] == '\\')
-            ++end;
-          else if (value[end] == '(')
-            ++depth;
-          else if (value[end] == ')')
-            --depth;
-          ++end;
-        }
-        end = std::min(end, value.size());
-        out.split(value.substr(at, end - at), kPassing, field_line_, Part::outside);
-      } else if (c == ',' || c == ';' || c == ':' || c == ' ' || c == '\t' || c == '\r' ||
-                 c == '\n') {
-        out.add(value.substr(at, 1));
-      } else {
-        end = std::min(value.find_first_of(",;:<(\"", at), value.size());
-        auto phrase = value.substr(at, end - at);
-        phrase = phrase.substr(0, phrase.find_last_not_of(" \t\r\n") + 1);
-        end = at + phrase.size();
-        address(kPhrase, phrase, out);
-      }
-      at = end;
+      const auto end = end_of(value, at);
+      const auto one = value.substr(at, end - at);
+      if (end == value.npos || c == '(')
+        out.split(one, kPassing, field_line_, Part::outside);
+      else if (c == '"')
+        quoted(one, out);
+      else if (kSeparators.find(c) != kSeparators.npos)
+        out.add(one);
+      else
+        address(c == '<' ? kAngle : kPhrase, one, out);
+      at = end == value.npos ? value.size() : end;
     }
+    out.add(field.substr(value.size()));
+  }
+
+  /// Behind what begins there; npos where it is not closed.
+  static std::size_t end_of(std::string_view value, std::size_t at) {
+    if (kSeparators.find(value[at]) != kSeparators.npos) return at + 1;
+    if (value[at] == '<') {
+      const auto end = value.find('>', at);
+      return end == value.npos ? end : end + 1;
+    }
+    if (value[at] != '"' && value[at] != '(') {
+      const auto end = std::min(value.find_first_of(",;:<(\"", at), value.size());
+      return at + value.substr(at, end - at).find_last_not_of(kBlanks) + 1;
+    }
+    const bool comment = value[at] == '(';
+    int depth = 1;
+    for (auto i = at + 1; i < value.size(); ++i) {
+      if (value[i] == '\\')
+        ++i;
+      else if (comment && value[i] == '(')
+        ++depth;
+      else if (value[i] == (comment ? ')' : '"') && --depth == 0)
+        return i + 1;
+    }
+    return value.npos;
   }
 
   void address(MailPlace place, std::string_view text, Pieces& out) {
@@ -367,9 +377,10 @@ class Mail final : public Format {
     // Where a line ends so does a token, but for the soft breaks of quoted-printable and base64.
     const bool whole = ends && coding_ == BodyCoding::none;
     const auto keep = whole ? 0 : token_tail(decoded_);
-    text(std::string_view(decoded_).substr(0, decoded_.size() - keep), out);
-    wipe({reinterpret_cast<std::uint8_t*>(decoded_.data()), decoded_.size() - keep});
-    decoded_.erase(0, decoded_.size() - keep);
+    const auto size = decoded_.size() - keep;
+    out.split_front(decoded_, size, place_, line_, Part::token);
+    wipe({reinterpret_cast<std::uint8_t*>(decoded_.data()), size});
+    decoded_.erase(0, size);
   }
 
   void text(std::string_view run, Pieces& out) { out.split(run, place_, line_); }

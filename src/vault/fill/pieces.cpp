@@ -30,14 +30,17 @@ void Pieces::clear() {
   tokens = 0;
 }
 
-void Pieces::split(std::string_view text, std::uint8_t place, std::uint64_t line, Part found) {
+void Pieces::split_front(std::string_view text, std::size_t size, std::uint8_t place,
+                         std::uint64_t line, Part found) {
+  text = text.substr(0, size + 1);
   std::size_t from = 0;
-  for (auto one = find_token(text); one; one = find_token(text, from)) {
+  for (auto one = find_token(text); one && one->at + one->size <= size;
+       one = find_token(text, from)) {
     if (one->at > from) add(text.substr(from, one->at - from), place, Part::text, 0, false);
     add(text.substr(one->at, one->size), place, found, line, false);
     from = one->at + one->size;
   }
-  if (from < text.size()) add(text.substr(from), place, Part::text, 0, false);
+  if (from < size) add(text.substr(from, size - from), place, Part::text, 0, false);
 }
 
 std::span<const std::string_view> enum_names(FillFormat) {

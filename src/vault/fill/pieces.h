@@ -48,7 +48,12 @@ class Pieces {
            std::uint64_t line = 0, bool last = true);
   /// A text with the tokens in it, as `found`. Never ends a unit.
   void split(std::string_view text, std::uint8_t place, std::uint64_t line,
-             Part found = Part::token);
+             Part found = Part::token) {
+    split_front(text, text.size(), place, line, found);
+  }
+  /// The same of its first `size` bytes; what follows tells whether a token ends there.
+  void split_front(std::string_view text, std::size_t size, std::uint8_t place, std::uint64_t line,
+                   Part found);
   void clear();
 
   std::string bytes;

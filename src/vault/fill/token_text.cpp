@@ -69,7 +69,11 @@ std::size_t token_tail(std::string_view text) {
   std::size_t local = 0;
   while (local < std::min(before.size(), kLocal + 1) && word(before[before.size() - 1 - local]))
     ++local;
-  return std::max(out, domain + local);
+  out = std::max(out, domain + local);
+  // And it begins inside of no token.
+  const auto cut = text.size() - out;
+  const auto one = find_token(text, cut - std::min(cut, kIdLength + 2));
+  return one && one->at < cut && one->at + one->size > cut ? text.size() - one->at : out;
 }
 
 TokenShapes::TokenShapes(const Schema& schema) {

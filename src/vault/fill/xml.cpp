@@ -266,7 +266,9 @@ class Xml final : public Format {
     const auto end = rest.find(close);
     const auto found = place == kPassing ? Part::outside : Part::token;
     if (end == rest.npos) {
-      auto keep = all ? 0 : std::max(token_tail(rest), std::min(rest.size(), close.size() - 1));
+      auto begun = all ? 0 : close.size() - 1;  // of what closes it
+      while (!rest.ends_with(close.substr(0, begun))) --begun;
+      const auto keep = all ? 0 : begun + token_tail(rest.substr(0, rest.size() - begun));
       take(rest, rest.size() - keep, place, found, out);
       return false;
     }
@@ -278,7 +280,7 @@ class Xml final : public Format {
 
   void take(std::string_view& rest, std::size_t size, std::uint8_t place, Part found, Pieces& out) {
     auto run = rest.substr(0, size);
-    out.split(run, place, line_, found);
+    out.split_front(rest, size, place, line_, found);
     line_ += line_breaks(run);
     rest.remove_prefix(size);
   }
