@@ -125,7 +125,8 @@ Task<Result<Answers>> FillRun::try_open(const std::vector<std::string>& tokens) 
         record == records->end() ? nullptr : work_.schema->find(record->second.collection);
     const auto* field = collection ? collection->find(one->second.field) : nullptr;
     answer.reason = "erased";
-    if (!field) continue;
+    if (!field || record->second.subject != one->second.subject) continue;
+    answer.reason = "removed";  // unless something is said of it below
     auto& whose = wanted[{one->second.record, field->name}];
     whose.push_back(text);
     if (whose.size() > 1) continue;
@@ -378,7 +379,7 @@ std::span<const Member> FillRefusal::described() {
       member<&R::line>("line", "Where, counted from 1."),
       member<&R::reason>(
           "reason",
-          "`not_found`, `forbidden`, `expired`, `erased`, `corrupt`, `budget`, "
+          "`not_found`, `forbidden`, `expired`, `removed`, `erased`, `corrupt`, `budget`, "
           "`engagement`; `outside` (no place for a value), `unfit` (the place cannot "
           "hold this value); or what the customer decided.")};
   return kMembers;
