@@ -237,10 +237,10 @@ class Rooms {
   vault::Rebuild rebuild;
   vault::Tokens tokens;
   vault::Fills fills;
+  vault::Engagements engagements;
   vault::Subjects subjects;
   vault::Requests requests;
   vault::Imports imports;
-  vault::Engagements engagements;
   vault::Canaries canaries;
   vault::VaultState vault_state;
   vault::Unlocking unlocking;

@@ -71,6 +71,25 @@ TEST_P(VaultEngagements, open_for_one_customer_and_are_named_in_what_is_opened_u
   }));
 }
 
+TEST_P(VaultEngagements, follow_a_guest_into_the_account) {
+  auto live = must(open(desk_, "T-1", "ticket", "staff:17"));
+  auto closed = must(open(desk_, "T-2"));
+  must(bench_.run(bench_.engagements().close(desk_, {closed.engagement, "done"})));
+
+  bench_(bench_.subjects().merge({}, {"ext:4712", "ext:4711", {}}));
+
+  auto found = bench_(bench_.engagements().find(desk_, {.kind = "ticket", .reference = "T-1"}));
+  ASSERT_EQ(found.engagements.size(), 1u);
+  EXPECT_EQ(found.engagements[0].subject, bob_.subject);
+  EXPECT_EQ(found.engagements[0].reference, "T-1");
+  EXPECT_EQ(found.engagements[0].assignee, "staff:17");
+  EXPECT_TRUE(reveal(agent_, bob_, live.engagement)) << "the account is who it is for now";
+  EXPECT_EQ(code_of(open(desk_, "T-1")), Code::conflict) << "the reference is still open";
+  EXPECT_EQ(page(false).engagements.size(), 1u);
+  EXPECT_EQ(close(live.engagement), std::nullopt);
+  EXPECT_TRUE(bench_.state().good());
+}
+
 TEST_P(VaultEngagements, refuse_with_the_reason_and_record_it) {
   auto mine = must(open(desk_));
   auto refused = [&](Result<RevealedRecord> result) {

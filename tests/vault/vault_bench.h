@@ -457,10 +457,11 @@ class VaultBench {
           rebuild(context, pool),
           tokens(context, opening),
           fills(context, opening, tokens),
-          subjects(context, {accesses, proofs, bench.holds_, bench.epochs_, {&tokens}}),
+          engagements(context, admission),
+          subjects(context,
+                   {accesses, proofs, bench.holds_, bench.epochs_, {&tokens, &engagements}}),
           requests(context, proofs),
           imports(context, declarations, pool),
-          engagements(context, admission),
           canaries(context),
           state(context),
           old_answers(journal),
@@ -532,10 +533,10 @@ class VaultBench {
     Rebuild rebuild;
     Tokens tokens;
     Fills fills;
+    Engagements engagements;
     Subjects subjects;
     Requests requests;
     Imports imports;
-    Engagements engagements;
     Canaries canaries;
     VaultState state;
     OldAnswers old_answers;

@@ -6,13 +6,14 @@
 #include "vault/admission.h"
 #include "vault/context.h"
 #include "vault/engagements/messages.h"
+#include "vault/ports.h"
 
 namespace holdfast::vault {
 
 /// Errors of all verbs: invalid, not_found, gone (the customer was erased), conflict, forbidden,
 /// stale, locked, corrupt (a row that Holdfast did not write), unavailable.
 /// Threads: any io_context thread.
-class Engagements {
+class Engagements final : public Follows {
  public:
   Engagements(Context context, Admission& admission) : context_(context), admission_(admission) {}
 
@@ -35,6 +36,10 @@ class Engagements {
   /// are. The retention sweep forgets what was closed long ago.
   Task<Result<std::int64_t>> sweep(MonoTime deadline);
 
+  Task<Result<void>> follow(const Working& work, SubjectKeys& from, SubjectKeys& into,
+                            db::Changes& changes, journal::Event& event,
+                            MonoTime deadline) override;
+
  private:
   Task<Result<EngagementPage>> shown(Working work, Caller caller, std::vector<Engagement> rows);
   Result<EngagementView> view(const Working& work, const Engagement& one, SubjectKeys& keys) const;
@@ -46,5 +51,6 @@ class Engagements {
 /// nullptr only to be described.
 std::vector<http::Route> engagement_routes(Engagements* engagements);
 std::span<const db::Sql* const> engagement_statements();
+std::span<const db::Sql* const> engagement_following_statements();
 
 }  // namespace holdfast::vault
