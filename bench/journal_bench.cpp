@@ -14,6 +14,7 @@
 #include <fstream>
 #include <random>
 
+#include "bench.h"
 #include "journal/access_index.h"
 #include "journal/export.h"
 #include "journal/log.h"
@@ -21,47 +22,13 @@
 namespace holdfast::journal {
 namespace {
 
+using namespace holdfast::bench;
+
 using Seconds = std::chrono::duration<double>;
-using Steady = std::chrono::steady_clock;
 constexpr std::chrono::seconds kEach{3};
 constexpr int kGroup = 64;
 constexpr std::int64_t kProved = 10'000'000, kVerified = 1'000'000;
 constexpr std::int64_t kAccesses = 10'000'000, kBatch = 1'000, kActors = 50, kSubjects = 1'000'000;
-
-[[noreturn]] void fail(std::string_view text) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
-  std::exit(1);
-}
-template <class T>
-T must(Result<T> result) {
-  if (!result) fail(result.error().text);
-  return std::move(*result);
-}
-void must(Result<void> result) {
-  if (!result) fail(result.error().text);
-}
-
-void row(const char* name, double value, const char* unit, const char* against = "",
-         double against_value = 0) {
-  std::printf("{\"name\":\"%s\",\"value\":%.3f,\"unit\":\"%s\"", name, value, unit);
-  if (against_value > 0)
-    std::printf(",\"against\":\"%s\",\"against_value\":%.3f,\"ratio\":%.3f", against, against_value,
-                value / against_value);
-  std::printf("}\n");
-  std::fflush(stdout);
-}
-
-template <class T>
-T run(Task<T> task) {
-  boost::asio::io_context io;
-  std::optional<T> out;
-  boost::asio::co_spawn(io, std::move(task), [&](std::exception_ptr thrown, T value) {
-    if (thrown) std::rethrow_exception(thrown);
-    out.emplace(std::move(value));
-  });
-  io.run();
-  return std::move(*out);
-}
 
 double ms_since(Steady::time_point start) {
   return std::chrono::duration<double, std::milli>(Steady::now() - start).count();

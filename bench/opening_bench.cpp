@@ -14,36 +14,30 @@
 #include <random>
 
 #include "app/rooms.h"
+#include "bench.h"
 
 namespace holdfast::app {
 namespace {
 
-using Steady = std::chrono::steady_clock;
+using namespace holdfast::bench;
+
 constexpr int kCallers = 64, kCustomers = 2'000;
 constexpr std::chrono::seconds kEach{3};
-
-[[noreturn]] void fail(std::string_view text) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
-  std::exit(1);
-}
-template <class T>
-T must(Result<T> result) {
-  if (!result) fail(result.error().text);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
 
 struct Silent final : access::Notices, vault::Alarms {
   void tampered(std::string_view, std::string_view, std::string_view) override {}
   void canary_opened(std::string_view, std::string_view, const EventId&) override {}
 };
 
-template <class T>
-T run(Task<T> task) {
-  boost::asio::io_context io;
-  auto out = boost::asio::co_spawn(io, std::move(task), boost::asio::use_future);
-  io.run();
-  return out.get();
-}
+/// Never asked to lock.
+struct NoHost final : vault::UnlockHost {
+  void forget_keys() override {}
+  void locked(bool) override {}
+  void abandon() override { std::abort(); }
+  std::optional<Time> certificate_until() override { return std::nullopt; }
+  Task<std::int64_t> api_keys_ending(Time) override { co_return 0; }
+};
+
 /// co_spawn wants a value that can be made from nothing.
 template <class T>
 Task<std::optional<T>> held(Task<T> task) {
@@ -54,22 +48,13 @@ T wait(Task<Result<T>> task) {
   return must(std::move(*run(held(std::move(task)))));
 }
 
-void row(const char* name, double value, const char* unit, const char* against = "",
-         double against_value = 0) {
-  std::printf("{\"name\":\"%s\",\"value\":%.3f,\"unit\":\"%s\"", name, value, unit);
-  if (against_value > 0)
-    std::printf(",\"against\":\"%s\",\"against_value\":%.3f,\"ratio\":%.3f", against, against_value,
-                value / against_value);
-  std::printf("}\n");
-  std::fflush(stdout);
-}
-
 /// One store, opened anew for each ceiling.
 struct Store {
   std::filesystem::path dir;
   SystemClock clock;
   crypto::HeldKeys& keys;
   Silent silent;
+  NoHost host;
   Pool pool{1, 4};
   std::unique_ptr<db::Database> database;
   std::unique_ptr<journal::Log> log;
@@ -97,7 +82,9 @@ struct Store {
                                                 .rotation = {},
                                                 .alarms = silent,
                                                 .ceiling = ceiling,
-                                                .zone = {}});
+                                                .zone = {},
+                                                .unlock_host = host,
+                                                .unlock_places = {}});
     (void)run(held(rooms->access.prepare()));
     (void)run(held(access::prepare_observed(log->scratch())));
   }

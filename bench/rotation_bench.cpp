@@ -13,7 +13,9 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "bench.h"
 #include "journal/log.h"
+#include "open_to_all.h"
 #include "vault/admission.h"
 #include "vault/declarations.h"
 #include "vault/draft.h"
@@ -25,76 +27,10 @@
 namespace holdfast::vault {
 namespace {
 
-using Steady = std::chrono::steady_clock;
+using namespace holdfast::bench;
+
 constexpr int kFields = 8, kLoaded = 10'000;
 constexpr double kBar = 20'000, kSlower = 2;
-
-[[noreturn]] void fail(std::string_view text) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
-  std::exit(1);
-}
-template <class T>
-T must(Result<T> result) {
-  if (!result) fail(result.error().text);
-  return std::move(*result);
-}
-void must(Result<void> result) {
-  if (!result) fail(result.error().text);
-}
-
-/// `most`: the value may be at most what it is measured against, else at least.
-void row(const std::string& name, double value, const char* unit, const char* against,
-         double against_value, bool most = false) {
-  bool met = most ? value <= against_value : value >= against_value;
-  std::printf(
-      "{\"name\":\"%s\",\"value\":%.3f,\"unit\":\"%s\",\"against\":\"%s\",\"against_value\":%.3f,"
-      "\"ratio\":%.3f,\"bar\":1,\"met\":%s}\n",
-      name.c_str(), value, unit, against, against_value, value / against_value,
-      met ? "true" : "false");
-  std::fflush(stdout);
-}
-
-template <class T>
-T run(Task<T> task) {
-  boost::asio::io_context io;
-  std::optional<T> out;
-  boost::asio::co_spawn(io, std::move(task), [&](std::exception_ptr thrown, T value) {
-    if (thrown) std::rethrow_exception(thrown);
-    out.emplace(std::move(value));
-  });
-  io.run();
-  return std::move(*out);
-}
-
-class Everyone final : public Permits {
- public:
-  View view(const Caller&, const FieldQuestion&) const override { return View::clear; }
-  Result<Caller> acting_for(Caller caller, std::string_view) const override { return caller; }
-  bool may(const Caller&, std::string_view) const override { return true; }
-  Task<Result<Caller>> renewed(Caller caller) const override { co_return caller; }
-};
-
-/// Nobody has a budget.
-class NoBudgets final : public Budgets {
- public:
-  bool counts(std::span<const std::uint32_t>) const override { return false; }
-  Task<Result<Charge>> charge(Caller, std::vector<SubjectId>, std::vector<std::uint32_t>) override {
-    co_return Charge{};
-  }
-  std::vector<std::uint32_t> opener_terms(const Caller&) const override { return {}; }
-  Task<Spent> spent(Caller, std::size_t, std::vector<std::uint32_t>, Error error,
-                    journal::Event event) override {
-    co_return Spent{std::move(error), std::move(event)};
-  }
-  Task<void> settle(Caller, std::vector<std::uint32_t>, std::vector<Watched>,
-                    std::vector<std::int64_t>) override {
-    co_return;
-  }
-};
-
-struct NoAlarms final : Alarms {
-  void canary_opened(std::string_view, std::string_view, const EventId&) override {}
-};
 
 struct Shop {
   explicit Shop(const std::filesystem::path& dir)
@@ -205,7 +141,7 @@ double rotate(Shop& shop, KeyKind kind) {
 }
 
 void measure(Shop& shop, KeyKind kind, const std::string& name) {
-  row(name + ", alone", rotate(shop, kind), "records/s", "bar", kBar);
+  row(name + ", alone", rotate(shop, kind), "records/s", "bar", kBar, Bar::least);
 
   auto until = Steady::now() + std::chrono::seconds(3);
   auto idle = p99(shop.reveal_until([&] { return Steady::now() >= until; }));
@@ -223,8 +159,8 @@ void measure(Shop& shop, KeyKind kind, const std::string& name) {
   working.get();
   shop.rotations.again();
   row(name + ", whole, beside reveals", static_cast<double>(shop.records.size()) / seconds,
-      "records/s", "bar", kBar);
-  row("reveal p99 while " + name, busy, "us", "twice its idle p99", kSlower * idle, true);
+      "records/s", "bar", kBar, Bar::least);
+  row("reveal p99 while " + name, busy, "us", "twice its idle p99", kSlower * idle, Bar::most);
 }
 
 }  // namespace

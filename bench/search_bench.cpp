@@ -12,7 +12,9 @@
 #include <random>
 #include <thread>
 
+#include "bench.h"
 #include "journal/log.h"
+#include "open_to_all.h"
 #include "vault/admission.h"
 #include "vault/declarations.h"
 #include "vault/draft.h"
@@ -22,53 +24,11 @@
 namespace holdfast::vault {
 namespace {
 
-using Steady = std::chrono::steady_clock;
+using namespace holdfast::bench;
+
 constexpr int kBatch = 20'000;
 constexpr int kSearches = 2000;
 constexpr int kScanned = 20'000;  // of the peer; scaled to all records
-
-[[noreturn]] void fail(std::string_view text) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
-  std::exit(1);
-}
-template <class T>
-T must(Result<T> result) {
-  if (!result) fail(result.error().text);
-  return std::move(*result);
-}
-void must(Result<void> result) {
-  if (!result) fail(result.error().text);
-}
-
-void row(const char* name, double value, const char* unit, const char* against = "",
-         double against_value = 0) {
-  std::printf("{\"name\":\"%s\",\"value\":%.3f,\"unit\":\"%s\"", name, value, unit);
-  if (against_value > 0)
-    std::printf(",\"against\":\"%s\",\"against_value\":%.3f,\"ratio\":%.5f", against, against_value,
-                value / against_value);
-  std::printf("}\n");
-  std::fflush(stdout);
-}
-
-template <class T>
-T run(Task<T> task) {
-  boost::asio::io_context io;
-  std::optional<T> out;
-  boost::asio::co_spawn(io, std::move(task), [&](std::exception_ptr thrown, T value) {
-    if (thrown) std::rethrow_exception(thrown);
-    out.emplace(std::move(value));
-  });
-  io.run();
-  return std::move(*out);
-}
-
-class All final : public Permits {
- public:
-  View view(const Caller&, const FieldQuestion&) const override { return View::clear; }
-  Result<Caller> acting_for(Caller caller, std::string_view) const override { return caller; }
-  bool may(const Caller&, std::string_view) const override { return true; }
-  Task<Result<Caller>> renewed(Caller caller) const override { co_return caller; }
-};
 
 const char* const kSyllables[] = {"an", "ber", "cho", "dor", "el",  "fin", "gar", "hol", "in",
                                   "ja", "kel", "lo",  "mar", "nor", "os",  "pe",  "qui", "ro",
@@ -168,28 +128,6 @@ double scan(Context& context, const Collection& collection, int records) {
   return took * records / std::max(looked, 1);
 }
 
-/// Nobody has a budget.
-class NoBudgets final : public Budgets {
- public:
-  bool counts(std::span<const std::uint32_t>) const override { return false; }
-  Task<Result<Charge>> charge(Caller, std::vector<SubjectId>, std::vector<std::uint32_t>) override {
-    co_return Charge{};
-  }
-  std::vector<std::uint32_t> opener_terms(const Caller&) const override { return {}; }
-  Task<Spent> spent(Caller, std::size_t, std::vector<std::uint32_t>, Error error,
-                    journal::Event event) override {
-    co_return Spent{std::move(error), std::move(event)};
-  }
-  Task<void> settle(Caller, std::vector<std::uint32_t>, std::vector<Watched>,
-                    std::vector<std::int64_t>) override {
-    co_return;
-  }
-};
-
-struct NoAlarms final : Alarms {
-  void canary_opened(std::string_view, std::string_view, const EventId&) override {}
-};
-
 void measure_all(const std::filesystem::path& dir, int records) {
   Store_ held;
   held.database = must(db::open_sqlite({.dir = dir}, held.clock));
@@ -198,7 +136,7 @@ void measure_all(const std::filesystem::path& dir, int records) {
                                   {.witness = dir / "witness", .afterlog = dir / "afterlog"})));
   Store store(held.log->reader());
   SchemaCache schemas(*held.log, held.keys);
-  All permits;
+  Everyone permits;
   Context context{*held.log, store, schemas, held.keys, permits, held.clock};
   Pool pool(2, 64);
   Declarations declarations(context);

@@ -142,12 +142,6 @@ class Holds {
   /// Makes the commit of `changes` fail with conflict when a hold came meanwhile.
   virtual void guard(db::Changes& changes, SubjectId subject) const = 0;
 };
-/// For a server without holds.
-class NoHolds final : public Holds {
- public:
-  Task<Result<bool>> held(SubjectId, MonoTime) override { co_return false; }
-  void guard(db::Changes&, SubjectId) const override {}
-};
 
 /// When a key is destroyed on every node, backups past their window included.
 struct KeyEnd {
@@ -162,12 +156,6 @@ class Epochs {
   virtual Task<Result<KeyEnd>> epoch_end(Time at, MonoTime deadline) = 0;
   /// Of the index key that made terms at that time.
   virtual Task<Result<KeyEnd>> index_end(Time at, MonoTime deadline) = 0;
-};
-/// For a server whose keys do not roll.
-class NoEpochs final : public Epochs {
- public:
-  Task<Result<KeyEnd>> epoch_end(Time, MonoTime) override { co_return KeyEnd{}; }
-  Task<Result<KeyEnd>> index_end(Time, MonoTime) override { co_return KeyEnd{}; }
 };
 
 /// Rows of other rooms that name a customer: they follow when one is merged into another.

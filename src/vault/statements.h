@@ -18,8 +18,6 @@ inline constexpr db::Sql kPutCollection{
     "where id = $1 and version = $2"};
 inline constexpr db::Sql kDropCollection{
     "vault.drop_collection", "delete from vault_collections where id = $1 and version = $2"};
-inline constexpr db::Sql kAnyRecord{"vault.any_record",
-                                    "select id from vault_records where collection = $1 limit 1"};
 inline constexpr db::Sql kNoRecord{
     "vault.no_record",
     "select 1 where not exists (select 1 from vault_records where collection = $1)"};

@@ -35,7 +35,6 @@ std::vector<const db::Sql*> all_statements() {
                     token_row_statements(),
                     engagement_row_statements(),
                     engagement_statements(),
-                    engagement_following_statements(),
                     canary_statements(),
                     engagement_rotation_statements(),
                     canary_rotation_statements(),

@@ -6,11 +6,6 @@
 namespace holdfast::vault {
 namespace {
 
-inline constexpr db::Sql kFollowEngagement{
-    "vault.follow_engagement",
-    "update vault_engagements set subject = $4, sealed = $5, version = $6, mac = $7 "
-    "where id = $1 and version = $2 and mac = $3"};
-
 constexpr std::string_view kAccount = "account";
 constexpr std::int64_t kAtOnce = 500;
 
@@ -65,11 +60,6 @@ Task<Result<void>> Engagements::follow(const Working& work, SubjectKeys& from, S
   auto expect = db::Expect::exactly(static_cast<std::int64_t>(moved.size()));
   changes.bulk(kFollowEngagement, std::move(moved), expect, changed);
   co_return Result<void>();
-}
-
-std::span<const db::Sql* const> engagement_following_statements() {
-  static constexpr const db::Sql* kAll[] = {&kFollowEngagement};
-  return kAll;
 }
 
 }  // namespace holdfast::vault

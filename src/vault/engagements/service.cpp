@@ -442,9 +442,9 @@ std::vector<http::Route> engagement_routes(Engagements* engagements) {
 
 std::span<const db::Sql* const> engagement_statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kAddEngagement,     &kCloseEngagement,   &kPageEngagements,
-      &kPageEngagementsOf, &kEngagementsOfTerm, &kDueEngagements,
-      &kListKinds,         &kPutKind,           &kDropKind};
+      &kAddEngagement,     &kCloseEngagement,   &kFollowEngagement, &kPageEngagements,
+      &kPageEngagementsOf, &kEngagementsOfTerm, &kDueEngagements,   &kListKinds,
+      &kPutKind,           &kDropKind};
   return kAll;
 }
 

@@ -51,6 +51,5 @@ class Engagements final : public Follows {
 /// nullptr only to be described.
 std::vector<http::Route> engagement_routes(Engagements* engagements);
 std::span<const db::Sql* const> engagement_statements();
-std::span<const db::Sql* const> engagement_following_statements();
 
 }  // namespace holdfast::vault

@@ -14,6 +14,10 @@ inline constexpr db::Sql kCloseEngagement{
     "vault.close_engagement",
     "update vault_engagements set live_term = null, closed_ms = $3, version = $4, mac = $5 "
     "where id = $1 and version = $2 and mac = $6 and closed_ms is null"};
+inline constexpr db::Sql kFollowEngagement{
+    "vault.follow_engagement",
+    "update vault_engagements set subject = $4, sealed = $5, version = $6, mac = $7 "
+    "where id = $1 and version = $2 and mac = $3"};
 inline constexpr db::Sql kPageEngagements{
     "vault.page_engagements",
     "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "

@@ -74,9 +74,10 @@ Task<Result<std::vector<Alarm>>> Unlocking::look() {
                       : Result<crypto::KeyringHead>(Error(Code::not_found, "no keyring"));
     file_differs_ = !head || head->store_id != store ||
                     head->generation < static_cast<std::uint64_t>(generation);
-    auto key_file = crypto::read_key_file(files.key_file);
-    key_file_left_ =
-        at->record.method != Method::file && key_file && key_file->root.matches(root.expose());
+    key_file_left_ = false;
+    if (at->record.method != Method::file)
+      if (auto left = crypto::read_key_file(files.key_file))
+        key_file_left_ = left->root.matches(root.expose());
     if (at->record.method == Method::pkcs11) {
       auto hsm = crypto::Hsm::load(files.hsm);
       hsm_away_ = !hsm || !(*hsm)->find({.serial = at->record.token_serial,

@@ -191,26 +191,6 @@ Task<Result<RotationList>> Rotations::progress(Caller caller, ProgressRequest re
   co_return out;
 }
 
-Task<Result<RotationStatus>> Rotations::rotation_status(MonoTime deadline) {
-  const auto keys = deps_.held.get();
-  if (!keys) co_return locked();
-  auto open = co_await open_rotations(deps_.context.journal.reader(), deadline);
-  if (!open) co_return std::move(open).error();
-  RotationStatus out{.generation = static_cast<std::int64_t>(keys->ring.generation()),
-                     .epoch = keys->ring.active_id(crypto::KeyUse::epoch)};
-  for (const auto& key : keys->ring.list()) {
-    out.keys.push_back(
-        {std::string(use_name(key.use)), std::int64_t{key.id}, key.created, key.active});
-    if (key.use == crypto::KeyUse::epoch && key.active) out.epoch_since = key.created;
-  }
-  if (deps_.settings.epoch) out.next_roll = out.epoch_since + *deps_.settings.epoch;
-  for (const auto& row : *open) {
-    out.rotations.push_back(view_of(row));
-    fill_rate(out.rotations.back(), row);
-  }
-  co_return out;
-}
-
 Task<Result<KeyDestruction>> Rotations::destruction(KeyKind kind, Time then, MonoTime deadline) {
   const auto keys = deps_.held.get();
   if (!keys) co_return locked();

@@ -65,8 +65,6 @@ class Rotations {
   Task<Result<RotationView>> roll(Caller caller, RollEpoch request);
   /// Errors: not_found.
   Task<Result<RotationList>> progress(Caller caller, ProgressRequest request);
-  /// The part of keys.status that is about keys and rotations. Not recorded: the caller does.
-  Task<Result<RotationStatus>> rotation_status(MonoTime deadline);
   /// Of the key of that kind under which things were at that time: for what was erased then, the
   /// epoch's says when nothing opens it any more, the index's when old terms of it say nothing.
   /// Errors: locked, unavailable.

@@ -108,25 +108,4 @@ std::span<const Member> RotationList::described() {
   return kMembers;
 }
 
-std::span<const Member> HeldKey::described() {
-  using K = HeldKey;
-  static constexpr Member kMembers[] = {member<&K::use>("use", "What it is for."),
-                                        member<&K::id>("id", "Its number."),
-                                        member<&K::created>("created", "When it was made."),
-                                        member<&K::active>("active", "Whether new work uses it.")};
-  return kMembers;
-}
-
-std::span<const Member> RotationStatus::described() {
-  using S = RotationStatus;
-  static constexpr Member kMembers[] = {
-      member<&S::generation>("generation", "Number of the keyring."),
-      member<&S::epoch>("epoch", "The epoch."),
-      member<&S::epoch_since>("epoch_since", "When it began."),
-      member<&S::next_roll>("next_roll", "When the next epoch begins by itself."),
-      member<&S::keys>("keys", "Keys in the keyring.", {.count = 20'000}),
-      member<&S::rotations>("rotations", "Rotations that are not done.")};
-  return kMembers;
-}
-
 }  // namespace holdfast::vault

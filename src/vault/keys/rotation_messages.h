@@ -39,25 +39,6 @@ struct RotationList {
   static std::span<const Member> described();
 };
 
-/// A key of the keyring, without the key.
-struct HeldKey {
-  std::string use;
-  std::int64_t id = 0;
-  Time created{};
-  bool active = false;
-  static std::span<const Member> described();
-};
-/// What keys.status tells of keys and rotations.
-struct RotationStatus {
-  std::int64_t generation = 0;
-  std::int64_t epoch = 0;
-  Time epoch_since{};
-  std::optional<Time> next_roll;
-  std::vector<HeldKey> keys;
-  std::vector<RotationView> rotations;
-  static std::span<const Member> described();
-};
-
 RotationView view_of(const Rotation& rotation);
 
 }  // namespace holdfast::vault

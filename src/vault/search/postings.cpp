@@ -8,9 +8,8 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::int64_t kMostEntries = 100'000;
-constexpr std::int64_t kMostBlocks = 1'000'000;
-constexpr std::size_t kMostIntersected =
-    400'000;  // entries of a longer list: beyond, candidates are compared instead
+// Entries of a longer list: beyond, candidates are compared instead.
+constexpr std::size_t kMostIntersected = 400'000;
 // Opening a record costs as much as reading some hundred entries.
 constexpr std::size_t kEntriesPerOpening = 100;
 
@@ -20,8 +19,7 @@ inline constexpr db::Sql kCountPostings{
     "group by term"};
 inline constexpr db::Sql kReadPostings{
     "vault.read_postings",
-    "select block, sealed from vault_postings where number = $1 and term = $2 and block > $3 "
-    "order by block limit $4"};
+    "select block, sealed from vault_postings where number = $1 and term = $2"};
 
 struct Counted {
   PostedTerm term;
@@ -70,9 +68,10 @@ Result<std::vector<RecordId>> opened(const PostedTerm& term, const std::vector<B
 
 Task<Result<std::vector<Block>>> read_blocks(db::Reader& reader, const PostedTerm& term,
                                              MonoTime deadline) {
-  // In one statement: a compaction between two would move entries to where they are not read.
-  auto rows = co_await reader.read(
-      kReadPostings, {term.index->index().number, term.term, Bytes(), kMostBlocks}, deadline);
+  // In one statement: a compaction between two would move entries to where they are not read. No
+  // more blocks than entries, which the caller counted.
+  auto rows =
+      co_await reader.read(kReadPostings, {term.index->index().number, term.term}, deadline);
   if (!rows) co_return std::move(rows).error();
   std::vector<Block> out;
   for (std::size_t i = 0; i < rows->size(); ++i)

@@ -506,6 +506,33 @@ TEST_P(Keys, a_move_to_a_passphrase_takes_the_key_file_away) {
   EXPECT_TRUE(keys_.clean());
 }
 
+TEST_P(Keys, a_key_file_that_lies_there_after_a_move_is_an_alarm) {
+  auto held = bench_.keys().get();
+  must(keys_.move_to_passphrase());
+  auto before = keys_.alarms();
+  must(crypto::write_key_file(keys_.places.files.key_file, held->ring.store_id(), held->root));
+
+  auto after = keys_.alarms();
+
+  EXPECT_EQ(std::ranges::find(before, "key_file_left"), before.end());
+  EXPECT_NE(std::ranges::find(after, "key_file_left"), after.end());
+}
+
+TEST_P(Keys, a_failed_reshare_leaves_a_store_that_opens) {
+  auto previous = keys_.places.files.keyring;
+  previous += ".previous";
+  fs::remove(previous);
+  fs::create_directories(previous / "in the way");
+
+  auto done = bench_.run(keys_.unlocking->reshare({}, {}));
+
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::unavailable);
+  must(keys_.restart());
+  EXPECT_TRUE(crypto::open_store(keys_.places.files, keys_.recovered({0, 1})))
+      << "the shares of before are still the store's";
+}
+
 TEST_P(Keys, a_move_there_and_back_opens_by_the_key_file_again) {
   must(keys_.move_to_passphrase());
 
