@@ -10,7 +10,7 @@ import threading
 from support import SANITIZED, Store, declare, main, test
 
 MIB = 1 << 20
-LARGE = int(os.environ.get("HOLDFAST_TEST_FILL_MIB", "64" if SANITIZED else "2048")) * MIB
+LARGE = int(os.environ.get("HOLDFAST_TEST_FILL_MIB", "32" if SANITIZED else "256")) * MIB
 MARGIN = (500 if SANITIZED else 100) * MIB
 UNKNOWN = "tok_01j0000000e0000000000000ff"
 
