@@ -413,6 +413,7 @@ TEST_P(VaultFill, replaces_tokens_and_records_whom_it_showed) {
   EXPECT_TRUE(event.opened);
   EXPECT_EQ(event.purpose, "support");
   EXPECT_EQ(event.touches.size(), 2u);
+  std::ranges::sort(event.fields);
   EXPECT_EQ(event.fields, (std::vector<std::string>{"first_name", "last_name"}));
   EXPECT_EQ(report().state, FillState::done);
 }

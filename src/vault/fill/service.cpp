@@ -10,9 +10,10 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::string_view kFill = "fill";
-constexpr std::size_t kSlice = 16 << 10;    // bytes taken apart at once
-constexpr std::size_t kTokens = 1000;       // opened and recorded at once
-constexpr std::size_t kWindow = 256 << 10;  // bytes held at most before they go out
+constexpr std::size_t kSlice = 8 << 10;               // bytes taken apart at once
+constexpr std::size_t kTokens = 1000;                 // opened and recorded at once
+constexpr std::size_t kFull = kTokens - kSlice / 31;  // of them, with room for those of a slice
+constexpr std::size_t kWindow = 256 << 10;            // bytes held at most before they go out
 constexpr std::size_t kListed = 1000;
 constexpr std::size_t kReports = 100;
 constexpr auto kWindowTime = std::chrono::seconds(60);  // for the database to open and record one
@@ -264,7 +265,7 @@ Task<Result<void>> FillRun::pass_all(http::BodyReader& body, http::BodyWriter& o
       auto read = more ? format_->read(rest.substr(0, kSlice), window_) : format_->finish(window_);
       if (!read) co_return read;
       rest.remove_prefix(std::min(rest.size(), kSlice));
-      const bool full = window_.tokens >= kTokens || window_.bytes.size() >= kWindow;
+      const bool full = window_.tokens >= kFull || window_.bytes.size() >= kWindow;
       if (full || !more)
         if (auto sent = co_await flush(out); !sent) co_return sent;
       if (!more) break;
