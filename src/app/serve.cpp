@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <functional>
 #include <iostream>
 
 #include "app/exit_codes.h"
@@ -76,12 +78,15 @@ sigset_t signals_of_ours() {
 }
 
 /// Serves until a signal ends it, or `stop` says that it is over. True: `stop` did.
-bool wait_for_end(Serving& serving, http::Server& server, const std::atomic<bool>& stop) {
+bool wait_for_end(
+    Serving& serving, http::Server& server, const std::atomic<bool>& stop,
+    const std::function<void()>& each_minute = [] {}) {
   const auto signals = signals_of_ours();
+  constexpr timespec kMinute{.tv_sec = 60, .tv_nsec = 0};
   while (!stop) {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    if (signal == SIGUSR1) continue;
+    const int signal = sigtimedwait(&signals, nullptr, &kMinute);
+    if (signal < 0 && errno == EAGAIN) each_minute();
+    if (signal < 0 || signal == SIGUSR1) continue;
     if (signal != SIGHUP) return false;
     auto fresh = certificate(serving.config, serving.clock);
     if (fresh)
@@ -133,7 +138,8 @@ Result<Unlocked> serve_locked(Serving& serving, LockReason reason) {
                       std::move(*tls));
   if (auto started = server.start(); !started) return std::move(started).error();
   announce(serving, server, "locked");
-  bool unlocked = wait_for_end(serving, server, open);
+  bool unlocked =
+      wait_for_end(serving, server, open, [&unlocker] { unlocker.forget_late_shares(); });
   socket->reset();
   server.stop();
   return unlocked ? unlocker.take() : Unlocked();

@@ -62,6 +62,11 @@ vault::KeysStatus Unlocker::status() const {
   return out;
 }
 
+void Unlocker::forget_late_shares() {
+  std::scoped_lock lock(mutex_);
+  if (deps_.clock.mono() - last_share_ > kKeepShares) shares_.clear();
+}
+
 /// Counts before anything is looked at, so that a wrong attempt costs what a right one does.
 Result<void> Unlocker::admit(Over over, const std::string& client) {
   std::scoped_lock lock(mutex_);

@@ -55,6 +55,9 @@ class Unlocker {
   /// Called when take() has something; must not block.
   void when_open(std::function<void()> tell) { tell_ = std::move(tell); }
 
+  /// Wipes shares that nobody followed up for an hour. To be called now and then, from any thread.
+  void forget_late_shares();
+
   std::int64_t failed() const { return failed_; }
 
  private:

@@ -182,6 +182,10 @@ void check_token(const FieldSpec& spec, Field& field, const FieldPath& at, Viola
     violations.add(
         "fewer than 10,000 different values are possible: equal tokens would show which is which",
         at / "token" / "deterministic");
+  // Of a number whose first six and last four digits are shown, a few thousand guesses are left.
+  if (*token.deterministic != TokenScope::none && spec.type == FieldType::card_number)
+    violations.add("equal tokens would let whoever may ask for tokens find out a card number",
+                   at / "token" / "deterministic");
   field.token = std::move(token);
 }
 

@@ -123,6 +123,19 @@ TEST_F(UnlockerTest, begins_anew_when_asked_and_after_an_hour) {
   EXPECT_EQ(later.shares_given, (std::vector<std::int64_t>{2}));
 }
 
+TEST_F(UnlockerTest, wipes_shares_that_nobody_followed_up) {
+  make(Method::shamir);
+  must(share(everyday_[0]));
+  clock_.advance(std::chrono::minutes(59));
+  unlocker_->forget_late_shares();
+  auto kept = unlocker_->status().shares_given;
+  clock_.advance(std::chrono::minutes(2));
+  unlocker_->forget_late_shares();
+
+  EXPECT_EQ(kept, (std::vector<std::int64_t>{1}));
+  EXPECT_TRUE(unlocker_->status().shares_given.empty());
+}
+
 TEST_F(UnlockerTest, refuses_shares_of_sets_that_it_does_not_know) {
   make(Method::passphrase);
   auto replaced = crypto::split(root_, ring_.store_id(), 2, 3);

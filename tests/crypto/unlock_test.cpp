@@ -395,6 +395,16 @@ TEST(Resealing, refuses_a_keyring_that_is_not_the_one_in_memory) {
   EXPECT_EQ(resealed.error().code, Code::conflict);
 }
 
+TEST(Resealing, that_cannot_be_done_leaves_the_keyring_to_the_old_root_key) {
+  Store store;
+  fs::create_directories(store.dir / "keyring.previous" / "in the way");
+
+  auto resealed = reseal_keyring(store.files.keyring, store.ring, Secret::random(kKeyBytes));
+
+  ASSERT_FALSE(resealed);
+  EXPECT_TRUE(read_keyring(store.files.keyring, store.root));
+}
+
 TEST(KeyFileRemoval, leaves_a_file_that_is_not_this_stores) {
   Store store;
   must(remove_key_file(store.files, store.root));

@@ -226,6 +226,17 @@ TEST_P(VaultSearch, shows_tokens_in_the_shape_that_the_shop_keeps) {
   ASSERT_EQ(found.records[0].tokens.size(), 1u);
   EXPECT_EQ(found.records[0].tokens[0].token, token);
   EXPECT_FALSE(token.starts_with("tok_"));
+  bench_.permits().rules = {{"key_a", "email", View::clear}};
+  bench_(bench_.tokens().create(
+      {}, {"ext:471101",
+           "people",
+           values({{"email", "bob@example.org"}, {"phone", "+49 30 7654323"}}),
+           {},
+           {}}));
+  auto other = must(find({{"email", "bob@example.org"}}, agent_));
+  ASSERT_EQ(other.records.size(), 1u);
+  ASSERT_EQ(other.records[0].tokens.size(), 1u) << "that of the phone stays out, as its mask does";
+  EXPECT_EQ(other.records[0].tokens[0].field, "email");
 }
 
 // ── filter and sort

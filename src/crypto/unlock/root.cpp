@@ -285,15 +285,15 @@ Result<Keyring> reseal_keyring(const fs::path& file, const Keyring& keyring, con
   auto bytes = next.sealed(root);
   auto previous = file;
   previous += ".previous";
-  if (!replace_private(file, bytes))
-    return Error(Code::unavailable, "the keyring cannot be written to the disk");
-  auto back = read_keyring(file, root, keyring.store_id());
-  if (!back) return std::move(back).error();
+  // The file is replaced last: until then nothing has happened, and then nothing that the old root
+  // key opens lies beside it.
   if (!replace_private(previous, bytes))
     return Error(Code::unavailable,
-                 "the keyring was written, but the one before still lies beside it: remove "
-                 "<keyring>.previous yourself");
-  return back;
+                 "<keyring>.previous cannot be written to the disk: nothing was changed");
+  const auto wrote = replace_private(file, bytes);
+  auto back = read_keyring(file, root, keyring.store_id());
+  if (back || wrote) return back;  // in force, also where only the folder could not be made durable
+  return Error(Code::unavailable, "the keyring cannot be written to the disk");
 }
 
 }  // namespace holdfast::crypto

@@ -87,6 +87,8 @@ Result<void> remove_key_file(const RootFiles& files, const Secret& root);
 
 /// The same keys as the next generation, sealed under another root key. The file before and
 /// `.previous` are both replaced: what the old root key opened must not lie beside.
+/// After an error the file is either as it was, or sealed under `root`: read it before `root` or
+/// what is staged for it is dropped.
 /// Errors: conflict (the file is of another store or a later generation), unavailable.
 Result<Keyring> reseal_keyring(const std::filesystem::path& file, const Keyring& keyring,
                                const Secret& root);

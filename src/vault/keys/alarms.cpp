@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "crypto/private_file.h"
+#include "crypto/unlock/file.h"
 #include "vault/keys/share_files.h"
 #include "vault/keys/unlocking.h"
 #include "vault/rotations.h"
@@ -64,6 +65,7 @@ Task<Result<std::vector<Alarm>>> Unlocking::look() {
   // No key is held meanwhile: an HSM may take longer than a lock waits.
   const auto store = at->keys->ring.store_id();
   auto list = at->keys->ring.list();
+  const auto root = at->keys->root.clone();
   at->keys.reset();
   auto seen = co_await deps_.pool.run([&]() -> Result<void> {
     const auto& files = deps_.places.files;
@@ -72,6 +74,9 @@ Task<Result<std::vector<Alarm>>> Unlocking::look() {
                       : Result<crypto::KeyringHead>(Error(Code::not_found, "no keyring"));
     file_differs_ = !head || head->store_id != store ||
                     head->generation < static_cast<std::uint64_t>(generation);
+    auto key_file = crypto::read_key_file(files.key_file);
+    key_file_left_ =
+        at->record.method != Method::file && key_file && key_file->root.matches(root.expose());
     if (at->record.method == Method::pkcs11) {
       auto hsm = crypto::Hsm::load(files.hsm);
       hsm_away_ = !hsm || !(*hsm)->find({.serial = at->record.token_serial,
@@ -128,6 +133,9 @@ Task<std::vector<Alarm>> Unlocking::alarms(std::vector<crypto::KeyInfo> keys, Un
   raise(7, row_changed_,
         "The database's row about the keyring was changed by somebody else: run `holdfast journal "
         "check --state`.");
+  raise(8, key_file_left_,
+        "The old key file still lies in keys.file and opens the store, whatever the method is now: "
+        "remove it.");
   for (std::size_t i = 0; i < counts.size(); ++i) counts_[i] = counts[i];
   co_return out;
 }

@@ -264,6 +264,7 @@ Task<Result<LockedNow>> Unlocking::lock(Caller caller, LockRequest request) {
     pause.expires_after(kLetGoStep);
     co_await pause.async_wait(boost::asio::use_awaitable);
   }
+  deps_.host.forget_keys();  // what requests that were under way put there
   deps_.host.locked(false);
   co_return out;
 }
@@ -355,6 +356,12 @@ Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest req
     return crypto::reseal_keyring(files.keyring, stood.keys->ring, root);
   });
   if (!resealed) {
+    auto as_before = co_await deps_.pool.run(
+        [&] { return crypto::read_keyring(files.keyring, stood.keys->root, store); });
+    if (!as_before)
+      co_return Error(Code::unavailable,
+                      "the keyring was written anew but cannot be read now: the new shares and "
+                      "what is staged stay; see to the disk and restart, which finishes this");
     (void)co_await deps_.pool.run([&]() -> Result<void> {
       remove_set(*recovery_files);
       if (everyday_out) remove_set(*everyday_out);

@@ -61,8 +61,8 @@ struct UnlockedBy {
 
 /// The alarms as numbers, for metrics: 0 or how many. Order of kAlarmNames.
 inline constexpr std::string_view kAlarmNames[] = {
-    "certificate_due", "api_keys_due",     "rehearsal_due", "key_old",
-    "hsm_away",        "shares_on_server", "keyring_file",  "keyring_row"};
+    "certificate_due",  "api_keys_due", "rehearsal_due", "key_old",      "hsm_away",
+    "shares_on_server", "keyring_file", "keyring_row",   "key_file_left"};
 using AlarmCounts = std::array<std::atomic<std::int64_t>, std::size(kAlarmNames)>;
 
 /// Threads: any io_context thread; file work, Argon2id and the HSM run on the pool. One change at a
@@ -135,7 +135,8 @@ class Unlocking {
   Task<std::vector<Alarm>> alarms(std::vector<crypto::KeyInfo> keys, UnlockState state, Time now);
 
   Deps deps_;
-  std::atomic<bool> hsm_away_ = false, stale_ = false, file_differs_ = false, row_changed_ = false;
+  std::atomic<bool> hsm_away_ = false, stale_ = false, file_differs_ = false, row_changed_ = false,
+                    key_file_left_ = false;
   AlarmCounts counts_{};
 };
 

@@ -8,7 +8,9 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::int64_t kMostEntries = 100'000;
-constexpr std::int64_t kBlocksPerRead = 32;
+constexpr std::int64_t kMostBlocks = 1'000'000;
+constexpr std::size_t kMostIntersected =
+    400'000;  // entries of a longer list: beyond, candidates are compared instead
 // Opening a record costs as much as reading some hundred entries.
 constexpr std::size_t kEntriesPerOpening = 100;
 
@@ -68,17 +70,14 @@ Result<std::vector<RecordId>> opened(const PostedTerm& term, const std::vector<B
 
 Task<Result<std::vector<Block>>> read_blocks(db::Reader& reader, const PostedTerm& term,
                                              MonoTime deadline) {
+  // In one statement: a compaction between two would move entries to where they are not read.
+  auto rows = co_await reader.read(
+      kReadPostings, {term.index->index().number, term.term, Bytes(), kMostBlocks}, deadline);
+  if (!rows) co_return std::move(rows).error();
   std::vector<Block> out;
-  Bytes after;
-  for (;;) {
-    auto rows = co_await reader.read(
-        kReadPostings, {term.index->index().number, term.term, after, kBlocksPerRead}, deadline);
-    if (!rows) co_return std::move(rows).error();
-    for (std::size_t i = 0; i < rows->size(); ++i)
-      out.push_back({to_bytes((*rows)[i].bytes(0)), to_bytes((*rows)[i].bytes(1))});
-    if (rows->size() < static_cast<std::size_t>(kBlocksPerRead)) co_return out;
-    after = out.back().id;
-  }
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    out.push_back({to_bytes((*rows)[i].bytes(0)), to_bytes((*rows)[i].bytes(1))});
+  co_return out;
 }
 
 }  // namespace
@@ -97,7 +96,9 @@ Task<Result<std::vector<RecordId>>> records_with_all(db::Reader& reader, Pool& p
         .at("q");
   bool first = true;
   for (const auto& [term, entries] : *lists) {
-    if (!first && static_cast<std::size_t>(entries) > kEntriesPerOpening * out.size()) break;
+    if (!first && static_cast<std::size_t>(entries) >
+                      std::min(kEntriesPerOpening * out.size(), kMostIntersected))
+      break;
     auto blocks = co_await read_blocks(reader, term, deadline);
     if (!blocks) co_return std::move(blocks).error();
     auto records = co_await pool.run([&] { return opened(term, *blocks); });

@@ -237,13 +237,15 @@ Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, FoundRe
 
 namespace {
 
-/// As the shop keeps them.
+/// As the shop keeps them. Those of `hidden` fields stay out: a text may show some of the value.
 std::vector<FoundToken> tokens_shown(const Working& work, const Collection& collection,
-                                     const Openable& openable, const std::vector<TokenRow>& rows) {
+                                     const Openable& openable, const std::vector<TokenRow>& rows,
+                                     const std::vector<std::string>& hidden) {
   std::vector<FoundToken> out;
   for (const auto& row : rows) {
     const auto* field = collection.find(row.field);
     if (!field || row.subject != openable.record.subject) continue;
+    if (std::ranges::find(hidden, field->name) != hidden.end()) continue;
     if (row.text_term.empty()) {
       out.push_back({row.id.text(), field->name});
       continue;
@@ -276,19 +278,20 @@ Task<Result<void>> Search::show(Run& run, const std::vector<const Openable*>& fo
   for (const auto* one : found) {
     auto masks = mask_record(context_, run.work, run.caller, kOperation, *one);
     if (!masks) continue;  // damaged elsewhere: `journal verify --state` names it
-    FoundRecord shown{
-        .record = masks->record,
-        .subject = masks->subject,
-        .collection = std::move(masks->collection),
-        .external_id = {},
-        .external_id_masked = false,
-        .slot = std::move(masks->slot),
-        .version = masks->version,
-        .created = masks->created,
-        .updated = masks->updated,
-        .values = std::move(masks->values),
-        .hidden = std::move(masks->hidden),
-        .tokens = tokens_shown(run.work, *run.collection, *one, tokens[masks->record])};
+    FoundRecord shown{.record = masks->record,
+                      .subject = masks->subject,
+                      .collection = std::move(masks->collection),
+                      .external_id = {},
+                      .external_id_masked = false,
+                      .slot = std::move(masks->slot),
+                      .version = masks->version,
+                      .created = masks->created,
+                      .updated = masks->updated,
+                      .values = std::move(masks->values),
+                      .hidden = std::move(masks->hidden),
+                      .tokens = {}};
+    shown.tokens =
+        tokens_shown(run.work, *run.collection, *one, tokens[shown.record], shown.hidden);
     const auto& subject = *one->subject;
     if (!subject.external_sealed.empty() && !subject.erased && permitted.view > View::none) {
       auto id = one->keys->open(*run.work.keys, "account", external_binding(shown.subject),
