@@ -193,8 +193,9 @@ Result<Built> build(const RemoteCommand& command) {
     }
   }
   out.target += query;
-  bool has_body = command.route.method != "GET" && command.route.kind != http::RouteKind::upload &&
-                  command.route.method != "DELETE";
+  bool streams = command.route.kind == http::RouteKind::upload ||
+                 command.route.kind == http::RouteKind::transform;
+  bool has_body = command.route.method != "GET" && !streams && command.route.method != "DELETE";
   if (!command.body.empty()) {
     auto body = resolve(command.body);
     if (!body) return std::move(body).error().at("body");
@@ -227,28 +228,63 @@ int answer(const RemoteCommand& command, const http::ClientResponse& response) {
   return kDone;
 }
 
-int upload(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
+/// The file of a command, opened, or standard input.
+struct Input {
   std::ifstream file;
   std::istream* in = &std::cin;
-  if (command.file != "-") {
-    file.open(command.file, std::ios::binary);
-    if (!file) {
-      std::cerr << "holdfast: the file cannot be opened\n";
-      return kNotFound;
+
+  /// Sets the request's source, and its size when that is known.
+  bool feed(const std::string& name, http::ClientRequest& request) {
+    if (name != "-") {
+      file.open(name, std::ios::binary);
+      if (!file) {
+        std::cerr << "holdfast: the file cannot be opened\n";
+        return false;
+      }
+      struct stat info{};
+      if (stat(name.c_str(), &info) == 0 && S_ISREG(info.st_mode))
+        request.source_bytes = static_cast<std::uint64_t>(info.st_size);
+      in = &file;
     }
-    struct stat info{};
-    if (stat(command.file.c_str(), &info) == 0)
-      request.source_bytes = static_cast<std::uint64_t>(info.st_size);
-    in = &file;
+    request.source = [from = in](std::span<char> to) -> Result<std::size_t> {
+      from->read(to.data(), static_cast<std::streamsize>(to.size()));
+      if (from->bad()) return Error(Code::unavailable, "the file cannot be read");
+      return static_cast<std::size_t>(from->gcount());
+    };
+    return true;
   }
+};
+
+/// Where a command writes what it gets.
+struct Output {
+  std::ofstream file;
+  std::ostream* out = &std::cout;
+
+  bool take(const std::string& name, http::ClientRequest& request) {
+    if (!name.empty()) {
+      file.open(name, std::ios::binary | std::ios::trunc);
+      if (!file) return said();
+      out = &file;
+    }
+    request.sink = [to = out](std::string_view bytes) {
+      to->write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+      to->flush();
+      return to->good();
+    };
+    return true;
+  }
+  bool said() const {
+    std::cerr << "holdfast: the output cannot be written\n";
+    return false;
+  }
+};
+
+int upload(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
+  Input input;
+  if (!input.feed(command.file, request)) return kNotFound;
   request.type = command.file.ends_with(".jsonl") || command.file.ends_with(".ndjson")
                      ? "application/x-ndjson"
                      : "text/csv";
-  request.source = [in](std::span<char> to) -> Result<std::size_t> {
-    in->read(to.data(), static_cast<std::streamsize>(to.size()));
-    if (in->bad()) return Error(Code::unavailable, "the file cannot be read");
-    return static_cast<std::size_t>(in->gcount());
-  };
   bool show = isatty(STDERR_FILENO);
   auto total = request.source_bytes;
   if (show)
@@ -268,28 +304,44 @@ int upload(const RemoteCommand& command, http::Client& client, http::ClientReque
 }
 
 int download(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
-  std::ofstream file;
-  std::ostream* out = &std::cout;
-  if (!command.output.empty()) {
-    file.open(command.output, std::ios::binary | std::ios::trunc);
-    if (!file) {
-      std::cerr << "holdfast: the output file cannot be written\n";
-      return kFailed;
-    }
-    out = &file;
-  }
-  request.sink = [out](std::string_view bytes) {
-    out->write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out->flush();
-    return out->good();
-  };
+  Output output;
+  if (!output.take(command.output, request)) return kFailed;
   auto response = client.send(request);
   if (!response) return print_error(response.error());
   if (!response->good()) {
     print_problem(response->body, response->status);
     return exit_for_status(response->status);
   }
-  return kDone;
+  return output.out->good() || output.said() ? kDone : kFailed;
+}
+
+/// A stream in, a stream out. What was left as it stood comes in the trailer.
+int transform(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
+  Input input;
+  Output output;
+  if (!input.feed(command.file, request)) return kNotFound;
+  if (!output.take(command.output, request)) return kFailed;
+  request.type = "application/octet-stream";
+  auto response = client.send(request);
+  if (!response) {
+    std::cerr << "holdfast: what was written is not complete: do not use it\n";
+    return print_error(response.error());
+  }
+  if (!response->good()) {
+    print_problem(response->body, response->status);
+    return exit_for_status(response->status);
+  }
+  if (!output.out->good()) return output.said(), kFailed;
+  std::string refused = "0", reasons, report;
+  for (const auto& [name, value] : response->trailer) {
+    if (name == "Holdfast-Refused") refused = value;
+    if (name == "Holdfast-Refused-Reasons") reasons = value;
+    if (name == "Holdfast-Report") report = value;
+  }
+  if (refused == "0") return kDone;
+  std::cerr << "holdfast: " << refused << " left as they stand (" << reasons
+            << "); each is listed by `holdfast " << command.route.id << "s get " << report << "`\n";
+  return kFailed;
 }
 
 void add_member(CLI::App& sub, RemoteCommand& command, const Member& member) {
@@ -371,6 +423,11 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
           ->type_name("FILE");
       sub->add_option("--report", command.report, "List refused rows in this file (CSV).")
           ->type_name("FILE");
+    } else if (command.route.kind == http::RouteKind::transform) {
+      command.file = "-";
+      sub->add_option("file", command.file, "The file; - or nothing for standard input.")
+          ->type_name("FILE");
+      sub->add_option("--output", command.output, "Write to this file.")->type_name("FILE");
     } else if (command.route.kind != http::RouteKind::json) {
       sub->add_option("--output", command.output, "Write to this file.")->type_name("FILE");
     } else {
@@ -407,6 +464,8 @@ int run_remote(const RemoteCommand& command) {
   switch (command.route.kind) {
     case http::RouteKind::upload:
       return upload(command, *client, std::move(request));
+    case http::RouteKind::transform:
+      return transform(command, *client, std::move(request));
     case http::RouteKind::download:
     case http::RouteKind::events:
       return download(command, *client, std::move(request));

@@ -20,8 +20,8 @@ struct RemoteCommand {
   std::map<std::string, std::vector<std::string>> given;  // by member
   std::map<std::string, bool> flags;                      // boolean members
   std::string body;                                       // --body
-  std::string file;                                       // of an upload
-  std::string output;                                     // of a download
+  std::string file;                                       // of an upload or a transform
+  std::string output;                                     // of a download or a transform
   std::string report;  // of an import: where refused rows are listed
   std::string idempotency_key;
   std::string if_match;

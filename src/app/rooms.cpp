@@ -176,6 +176,7 @@ Rooms::Rooms(Deps deps)
       indexes(context),
       rebuild(context, deps.pool),
       tokens(context, opening, deps.node),
+      fills(context, opening, tokens),
       engagements(context, admission),
       subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens, &engagements}}),
       requests(context, proofs_),
@@ -235,6 +236,7 @@ std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   add(vault::search_routes(rooms ? &rooms->search : nullptr));
   add(vault::index_routes(rooms ? &rooms->indexes : nullptr));
   add(vault::token_routes(rooms ? &rooms->tokens : nullptr));
+  add(vault::fill_routes(rooms ? &rooms->fills : nullptr));
   add(vault::subject_routes(rooms ? &rooms->subjects : nullptr));
   add(vault::request_routes(rooms ? &rooms->requests : nullptr));
   add(vault::import_routes(rooms ? &rooms->imports : nullptr));

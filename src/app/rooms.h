@@ -27,6 +27,7 @@
 #include "vault/declarations.h"
 #include "vault/engagements/rotation.h"
 #include "vault/engagements/service.h"
+#include "vault/fill/service.h"
 #include "vault/import/service.h"
 #include "vault/keys/rotation.h"
 #include "vault/keys/rotation_journal.h"
@@ -235,6 +236,7 @@ class Rooms {
   vault::Indexes indexes;
   vault::Rebuild rebuild;
   vault::Tokens tokens;
+  vault::Fills fills;
   vault::Engagements engagements;
   vault::Subjects subjects;
   vault::Requests requests;

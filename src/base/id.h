@@ -61,6 +61,7 @@ using TokenId = Id<"tok">;
 using EventId = Id<"evt">;
 using RequestId = Id<"req">;
 using ImportId = Id<"imp">;
+using FillId = Id<"fil">;
 using EngagementId = Id<"eng">;
 
 }  // namespace holdfast

@@ -66,8 +66,10 @@ bool ChunkReader::trailer_line(std::string_view text) {
   }
   trailer_bytes_ += text.size();
   auto colon = text.find(':');
-  return trailer_bytes_ <= kMostTrailer && colon != 0 && colon != std::string_view::npos &&
-         text.substr(0, colon).find_first_of(" \t") == std::string_view::npos;
+  bool good = trailer_bytes_ <= kMostTrailer && colon != 0 && colon != std::string_view::npos &&
+              text.substr(0, colon).find_first_of(" \t") == std::string_view::npos;
+  if (good && keep_trailer_) (trailer_ += text) += '\n';
+  return good;
 }
 
 }  // namespace holdfast::http

@@ -1,9 +1,10 @@
 // The chunked transfer coding (RFC 9112 section 7.1), read strictly: CRLF only, plain hexadecimal
-// sizes, extensions and trailers dropped unread but bounded.
+// sizes, extensions dropped unread but bounded, and trailers too unless they are asked for.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace holdfast::http {
@@ -16,10 +17,15 @@ struct BodyStep {
 
 class ChunkReader {
  public:
+  ChunkReader() = default;
+  explicit ChunkReader(bool keep_trailer) : keep_trailer_(keep_trailer) {}
+
   /// Looks at all that has arrived and was not used yet. A step that used nothing needs more bytes;
   /// nullopt: the coding is broken, and nothing after it can be trusted.
   std::optional<BodyStep> step(std::string_view bytes);
   bool done() const { return state_ == State::done; }
+  /// The trailer's lines, each ended by LF; at most 8 KiB.
+  const std::string& trailer() const { return trailer_; }
 
  private:
   enum class State { size, data, data_end, trailer, done };
@@ -31,6 +37,8 @@ class ChunkReader {
   State state_ = State::size;
   std::uint64_t left_ = 0;  // of the chunk
   std::size_t trailer_bytes_ = 0;
+  bool keep_trailer_ = false;
+  std::string trailer_;
 };
 
 }  // namespace holdfast::http

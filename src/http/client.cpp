@@ -61,11 +61,26 @@ class ResponseHeadParser final : public beast::http::basic_parser<false> {
   ClientResponse& out_;
 };
 
+/// `Name: value` by line, in the order sent.
+std::vector<std::pair<std::string, std::string>> trailer_fields(std::string_view lines) {
+  std::vector<std::pair<std::string, std::string>> out;
+  while (!lines.empty()) {
+    auto end = lines.find('\n');
+    auto line = lines.substr(0, end);
+    lines.remove_prefix(std::min(end, lines.size() - 1) + 1);
+    auto colon = line.find(':');
+    auto value = line.substr(std::min(colon + 1, line.size()));
+    value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+    out.emplace_back(line.substr(0, colon), value);
+  }
+  return out;
+}
+
 /// What follows a head.
 struct Framing {
   bool chunked = false, until_end = false, keep_alive = false;
   std::uint64_t left = 0;  // when neither of the first two
-  ChunkReader chunks{};
+  ChunkReader chunks{true};
 
   bool done() const { return chunked ? chunks.done() : !until_end && left == 0; }
   std::optional<BodyStep> step(std::string_view bytes) {
@@ -96,8 +111,11 @@ struct Client::Impl {
   Result<void> write(std::string_view bytes);
   Result<bool> wants_body();
   Result<void> write_source(const ClientRequest& request);
+  Result<bool> next_piece(const ClientRequest& request, std::string& framed);
   Result<Framing> read_head(bool head, ClientResponse& out);
   Result<void> read(const ClientRequest& request, ClientResponse& out);
+  Result<bool> take_arrived(Framing& framing, const ClientRequest& request, ClientResponse& out);
+  Result<void> converse(const ClientRequest& request, ClientResponse& out);
   void consume(std::size_t count);
   Result<void> take(std::string_view piece, const ClientRequest& request, ClientResponse& out);
   Result<std::size_t> fill(std::chrono::milliseconds time);
@@ -132,7 +150,8 @@ struct Client::Impl {
   std::optional<Stream> stream;
   bool open = false;
   std::chrono::steady_clock::time_point used{};
-  std::string in;  // arrived and not parsed yet
+  std::string in;           // arrived and not parsed yet
+  std::uint64_t sent_ = 0;  // of the request's source
 };
 
 Result<void> Client::Impl::prepare() {
@@ -280,36 +299,106 @@ Result<bool> Client::Impl::wants_body() {
   }
 }
 
-Result<void> Client::Impl::write_source(const ClientRequest& request) {
-  std::string buffer(kPiece, '\0'), framed;
-  std::uint64_t sent = 0;
-  for (;;) {
-    auto got = request.source(buffer);
-    if (!got) {
-      drop();
-      return std::move(got).error();
-    }
-    framed.clear();
-    if (request.source_bytes) {
-      framed.append(buffer, 0, *got);
-    } else {
-      char size[16];
-      framed.append(size, std::to_chars(size, size + sizeof size, *got, 16).ptr) += "\r\n";
-      framed.append(buffer, 0, *got) += "\r\n";
-    }
-    if (!framed.empty()) {
-      auto wrote = write(framed);
-      if (!wrote) return wrote;
-    }
-    sent += *got;
-    if (request.progress && *got > 0) request.progress(sent);
-    if (*got == 0) break;
+/// The next of the source as it goes out; false behind the last.
+Result<bool> Client::Impl::next_piece(const ClientRequest& request, std::string& framed) {
+  std::string buffer(kPiece, '\0');
+  wipe(framed);
+  auto got = request.source(buffer);
+  if (!got) return std::move(got).error();
+  if (request.source_bytes) {
+    framed.append(buffer, 0, *got);
+  } else {
+    char size[16];
+    framed.append(size, std::to_chars(size, size + sizeof size, *got, 16).ptr) += "\r\n";
+    framed.append(buffer, 0, *got) += "\r\n";
   }
   wipe(buffer);
+  sent_ += *got;
+  if (request.progress && *got > 0) request.progress(sent_);
+  if (*got == 0 && request.source_bytes && sent_ != *request.source_bytes)
+    return Error(Code::invalid, "the file changed its size while it was sent");
+  return *got > 0;
+}
+
+Result<void> Client::Impl::write_source(const ClientRequest& request) {
+  std::string framed;
+  for (bool more = true; more;) {
+    auto next = next_piece(request, framed);
+    if (!next) {
+      drop();
+      return std::move(next).error();
+    }
+    more = *next;
+    auto wrote = framed.empty() ? Result<void>() : write(framed);
+    if (!wrote) return wrote;
+  }
   wipe(framed);
-  if (!request.source_bytes || sent == *request.source_bytes) return {};
-  drop();
-  return Error(Code::invalid, "the file changed its size while it was sent");
+  return {};
+}
+
+/// Sends and takes at once: neither side has to hold what the other does not take yet.
+Result<void> Client::Impl::converse(const ClientRequest& request, ClientResponse& out) {
+  std::string framed, arrived(kPiece, '\0');
+  std::optional<Framing> framing;
+  std::optional<error_code> wrote, got;
+  std::size_t count = 0;
+  bool writing = false, reading = false, more = true;
+  auto leave = [&](Result<void> how) {
+    if (!how || writing || reading) drop();
+    while ((writing && !wrote) || (reading && !got))
+      io.run_one();  // they use what is on this stack
+    wipe(framed);
+    wipe(arrived);
+    return how;
+  };
+  for (;;) {
+    if (more && !writing) {
+      auto next = next_piece(request, framed);
+      if (!next) return leave(std::move(next).error());
+      more = *next;
+      wrote.reset();
+      writing = !framed.empty();
+      if (writing)
+        asio::async_write(*stream, asio::buffer(framed),
+                          [&](error_code ec, std::size_t) { wrote = ec; });
+    }
+    if (!reading) {
+      got.reset();
+      reading = true;
+      stream->async_read_some(asio::buffer(arrived), [&](error_code ec, std::size_t size) {
+        got = ec;
+        count = size;
+      });
+    }
+    io.restart();
+    auto until = std::chrono::steady_clock::now() + options.quiet_time;
+    while (!(writing && wrote) && !got && io.run_one_until(until) > 0) {
+    }
+    if (!(writing && wrote) && !got) return leave(failed(asio::error::timed_out));
+    if (writing && wrote) {
+      writing = false;
+      more = more && !*wrote;  // a server that has heard enough still answers
+    }
+    if (!got) continue;
+    reading = false;
+    if (*got == asio::error::eof || *got == ssl::error::stream_truncated)
+      return leave(Error(Code::unavailable,
+                         "the server ended the connection before its answer was complete"));
+    if (*got) return leave(failed(*got));
+    in.append(arrived, 0, count);
+    if (!framing && in.find("\r\n\r\n") == std::string::npos && in.size() <= kLargestHead) continue;
+    if (!framing) {
+      auto head = read_head(false, out);
+      if (!head) return leave(std::move(head).error());
+      framing = std::move(*head);
+    }
+    auto whole = take_arrived(*framing, request, out);
+    if (!whole) return leave(std::move(whole).error());
+    if (!open) return leave({});
+    if (!*whole) continue;
+    if (!framing->keep_alive || more) drop();
+    return leave({});
+  }
 }
 
 Result<void> Client::Impl::take(std::string_view piece, const ClientRequest& request,
@@ -354,19 +443,35 @@ Result<Framing> Client::Impl::read_head(bool head_only, ClientResponse& out) {
   return framing;
 }
 
-Result<void> Client::Impl::read(const ClientRequest& request, ClientResponse& out) {
-  auto framing = read_head(request.method == "HEAD", out);
-  if (!framing) return std::move(framing).error();
-  while (!framing->done()) {
-    auto step = framing->step(in);
+/// Hands on what has arrived of the body; true at its end.
+Result<bool> Client::Impl::take_arrived(Framing& framing, const ClientRequest& request,
+                                        ClientResponse& out) {
+  std::size_t done = 0;
+  while (!framing.done()) {
+    auto step = framing.step(std::string_view(in).substr(done));
     if (!step) return Error(Code::corrupt, "the server's answer is not HTTP");
     if (!step->body.empty()) {
       auto taken = take(step->body, request, out);
-      if (!taken) return taken;
-      if (!open) return {};  // the sink wants no more
+      if (!taken) return std::move(taken).error();
+      if (!open) return false;
     }
-    consume(step->used);
-    if (step->used > 0 || framing->done()) continue;
+    done += step->used;
+    if (step->used == 0) break;
+  }
+  consume(done);
+  if (!framing.done()) return false;
+  out.trailer = trailer_fields(framing.chunks.trailer());
+  return true;
+}
+
+Result<void> Client::Impl::read(const ClientRequest& request, ClientResponse& out) {
+  auto framing = read_head(request.method == "HEAD", out);
+  if (!framing) return std::move(framing).error();
+  for (;;) {
+    auto whole = take_arrived(*framing, request, out);
+    if (!whole) return std::move(whole).error();
+    if (!open) return {};  // the sink wants no more
+    if (*whole) break;
     auto got = fill(options.quiet_time);
     if (!got) return std::move(got).error();
     if (*got > 0) continue;
@@ -391,6 +496,14 @@ Result<ClientResponse> Client::Impl::send(const ClientRequest& request) {
   if (wrote && request.source) {
     auto wanted = wants_body();
     if (!wanted) return std::move(wanted).error();
+    sent_ = 0;
+    if (*wanted && request.sink) {
+      ClientResponse out;
+      auto done = converse(request, out);
+      if (!done) return std::move(done).error();
+      used = std::chrono::steady_clock::now();
+      return out;
+    }
     if (*wanted) wrote = write_source(request);
     if (!wrote && !open) return std::move(wrote).error();
   }

@@ -42,13 +42,15 @@ struct ClientRequest {
   std::optional<std::uint64_t> source_bytes{};    // when known
   std::function<void(std::uint64_t)> progress{};  // bytes sent so far
 
-  /// For a download or events: takes the body of a 2xx answer piece by piece; false ends it.
+  /// For a download or events: takes the body of a 2xx answer piece by piece; false ends it. With a
+  /// `source` too the answer is taken while the request is sent.
   std::function<bool(std::string_view)> sink{};
 };
 
 struct ClientResponse {
   int status = 0;
   std::string type, etag, request_id;
+  std::vector<std::pair<std::string, std::string>> trailer;  // what came behind a chunked body
   std::string body;  // empty where a sink took it; wiped when destroyed
 
   bool good() const { return status >= 200 && status < 300; }

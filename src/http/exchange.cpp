@@ -209,7 +209,7 @@ Task<Exchange::Handled> Exchange::handle(const Route& route) {
   if (!caller) co_return failed(caller);
   auto fields = read_fields();
   if (!fields) co_return failed(fields);
-  if (route.kind == RouteKind::upload) {
+  if (route.kind == RouteKind::upload || route.kind == RouteKind::transform) {
     if (body_.size() > body_.limit) co_return std::unexpected(problem_of(Fault::body_too_large));
     call_.upload = &body_;
   } else if (parser_.head().has_body()) {
@@ -229,23 +229,19 @@ Task<Exchange::Handled> Exchange::handle(const Route& route) {
 }
 
 Task<Exchange::Next> Exchange::run(const Route& route) {
-  if (route.kind == RouteKind::download || route.kind == RouteKind::events)
+  if (route.kind != RouteKind::json && route.kind != RouteKind::upload)
     co_return co_await stream(route);
 
   auto done = co_await handle(route);
-  if (!done) {
-    if (transport_.timed_out() && !transport_.is_cut()) {
-      ++site_.metrics.timed_out;
-      transport_.forgive(kLastWord);
-      co_return co_await refuse(problem_of(Fault::timeout));
-    }
-    co_return co_await refuse(done.error());
-  }
+  if (!done) co_return co_await refuse_slow(done.error());
   co_return co_await answer(route.status, kJson, std::move(done->json), etag_line(done->etag));
 }
 
 Task<Exchange::Next> Exchange::stream(const Route& route) {
   const auto& head = parser_.head();
+  // Before HTTP/1.1 a body that was cut off looks like a whole one.
+  if (route.kind == RouteKind::transform && !head.http11)
+    co_return co_await refuse(problem_of(Fault::bad_version));
   bool keep = head.keep_alive && head.http11 && !site_.stopping;
   ResponseStream out({.transport = transport_,
                       .limits = site_.limits,
@@ -258,12 +254,20 @@ Task<Exchange::Next> Exchange::stream(const Route& route) {
                       .events = route.kind == RouteKind::events});
   call_.download = &out;
   auto done = co_await handle(route);
-  if (!done && !out.started()) co_return co_await refuse(done.error());
+  if (!done && !out.started()) co_return co_await refuse_slow(done.error());
   if (!out.started()) (void)co_await out.start("application/octet-stream");
   auto ended = co_await out.finish(done.has_value());
   if (!ended || !done) keep = false;
   co_return finished(done ? route.status : done.error().status, out.sent(), keep,
                      body_.drop_arrived());
+}
+
+/// The problem, or that the client took too long over it.
+Task<Exchange::Next> Exchange::refuse_slow(const Problem& problem) {
+  if (!transport_.timed_out() || transport_.is_cut()) co_return co_await refuse(problem);
+  ++site_.metrics.timed_out;
+  transport_.forgive(kLastWord);
+  co_return co_await refuse(problem_of(Fault::timeout));
 }
 
 Task<Exchange::Next> Exchange::refuse(const Problem& problem, std::string_view extra) {

@@ -70,6 +70,7 @@ class Exchange {
   Task<Next> answer(int status, std::string_view type, std::string body,
                     std::string_view extra = {});
   Task<Next> refuse(const Problem& problem, std::string_view extra = {});
+  Task<Next> refuse_slow(const Problem& problem);
   Next finished(int status, std::uint64_t sent, bool keep, bool complete);
   std::string client_address() const;
 

@@ -105,7 +105,7 @@ std::string examples(const Route& route) {
 
 /// Empty when the route takes no body.
 std::string request_body(const Route& route, Schemas& schemas) {
-  if (route.kind == RouteKind::upload)
+  if (route.kind == RouteKind::upload || route.kind == RouteKind::transform)
     return R"({"required":true,"description":"The file, as it is.","content":{"*/*":{}}})";
   bool body = false, elsewhere = false, required = false;
   for (const auto& member : route.request->members()) {

@@ -34,6 +34,10 @@ class BodyReader {
 class BodyWriter {
  public:
   virtual ~BodyWriter() = default;
+  /// A further field: of the head before start(), and after it of the trailer section (RFC 9110
+  /// section 6.5), for what is known only at the end and a client may do without. Names and values
+  /// are the program's own: no control characters.
+  virtual void field(std::string_view /*name*/, std::string_view /*value*/) {}
   /// Sends the head on the first call. `type` such as "text/csv; charset=utf-8".
   virtual Task<Result<void>> start(std::string_view type) = 0;
   virtual Task<Result<void>> write(std::string_view bytes) = 0;
@@ -41,11 +45,13 @@ class BodyWriter {
   virtual bool closing() const = 0;
 };
 
-enum class RouteKind : std::uint8_t { json, upload, download, events };
+/// `transform` answers with a stream while it reads one. Such a handler reads its first piece
+/// before it starts to answer, and its client must read while it sends (HTTP/1.1 only).
+enum class RouteKind : std::uint8_t { json, upload, download, events, transform };
 
 struct RouteLimits {
   std::size_t body = 1 << 20;              // bytes; uploads count on the fly
-  std::chrono::milliseconds time{30'000};  // for json; uploads, downloads and events run longer
+  std::chrono::milliseconds time{30'000};  // for json; streams run longer
 };
 
 struct Example {
@@ -61,7 +67,7 @@ struct RouteInfo {
   int status = 200;                                // of success
   bool idempotency_key = false, if_match = false;  // which of the two headers the request takes
   const Type* request = nullptr;
-  const Type* response = nullptr;  // nullptr for downloads and events
+  const Type* response = nullptr;  // nullptr for what is written piece by piece
   std::vector<Example> examples{};
 };
 
@@ -113,6 +119,13 @@ struct HandlerOf<Task<Result<void>> (A::*)(Caller, In, BodyWriter&)> {
   using Response = void;
   static constexpr RouteKind kind = RouteKind::download;
 };
+template <class A, class In>
+struct HandlerOf<Task<Result<void>> (A::*)(Caller, In, BodyReader&, BodyWriter&)> {
+  using Api = A;
+  using Request = In;
+  using Response = void;
+  static constexpr RouteKind kind = RouteKind::transform;
+};
 
 /// A function, not a lambda: its parameters live in the coroutine frame.
 template <auto Handler>
@@ -126,6 +139,11 @@ Task<Result<Answer>> run(typename HandlerOf<decltype(Handler)>::Api* api, Call c
   if constexpr (requires { in.if_match; }) in.if_match = call.if_match;
   if constexpr (H::kind == RouteKind::download) {
     auto done = co_await (api->*Handler)(std::move(call.caller), std::move(in), *call.download);
+    if (!done) co_return std::move(done).error();
+    co_return Answer{};
+  } else if constexpr (H::kind == RouteKind::transform) {
+    auto done = co_await (api->*Handler)(std::move(call.caller), std::move(in), *call.upload,
+                                         *call.download);
     if (!done) co_return std::move(done).error();
     co_return Answer{};
   } else {

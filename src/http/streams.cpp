@@ -89,9 +89,15 @@ bool ResponseStream::closing() const {
   return failed_ || setup_.transport.is_cut() || setup_.stopping.load(std::memory_order_relaxed);
 }
 
+void ResponseStream::field(std::string_view name, std::string_view value) {
+  auto& lines = started_ ? trailer_ : fields_;
+  (((lines += name) += ": ") += value) += "\r\n";
+}
+
 Task<Result<void>> ResponseStream::start(std::string_view type) {
   if (std::exchange(started_, true)) co_return Result<void>();
   setup_.head.type = type;
+  setup_.head.extra = fields_;
   append_head(out_, setup_.head, setup_.clock.now());
   if (setup_.events) {
     beating_ = true;
@@ -162,7 +168,7 @@ Task<Result<void>> ResponseStream::finish(bool complete) {
   beat_.cancel();
   while (beating_) co_await free_.async_wait(kTuple);
   if (!started_ || failed_ || !complete) co_return Result<void>();
-  if (setup_.head.http11) out_ += "0\r\n\r\n";
+  if (setup_.head.http11) ((out_ += "0\r\n") += trailer_) += "\r\n";
   co_return co_await flush();
 }
 

@@ -53,7 +53,7 @@ class ResponseStream final : public BodyWriter {
     const ServerLimits& limits;
     const Clock& clock;
     const std::atomic<bool>& stopping;
-    ResponseHead head;  // without type and length
+    ResponseHead head;  // without type, length and further fields
     bool events = false;
   };
   explicit ResponseStream(Setup setup)
@@ -61,6 +61,7 @@ class ResponseStream final : public BodyWriter {
         beat_(setup_.transport.executor()),
         free_(setup_.transport.executor(), MonoTime::max()) {}
 
+  void field(std::string_view name, std::string_view value) override;
   Task<Result<void>> start(std::string_view type) override;
   Task<Result<void>> write(std::string_view bytes) override;
   bool closing() const override;
@@ -79,7 +80,7 @@ class ResponseStream final : public BodyWriter {
   Setup setup_;
   boost::asio::steady_timer beat_;  // event streams only
   boost::asio::steady_timer free_;  // wakes who waits for the transport
-  std::string out_;
+  std::string out_, fields_, trailer_;
   MonoTime last_write_{};
   std::uint64_t sent_ = 0;
   bool started_ = false, failed_ = false, sending_ = false, beating_ = false, ended_ = false;

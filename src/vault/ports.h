@@ -18,6 +18,10 @@
 #include "journal/proof.h"
 #include "vault/types.h"
 
+namespace holdfast::crypto {
+struct KeySet;
+}
+
 namespace holdfast::vault {
 
 class SubjectKeys;  // sealing.h
@@ -168,6 +172,25 @@ class Follows {
   virtual Task<Result<void>> follow(const Working& work, SubjectKeys& from, SubjectKeys& into,
                                     db::Changes& changes, journal::Event& event,
                                     MonoTime deadline) = 0;
+};
+
+/// What a token stands for.
+struct TokenTarget {
+  SubjectId subject;
+  RecordId record;
+  std::uint16_t field = 0;
+};
+/// Tokens by the text that the shop holds. Errors: corrupt (a row that Holdfast did not write),
+/// unavailable.
+class TokenTargets {
+ public:
+  virtual ~TokenTargets() = default;
+  /// At most 1,000 different texts, whatever their shape; those that are no token (any more) are
+  /// left out. Of a text that several customers share the newest, or that of `own`.
+  virtual Task<Result<std::map<std::string, TokenTarget>>> targets(const crypto::KeySet& keys,
+                                                                   std::vector<std::string> texts,
+                                                                   std::optional<SubjectId> own,
+                                                                   MonoTime deadline) = 0;
 };
 
 /// Engagements, for keep times that count from the end of one. Errors: corrupt, unavailable.

@@ -22,7 +22,7 @@ def operations(client):
     for path, methods in document["paths"].items():
         for method, route in methods.items():
             target = path
-            for member in ("{collection}", "{purpose}", "{record}", "{subject}", "{request}", "{import}", "{key}", "{role}", "{entry}", "{engagement}", "{kind}", "{hold}", "{field}"):
+            for member in ("{collection}", "{purpose}", "{record}", "{subject}", "{request}", "{import}", "{fill}", "{key}", "{role}", "{entry}", "{engagement}", "{kind}", "{hold}", "{field}"):
                 target = target.replace(member, "x")
             yield route["operationId"], method.upper(), target
 

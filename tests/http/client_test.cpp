@@ -44,6 +44,48 @@ TEST(Client, asks_and_keeps_its_connection) {
   EXPECT_EQ(bench.metrics.accepted, 1u);
 }
 
+TEST(Client, sends_and_takes_at_once) {
+  ServerBench bench;
+  auto client = client_for(bench);
+  std::string got;
+  std::size_t sent = 0;
+  ClientRequest request{.method = "POST", .target = "/v1/copy"};
+  request.source = [&](std::span<char> to) -> Result<std::size_t> {
+    auto size = std::min<std::size_t>(to.size(), 20'000'000 - sent);
+    std::fill_n(to.begin(), size, 'x');
+    sent += size;
+    return size;
+  };
+  request.sink = [&](std::string_view piece) { return got += piece, true; };
+
+  auto answer = client.send(request);
+
+  ASSERT_TRUE(answer) << answer.error().text;
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(got, std::string(20'000'000, 'x'));
+  ASSERT_EQ(answer->trailer.size(), 1u);
+  EXPECT_EQ(answer->trailer[0], (std::pair<std::string, std::string>("X-Copied", "yes")));
+  EXPECT_EQ(client.send({.target = "/v1/constant"})->status, 200);
+  EXPECT_EQ(bench.metrics.accepted, 1u);
+}
+
+TEST(Client, notices_a_copy_that_was_cut_off) {
+  ServerBench bench;
+  auto client = client_for(bench);
+  ClientRequest request{.method = "POST", .target = "/v1/copy"};
+  int pieces = 0;
+  request.source = [&](std::span<char> to) -> Result<std::size_t> {
+    std::fill_n(to.begin(), 60'000, ++pieces == 20 ? '!' : 'x');
+    return 60'000;
+  };
+  request.sink = [](std::string_view) { return true; };
+
+  auto answer = client.send(request);
+
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::unavailable);
+}
+
 TEST(Client, connects_anew_when_the_server_ended_the_connection) {
   ServerBench bench({.limits = {.idle_time = 100ms}});
   auto client = client_for(bench);

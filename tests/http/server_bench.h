@@ -64,6 +64,8 @@ class TestApi {
   Task<Result<void>> download(Caller caller, Count in, BodyWriter& out);
   Task<Result<void>> cut_off(Caller caller, Nothing in, BodyWriter& out);
   Task<Result<void>> events(Caller caller, Nothing in, BodyWriter& out);
+  /// The same stream back; ends with an error where it holds `!`.
+  Task<Result<void>> copy(Caller caller, Nothing in, BodyReader& body, BodyWriter& out);
 
   std::vector<Route> routes();
 };

@@ -134,6 +134,25 @@ Task<Result<void>> TestApi::cut_off(Caller, Nothing, BodyWriter& out) {
   if (!wrote) co_return wrote;
   co_return Error(Code::unavailable, "the other half is missing");
 }
+Task<Result<void>> TestApi::copy(Caller, Nothing, BodyReader& body, BodyWriter& out) {
+  for (bool started = false;;) {
+    auto piece = co_await body.next();
+    if (!piece) co_return std::move(piece).error();
+    if (piece->find('!') != std::string_view::npos)
+      co_return Error(Code::invalid, "this cannot be copied");
+    if (!std::exchange(started, true)) {
+      out.field("X-Copy", "begun");
+      out.field("Trailer", "X-Copied");
+      auto begun = co_await out.start("text/csv");
+      if (!begun) co_return begun;
+    }
+    if (piece->empty()) break;
+    auto wrote = co_await out.write(*piece);
+    if (!wrote) co_return wrote;
+  }
+  out.field("X-Copied", "yes");
+  co_return Result<void>();
+}
 Task<Result<void>> TestApi::events(Caller, Nothing, BodyWriter& out) {
   auto begun = co_await out.start("text/event-stream");
   if (!begun) co_return begun;
@@ -157,6 +176,8 @@ std::vector<Route> TestApi::routes() {
       route<&TestApi::careless>(*this, "test.careless", "POST", "/v1/careless", "Take nothing",
                                 {.limits = {.body = 10'000'000}}),
       route<&TestApi::download>(*this, "test.download", "GET", "/v1/download", "Give a file"),
+      route<&TestApi::copy>(*this, "test.copy", "POST", "/v1/copy", "Give back what comes",
+                            {.limits = {.body = 100'000'000}}),
       route<&TestApi::cut_off>(*this, "test.cut_off", "GET", "/v1/cut_off", "Give half a file"),
       route<&TestApi::events>(*this, "test.events", "GET", "/v1/events", "Give events",
                               {.events = true})};

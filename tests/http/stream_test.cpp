@@ -112,6 +112,65 @@ TEST(Streams, leaves_a_failed_download_without_its_end) {
   EXPECT_EQ(client.answer().status, 0);
 }
 
+// ── a stream in, a stream out
+
+std::string copy_head(std::string_view version = "1.1") {
+  return "POST /v1/copy HTTP/" + std::string(version) +
+         "\r\nHost: h\r\nAuthorization: Bearer good\r\nTransfer-Encoding: chunked\r\n\r\n";
+}
+std::string chunk_of(std::string_view text) {
+  char size[16];
+  std::snprintf(size, sizeof size, "%zx\r\n", text.size());
+  return size + std::string(text) + "\r\n";
+}
+
+TEST(Streams, answers_while_it_reads_and_says_the_last_word_in_the_trailer) {
+  ServerBench bench;
+  auto client = bench.client();
+
+  client.send(copy_head() + chunk_of("first"));
+  std::string seen;
+  while (seen.find("first") == std::string::npos) seen += client.receive();
+  client.send(chunk_of("second") + "0\r\n\r\n");
+  while (seen.find("0\r\n") == std::string::npos || !seen.ends_with("\r\n\r\n"))
+    seen += client.receive();
+
+  EXPECT_NE(seen.find("HTTP/1.1 200"), std::string::npos);
+  EXPECT_NE(seen.find("X-Copy: begun\r\n"), std::string::npos);
+  EXPECT_TRUE(seen.ends_with("6\r\nsecond\r\n0\r\nX-Copied: yes\r\n\r\n")) << seen;
+  client.send(bench.get("/v1/constant"));
+  EXPECT_EQ(client.answer().status, 200) << "the connection is kept";
+}
+
+TEST(Streams, breaks_an_answer_that_fails_in_the_middle) {
+  ServerBench bench;
+  auto client = bench.client(), early = bench.client(), old = bench.client();
+
+  client.send(copy_head() + chunk_of("first"));
+  std::string seen;
+  while (seen.find("first") == std::string::npos) seen += client.receive();
+  client.send(chunk_of("!"));
+  for (auto piece = client.receive(); !piece.empty(); piece = client.receive()) seen += piece;
+  early.send(copy_head() + chunk_of("!"));
+  old.send("POST /v1/copy HTTP/1.0\r\nAuthorization: Bearer good\r\nContent-Length: 1\r\n\r\nx");
+
+  EXPECT_TRUE(seen.ends_with("first\r\n")) << "no last chunk: " << seen;
+  EXPECT_EQ(early.answer().status, 400) << "before the first byte it is a problem like others";
+  EXPECT_EQ(old.answer().status, 505) << "what was cut off would look whole";
+}
+
+TEST(Streams, hold_a_client_that_does_not_read_while_it_sends) {
+  ServerBench bench({.limits = {.write_time = 300ms}});
+  auto client = bench.client();
+  const auto piece = chunk_of(std::string(60'000, 'x'));
+
+  client.send(copy_head());
+  bool sending = true;
+  for (int i = 0; i < 1600 && sending; ++i) sending = client.send(piece);
+
+  EXPECT_FALSE(sending) << "the server stops reading, and then ends it";
+}
+
 TEST(Streams, keeps_a_quiet_event_stream_alive_and_ends_it_when_the_server_stops) {
   ServerBench bench({.limits = {.heartbeat = 100ms}});
   auto client = bench.client();

@@ -27,6 +27,7 @@
 #include "vault/declarations.h"
 #include "vault/engagements/rotation.h"
 #include "vault/engagements/service.h"
+#include "vault/fill/service.h"
 #include "vault/import/service.h"
 #include "vault/keys/rotation.h"
 #include "vault/keys/rotation_journal.h"
@@ -402,6 +403,7 @@ class VaultBench {
   Rebuild& rebuild() { return rooms_->rebuild; }
   Indexes& indexes() { return rooms_->indexes; }
   Tokens& tokens() { return rooms_->tokens; }
+  Fills& fills() { return rooms_->fills; }
   Subjects& subjects() { return rooms_->subjects; }
   Requests& requests() { return rooms_->requests; }
   Imports& imports() { return rooms_->imports; }
@@ -454,6 +456,7 @@ class VaultBench {
           indexes(context),
           rebuild(context, pool),
           tokens(context, opening),
+          fills(context, opening, tokens),
           engagements(context, admission),
           subjects(context,
                    {accesses, proofs, bench.holds_, bench.epochs_, {&tokens, &engagements}}),
@@ -529,6 +532,7 @@ class VaultBench {
     Indexes indexes;
     Rebuild rebuild;
     Tokens tokens;
+    Fills fills;
     Engagements engagements;
     Subjects subjects;
     Requests requests;

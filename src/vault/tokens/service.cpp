@@ -289,6 +289,18 @@ Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
   co_return DeletedRows{count + codes, done->receipt.event};
 }
 
+Task<Result<std::map<std::string, TokenTarget>>> Tokens::targets(const crypto::KeySet& keys,
+                                                                 std::vector<std::string> texts,
+                                                                 std::optional<SubjectId> own,
+                                                                 MonoTime deadline) {
+  auto found = co_await find(keys, std::move(texts), own, deadline);
+  if (!found) co_return std::move(found).error();
+  std::map<std::string, TokenTarget> out;
+  for (const auto& [text, row] : *found)
+    out.emplace(text, TokenTarget{row.subject, row.record, row.field});
+  co_return out;
+}
+
 Task<void> Tokens::run() {
   boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
   for (int ticks = 0; !stopping_.load(); ++ticks) {

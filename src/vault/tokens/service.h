@@ -17,7 +17,7 @@
 namespace holdfast::vault {
 
 /// Errors as in records/opening.h. Threads: any io_context thread.
-class Tokens final : public Follows {
+class Tokens final : public Follows, public TokenTargets {
  public:
   /// `node` names this server in the handles of card verification codes.
   Tokens(Context context, Opening& opening, std::string_view node = "node")
@@ -49,6 +49,11 @@ class Tokens final : public Follows {
   /// Wipes the codes now: before a lock is answered.
   void forget_codes() { codes_.clear(); }
   const Codes& codes() const { return codes_; }
+
+  Task<Result<std::map<std::string, TokenTarget>>> targets(const crypto::KeySet& keys,
+                                                           std::vector<std::string> texts,
+                                                           std::optional<SubjectId> own,
+                                                           MonoTime deadline) override;
 
  private:
   /// The rows that these tokens stand for, by token.
