@@ -383,6 +383,74 @@ TEST_P(VaultSearch, takes_clear_for_parts_and_verify_for_whole_values) {
   EXPECT_EQ(must(find({{"code", "ab-1"}}, agent_)).records.size(), 1u) << "its mask shows it all";
 }
 
+TEST_P(VaultSearch, counts_values_tried_on_a_customer_whom_another_value_names) {
+  auto spec = people();
+  spec.fields[4].index = IndexKind::exact;
+  put(spec);
+  auto ann = create("ext:1", {{"email", "ann@example.org"}, {"born", "1980-02-29"}});
+  create("ext:2", {{"email", "bob@example.org"}, {"born", "1990-01-01"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto tried = [&](std::string born) {
+    return must(find({{"born", born}, {"email", "ann@example.org"}}, agent_)).records.size();
+  };
+
+  EXPECT_EQ(tried("1980-02-29"), 1u);
+  for (int day = 1; day <= 5; ++day) {
+    EXPECT_EQ(tried("1980-03-0" + std::to_string(day)), 0u);
+    ASSERT_EQ(last().touches.size(), 1u) << "who was compared is told in the history of access";
+    EXPECT_EQ(last().touches[0].subject, ann.subject);
+    EXPECT_FALSE(last().opened);
+  }
+  EXPECT_EQ(tried("1980-02-29"), 0u) << "as if it were wrong";
+  EXPECT_EQ(code_of(bench_.verify(ann.record, "born", "1980-02-29", agent_)), Code::exhausted)
+      << "one count for both ways";
+  EXPECT_EQ(must(find({{"email", "ann@example.org"}}, agent_)).records.size(), 1u);
+  EXPECT_EQ(hits({{"born", "1980-02-29"}, {"email", "ann@example.org"}}), 1u)
+      << "who may see the value does not guess";
+  bench_.clock().advance(std::chrono::hours{24});
+  EXPECT_EQ(tried("1980-02-29"), 1u);
+}
+
+TEST_P(VaultSearch, charges_whom_a_blind_value_names_although_the_rest_leaves_them_out) {
+  auto ann = create("ext:1", {{"email", "ann@example.org"}, {"tier", "gold"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  bench_.budgets().counting = true;
+  auto narrowed = query({{"email", "ann@example.org"}});
+  narrowed.filter = {{"created", FilterOp::gt, "2199-01-01T00:00:00Z"}};
+
+  EXPECT_EQ(must(bench_.search(agent_, std::move(narrowed))).records.size(), 0u);
+  ASSERT_EQ(bench_.budgets().charged.size(), 1u);
+  EXPECT_EQ(bench_.budgets().charged[0], std::vector{ann.subject});
+}
+
+TEST_P(VaultSearch, counts_values_that_customers_try_on_themselves) {
+  create("ext:1", {{"email", "ann@example.org"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  Caller shop{.principal = "key_a", .on_behalf_of = "customer:1"};
+  auto tried = [&](std::string email) {
+    auto request = query({{"email", email}});
+    request.purpose = "self_service";
+    request.on_behalf_of = "customer:1";
+    return must(bench_.search(shop, std::move(request))).records.size();
+  };
+
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(tried("wrong" + std::to_string(i) + "@example.org"), 0u);
+  EXPECT_EQ(last().touches.size(), 1u);
+  EXPECT_EQ(tried("ann@example.org"), 0u);
+  bench_.clock().advance(std::chrono::hours{24});
+  EXPECT_EQ(tried("ann@example.org"), 1u);
+}
+
+TEST_P(VaultSearch, does_not_count_a_value_that_leaves_many_to_choose_from) {
+  create_many(30, [](int) { return "Miller"; });
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto narrowed = query({{"last_name", "miller"}, {"email", "c7@example.org"}});
+  narrowed.match = {{"last_name", Match::exact}};
+
+  EXPECT_EQ(must(bench_.search(agent_, std::move(narrowed))).records.size(), 1u);
+  EXPECT_EQ(rows("vault_wrong_values where wrong > 0"), 0);
+}
+
 TEST_P(VaultSearch, counts_each_match_as_opened) {
   auto ann = create("ext:1", {{"last_name", "Miller"}});
   auto bob = create("ext:2", {{"last_name", "Millerson"}});

@@ -104,6 +104,12 @@ bool tries_cards(const Field& field, const Caller& caller) {
          (!caller.on_behalf_of.empty() || caller.principal.starts_with("staff_"));
 }
 
+Error values_used_up() {
+  return {Code::exhausted,
+          "five wrong values were offered for this field today: it can be compared again tomorrow "
+          "(UTC)"};
+}
+
 Error closed_by_customer() {
   return {Code::forbidden,
           "the customer's restriction, objection or missing consent closes this for the purpose: "
@@ -402,9 +408,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
        day},
       acting->deadline);
   if (!counted) co_return std::move(counted).error();
-  Error spent(Code::exhausted,
-              "five wrong values were offered for this field today: it can be compared again "
-              "tomorrow (UTC)");
+  auto spent = values_used_up();
   if (!counted->empty() && (*counted)[0].integer(0) >= 5)
     co_return co_await refused(std::move(*acting), std::move(event), spent);
 
@@ -439,7 +443,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
 }
 
 std::span<const db::Sql* const> record_statements() {
-  static constexpr const db::Sql* kAll[] = {&kCountWrong, &kDropWrong, &kReadWrong};
+  static constexpr const db::Sql* kAll[] = {&kCountWrong, &kDropWrong, &kReadWrong, &kReadSpent};
   return kAll;
 }
 

@@ -88,6 +88,8 @@ class Opening {
   Admission& admission_;
 };
 
+/// Why a value is not compared: five wrong ones were offered for it today.
+Error values_used_up();
 /// What a caller is told whom the customer's own decisions keep from everything.
 Error closed_by_customer();
 

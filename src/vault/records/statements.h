@@ -18,5 +18,8 @@ inline constexpr db::Sql kDropWrong{"vault.drop_wrong",
 inline constexpr db::Sql kReadWrong{"vault.read_wrong",
                                     "select wrong from vault_wrong_values where subject = $1 and "
                                     "collection = $2 and field = $3 and day = $4"};
+inline constexpr db::Sql kReadSpent{"vault.read_spent",
+                                    "select subject, field from vault_wrong_values where subject "
+                                    "{{in $1}} and collection = $2 and day = $3 and wrong >= 5"};
 
 }  // namespace holdfast::vault

@@ -1,6 +1,7 @@
 #include "vault/search/query.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "vault/formats.h"
@@ -194,30 +195,50 @@ const Secret* OpenRecord::value(const Field& field) {
   return &*held;
 }
 
+namespace {
+
+bool fits(const Condition& one, OpenRecord& record) {
+  const auto* value = record.value(*one.field);
+  if (!value) return false;
+  auto normal = index_term(*one.field, value->expose_text(), one.index->calling_code);
+  auto has = normal.expose_text(), wanted = one.wanted.expose_text();
+  switch (one.match) {
+    case Match::exact:
+      return normal.matches(one.wanted.expose());
+    case Match::prefix:
+      return has.starts_with(wanted);
+    case Match::substring:
+      return has.contains(wanted);
+  }
+  std::unreachable();
+}
+
+bool fits(const Narrowing& one, OpenRecord& record, const Collection& collection) {
+  if (!one.field) return holds(one.op, time_of(one, record.record()) <=> one.time);
+  const auto* value = record.value(*one.field);
+  if (!value) return false;
+  auto normal = one.field->type == FieldType::date
+                    ? value->clone()
+                    : index_term(*one.field, value->expose_text(), collection.calling_code);
+  return holds(one.op, normal.expose_text() <=> one.value.expose_text());
+}
+
+}  // namespace
+
 bool matches(const Query& query, OpenRecord& record) {
-  for (const auto& one : query.conditions) {
-    const auto* value = record.value(*one.field);
-    if (!value) return false;
-    auto normal = index_term(*one.field, value->expose_text(), one.index->calling_code);
-    auto has = normal.expose_text(), wanted = one.wanted.expose_text();
-    bool good = one.match == Match::exact    ? normal.matches(one.wanted.expose())
-                : one.match == Match::prefix ? has.starts_with(wanted)
-                                             : has.contains(wanted);
-    if (!good) return false;
-  }
-  for (const auto& one : query.filters) {
-    if (!one.field) {
-      if (!holds(one.op, time_of(one, record.record()) <=> one.time)) return false;
-      continue;
-    }
-    const auto* value = record.value(*one.field);
-    if (!value) return false;
-    auto normal = one.field->type == FieldType::date ? value->clone()
-                                                     : index_term(*one.field, value->expose_text(),
-                                                                  query.collection->calling_code);
-    if (!holds(one.op, normal.expose_text() <=> one.value.expose_text())) return false;
-  }
-  return true;
+  return std::ranges::all_of(query.conditions,
+                             [&](const auto& one) { return fits(one, record); }) &&
+         std::ranges::all_of(query.filters,
+                             [&](const auto& one) { return fits(one, record, *query.collection); });
+}
+
+std::vector<const Field*> misses(const Query& query, OpenRecord& record) {
+  std::vector<const Field*> out;
+  for (const auto& one : query.conditions)
+    if (!fits(one, record)) out.push_back(one.field);
+  for (const auto& one : query.filters)
+    if (!fits(one, record, *query.collection)) out.push_back(one.field);
+  return out;
 }
 
 Secret sort_key(const Query& query, OpenRecord& record) {

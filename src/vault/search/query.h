@@ -75,6 +75,9 @@ class OpenRecord {
 
 /// Whether the record matches all conditions and filters. Cost: about 4 µs a value.
 bool matches(const Query& query, OpenRecord& record);
+/// The field of each condition and filter that the record does not match; nullptr for its own
+/// times. Cost: that of matches() of a record that matches.
+std::vector<const Field*> misses(const Query& query, OpenRecord& record);
 /// By what the record is sorted: its times, or the first 256 bytes of the normalised value; records
 /// without a value have an empty key.
 Secret sort_key(const Query& query, OpenRecord& record);

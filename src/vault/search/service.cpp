@@ -9,6 +9,7 @@
 #include "vault/index_terms.h"
 #include "vault/policy.h"
 #include "vault/records/service.h"
+#include "vault/search/guesses.h"
 #include "vault/search/postings.h"
 #include "vault/token_row.h"
 
@@ -47,7 +48,12 @@ struct Search::Run {
   const Purpose* purpose;
   journal::Event event;
   Showing showing;
-  std::int64_t shut = 0;  // left out: the customer closed them for this purpose
+  std::int64_t shut = 0;              // left out: the customer closed them for this purpose
+  std::vector<const Field*> blind{};  // compared for a caller who may not see them
+  std::size_t looked = 0;             // candidates
+
+  /// The one customer whom the search may see, if it is one.
+  std::optional<SubjectId> only() const { return showing.engaged ? showing.engaged->subject : own; }
 
   /// Whether the caller may be told of this record at all, matching or not.
   bool admits(const Openable& openable) {
@@ -64,41 +70,45 @@ struct Search::Run {
   }
 };
 
-/// Candidates of a search by record id: those that one exact condition names, or all that share the
-/// terms of the others.
+/// Candidates of a search by record id: all of the one customer whom it may see; else those that
+/// one exact condition names, or all that share the terms of the others.
 class Search::Candidates {
  public:
   Candidates(const Context& context, Run& run) : context_(context), run_(run) {
-    const auto& conditions = run.query.conditions;
-    for (const auto& one : conditions) {
-      if (one.index->kind != IndexKind::exact && one.index->kind != IndexKind::unique) continue;
+    for (const auto& one : run.query.conditions) {
+      if (run.only()) break;
+      if (!is_exact(one)) continue;
       if (!driver_ || one.index->bits > driver_->index->bits) driver_ = &one;
     }
     if (run.after && !run.query.sort) after_ = run.after->record;
   }
 
   Task<Result<void>> prepare(Pool& pool) {
-    Error gone(Code::unavailable,
-               "the key of this index is gone: `holdfast indexes rebuild` makes it anew");
-    if (driver_) {
-      terms_.emplace_back(*run_.work.keys, *driver_->index);
-      if (!terms_.back().usable()) co_return gone;
-      term_ = terms_.back().term(driver_->wanted.expose_text());
+    if (auto only = run_.only()) {
+      auto records = co_await context_.store.records_of(*only, run_.caller.deadline);
+      if (!records) co_return std::move(records).error();
+      std::vector<RecordId> ids;
+      for (const auto& one : *records) ids.push_back(one.id);
+      take(std::move(ids));
       co_return Result<void>();
+    }
+    if (driver_) {
+      bool guesses =
+          !run_.blind.empty() && std::ranges::count_if(run_.query.conditions, is_exact) > 1;
+      if (guesses) co_return co_await name_few();
+      co_return drive();
     }
     std::vector<PostedTerm> posted;
     for (const auto& one : run_.query.conditions) {
       terms_.emplace_back(*run_.work.keys, *one.index);
-      if (!terms_.back().usable()) co_return gone;
+      if (!terms_.back().usable()) co_return key_gone();
       for (auto& term : terms_.back().grams_of_fragment(one.wanted.expose_text()))
         posted.push_back({&terms_.back(), std::move(term)});
     }
     auto records = co_await records_with_all(context_.journal.reader(), pool, std::move(posted),
                                              run_.caller.deadline);
     if (!records) co_return std::move(records).error();
-    auto begin = std::ranges::upper_bound(*records, after_);
-    ready_.assign(begin, records->end());
-    end_ = true;
+    take(std::move(*records));
     co_return Result<void>();
   }
 
@@ -126,11 +136,59 @@ class Search::Candidates {
     co_return out;
   }
 
+  /// By whose values the candidates were found.
+  const Field* driver() const { return driver_ ? driver_->field : nullptr; }
   bool done() const { return end_ && ready_.empty(); }
   /// Where to go on when nothing more is shown now.
   RecordId place() const { return ready_.empty() && !end_ ? after_ : last_; }
 
  private:
+  static Error key_gone() {
+    return {Code::unavailable,
+            "the key of this index is gone: `holdfast indexes rebuild` makes it anew"};
+  }
+  static bool is_exact(const Condition& one) {
+    return one.index->kind == IndexKind::exact || one.index->kind == IndexKind::unique;
+  }
+  void take(std::vector<RecordId> all) {
+    std::ranges::sort(all);
+    auto twice = std::ranges::unique(all);
+    ready_.assign(std::ranges::upper_bound(all.begin(), twice.begin(), after_), twice.begin());
+    end_ = true;
+  }
+  Result<void> drive() {
+    terms_.emplace_back(*run_.work.keys, *driver_->index);
+    if (!terms_.back().usable()) return key_gone();
+    term_ = terms_.back().term(driver_->wanted.expose_text());
+    return {};
+  }
+  /// For a search that guesses: everybody whom one of its exact conditions names, so that whoever
+  /// misses another is seen. Who matches all is among those of any one condition.
+  Task<Result<void>> name_few() {
+    std::vector<RecordId> named;
+    bool any = false;
+    for (const auto& one : run_.query.conditions) {
+      if (!is_exact(one)) continue;
+      BlindTerms terms(*run_.work.keys, *one.index);
+      if (!terms.usable()) co_return key_gone();
+      auto wanted = one.wanted.expose_text();
+      auto rows = co_await context_.store.with_term(one.index->number, terms.term(wanted), {},
+                                                    kRowsPerRead, run_.caller.deadline);
+      if (!rows) co_return std::move(rows).error();
+      std::erase_if(*rows, [&, whole = rows->size() <
+                                       static_cast<std::size_t>(kRowsPerRead)](const auto& row) {
+        return whole && !row.tag.empty() && row.tag != terms.tag(wanted, row.record);
+      });
+      if (rows->size() > Guesses::kNamed) continue;
+      for (const auto& row : *rows) named.push_back(row.record);
+      any = true;
+    }
+    if (!any) co_return drive();
+    driver_ = nullptr;
+    take(std::move(named));
+    co_return Result<void>();
+  }
+
   const Context& context_;
   Run& run_;
   const Condition* driver_ = nullptr;
@@ -142,22 +200,25 @@ class Search::Candidates {
   bool end_ = false;
 };
 
-Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, FoundRecords& out) {
-  std::size_t looked = 0;
+Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, Guesses& guesses,
+                                         FoundRecords& out) {
   std::optional<RecordId> shown_last;
-  while (looked < kMostCandidates) {
+  while (run.looked < kMostCandidates) {
     auto ids = co_await candidates.next(kSlice);
     if (!ids) co_return std::move(ids).error();
     if (ids->empty()) break;
-    looked += ids->size();
+    run.looked += ids->size();
     auto loaded = co_await context_.store.load(std::move(*ids), run.caller.deadline);
     if (!loaded) co_return std::move(loaded).error();
+    auto spent = co_await guesses.read_spent(context_.journal.reader(), loaded->records,
+                                             run.work.now, run.caller.deadline);
+    if (!spent) co_return spent;
     std::vector<const Openable*> found;
     bool full = false;
     for (const auto& openable : loaded->records) {
       if (!run.admits(openable)) continue;
       auto record = OpenRecord::of(run.work, *run.collection, openable);
-      if (!record || !matches(run.query, *record)) continue;
+      if (!record || !guesses.matches(*record)) continue;
       if (out.records.size() + found.size() == run.limit) {
         full = true;
         break;
@@ -177,24 +238,28 @@ Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, Found
   co_return Result<void>();
 }
 
-Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, FoundRecords& out) {
+Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, Guesses& guesses,
+                                       FoundRecords& out) {
   using Keyed = std::pair<Secret, RecordId>;
   std::vector<Keyed> keyed;
   Error many(Code::invalid,
              "more than 10,000 records may match, and sorting ends there: narrow the search, or "
              "leave out `sort` and page through it");
-  for (std::size_t looked = 0;;) {
+  for (;;) {
     auto ids = co_await candidates.next(kSortSlice);
     if (!ids) co_return std::move(ids).error();
     if (ids->empty()) break;
-    if ((looked += ids->size()) > kMostCandidates) co_return std::move(many).at("sort");
+    if ((run.looked += ids->size()) > kMostCandidates) co_return std::move(many).at("sort");
     auto loaded = co_await context_.store.load(std::move(*ids), run.caller.deadline);
     if (!loaded) co_return std::move(loaded).error();
+    auto spent = co_await guesses.read_spent(context_.journal.reader(), loaded->records,
+                                             run.work.now, run.caller.deadline);
+    if (!spent) co_return spent;
     auto opened = co_await pool_.run([&]() -> Result<void> {
       for (const auto& openable : loaded->records) {
         if (!run.admits(openable)) continue;
         auto record = OpenRecord::of(run.work, *run.collection, openable);
-        if (record && matches(run.query, *record))
+        if (record && guesses.matches(*record))
           keyed.emplace_back(sort_key(run.query, *record), openable.record.id);
       }
       return {};
@@ -350,6 +415,7 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
     const bool closed = permitted.view < needed || tries_cards(*field, run.caller);
     if (closed && (!missing || missing->empty())) missing = permitted.missing;
     run.showing.add(permitted.terms);
+    if (needed == View::verify && permitted.view == View::verify) run.blind.push_back(field);
   }
   if (missing)
     co_return co_await opening_.refused_under(
@@ -366,15 +432,28 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   FoundRecords out;
   Candidates candidates(context_, run);
   if (auto ready = co_await candidates.prepare(pool_); !ready) co_return std::move(ready).error();
-  auto found = run.query.sort ? co_await find_sorted(run, candidates, out)
-                              : co_await find_in_order(run, candidates, out);
+  Guesses guesses(run.query, run.blind, run.only().has_value(), candidates.driver());
+  auto found = run.query.sort ? co_await find_sorted(run, candidates, guesses, out)
+                              : co_await find_in_order(run, candidates, guesses, out);
   if (!found) co_return std::move(found).error();
+  db::Changes counts;
+  guesses.count(counts, run.looked, run.work.now);
+  for (const auto& [subject, record] : guesses.missed()) {
+    run.event.touches.push_back({subject, "records", to_bytes(record.bytes()), {}});
+    run.showing.subjects.push_back(subject);
+  }
+  std::ranges::copy(guesses.compared(), std::back_inserter(run.showing.subjects));
   out.more = out.next.has_value();
   run.event.opened = !out.records.empty();
   run.event.facts = {{"closed", run.shut},
-                     {"matched", static_cast<std::int64_t>(out.records.size())}};
-  auto done = co_await admission_.record(run.work, run.caller, std::move(run.showing), {},
-                                         std::move(run.event));
+                     {"matched", static_cast<std::int64_t>(out.records.size())},
+                     {"missed", static_cast<std::int64_t>(guesses.missed().size())}};
+  auto kept = run.event;
+  auto done = co_await admission_.record(run.work, run.caller, std::move(run.showing),
+                                         std::move(counts), std::move(run.event));
+  if (!done && done.error().code == Code::exhausted &&
+      done.error().field.empty())  // others were faster
+    co_return co_await opening_.refused(run.caller, std::move(kept), values_used_up());
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
   co_return out;

@@ -12,6 +12,8 @@
 
 namespace holdfast::vault {
 
+class Guesses;
+
 /// Threads: any io_context thread.
 class Search {
  public:
@@ -21,7 +23,10 @@ class Search {
   /// Records that match all values of `q` and all filters. Each was opened and compared; each is
   /// touched in the journal as opened, so that histories of access count it, and goes through
   /// admission before anything is shown: budgets count every customer who matched, canaries alarm.
-  /// Customers who closed themselves for the purpose are left out and only counted, in the journal.
+  /// Values that the caller may only compare, tried on somebody who is already named, are counted
+  /// like those of verify (guesses.h): who misses is touched too, and left out when the values of
+  /// the day are used up. Customers who closed themselves for the purpose are left out and only
+  /// counted, in the journal.
   ///
   /// Without `sort` a page looks at 10,000 candidates at most and says where to go on. With it all
   /// candidates are opened, and more than 10,000 are refused.
@@ -35,8 +40,10 @@ class Search {
   struct Run;  // one search on its way
   class Candidates;
 
-  Task<Result<void>> find_in_order(Run& run, Candidates& candidates, FoundRecords& out);
-  Task<Result<void>> find_sorted(Run& run, Candidates& candidates, FoundRecords& out);
+  Task<Result<void>> find_in_order(Run& run, Candidates& candidates, Guesses& guesses,
+                                   FoundRecords& out);
+  Task<Result<void>> find_sorted(Run& run, Candidates& candidates, Guesses& guesses,
+                                 FoundRecords& out);
   Task<Result<void>> show(Run& run, const std::vector<const Openable*>& found, FoundRecords& out);
 
   Context context_;
