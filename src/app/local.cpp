@@ -330,9 +330,9 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
       ->add_option("--afterlog", options.afterlog, "The store's afterlog, if its folder was lost.")
       ->type_name("FILE");
 
-  auto* opened = command(app, "unlock",
-                         "Unlock a server that is locked, or take the latch off a stopped store",
-                         unlock_command);
+  auto* opened =
+      command(app, "unlock", "Unlock a server that is locked, or try the means on a stopped store",
+              unlock_command);
   opened->add_flag("--restart", options.restart, "Forget the shares that were given before.");
   opened->footer(
       "Example, each holder in turn:\n"

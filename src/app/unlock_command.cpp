@@ -98,7 +98,8 @@ int unlock_running(const LocalOptions& options, const Config& config, const vaul
   return give(config, line_of("unlock", "", nullptr, false), open);
 }
 
-/// The server does not run: proves that the store opens, and takes the latch off.
+/// The server does not run: proves that the store opens. A latch is the server's to take off, which
+/// records it.
 int unlock_stopped(const LocalOptions& options, const Config& config) {
   auto latched = read_latch(latch_file(config)).has_value();
   auto means = means_of(options, config);
@@ -111,12 +112,10 @@ int unlock_stopped(const LocalOptions& options, const Config& config) {
               << std::endl;
     return kDone;
   }
-  if (!crypto::remove_private(latch_file(config)))
-    return print_error(Error(Code::unavailable,
-                             "the latch (DIR/locked) cannot be removed: look for the rights on the "
-                             "store's folder"));
-  std::cout << "The store opens with this. The latch is off: holdfast serve" << std::endl;
-  return kDone;
+  return print_error(Error(Code::locked,
+                           "the store opens with this, but it was locked on purpose, and no server "
+                           "runs that could record that this ends: start it (`holdfast serve`; it "
+                           "waits, locked), then repeat this"));
 }
 
 }  // namespace

@@ -104,10 +104,6 @@ Result<UnlockProgress> Unlocker::open(Over over, const crypto::Means& means) {
     ++failed_;
     return std::move(opened).error();
   }
-  if (!crypto::remove_private(deps_.latch))
-    return Error(Code::unavailable,
-                 "the latch (DIR/locked) cannot be removed: look for the rights on the store's "
-                 "folder");
   std::scoped_lock lock(mutex_);
   vault::UnlockedBy by{.over = over == Over::socket ? "socket" : "https", .failed = failed_};
   for (const auto& share : means.shares) by.shares.push_back(share.number);
@@ -224,8 +220,11 @@ Task<Result<UnlockProgress>> Unlocker::attempt(Over over, std::string client,
   if (auto admitted = admit(over, client); !admitted) co_return std::move(admitted).error();
   if (busy_.exchange(true))
     co_return Error(Code::exhausted, "another attempt is being tried: repeat in a second");
+  struct Busy {
+    std::atomic<bool>& on;
+    ~Busy() { on = false; }
+  } busy{busy_};
   auto out = co_await deps_.pool.run([&] { return work(over, request); });
-  busy_ = false;
   if (out && !out->locked && tell_) tell_();
   co_return out;
 }

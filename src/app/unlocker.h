@@ -34,7 +34,7 @@ class Unlocker {
   explicit Unlocker(Deps deps);
 
   /// One share, or the passphrase, or (methods file and pkcs11, over the socket only) neither.
-  /// On success the latch is gone and take() has the keys.
+  /// On success take() has the keys. The latch stays until the unlocking is recorded.
   ///
   /// Over HTTPS: at most 10 attempts a minute from one address (`client`) and 30 in all. From
   /// anywhere: one attempt at a time; after 5 wrong passphrases each further one waits, up to 5

@@ -117,11 +117,12 @@ Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Eve
   if (!keys) co_return locked();
   const bool guarded = caller.generation != 0;
   db::Changes all;
-  if (guarded)
-    all.guard(kGuardGeneration, {static_cast<std::int64_t>(caller.generation)},
-              Error(Code::stale, "the policy changed meanwhile"));
   const bool policy = std::ranges::any_of(
       changes.writes(), [](const db::Write& write) { return write.sql == &kBumpGeneration; });
+  if (guarded)
+    all.guard(policy ? kTakeGeneration : kGuardGeneration,
+              {static_cast<std::int64_t>(caller.generation)},
+              Error(Code::stale, "the policy changed meanwhile"));
   all.append(std::move(changes));
   std::string fresh_context;
   auto stamped = stamp(*keys, caller, event, all, fresh_context);

@@ -253,12 +253,12 @@ Task<Result<void>> Log::settle() {
 
 std::span<const db::Sql* const> Log::statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kAppendEntry,     &kPutEntry,       &kAppendPending, &kReadPending,  &kDeletePending,
-      &kLastPending,     &kAddSide,        &kFindSide,      &kExpiredSides, &kDropSides,
-      &kAddLeaves,       &kFindLeaves,     &kAddTile,       &kFindTile,     &kTilesFrom,
-      &kLastTile,        &kEntriesFrom,    &kEntriesBefore, &kEntriesAt,    &kEntryById,
-      &kReadHead,        &kPutHead,        &kMoveHead,      &kSetOrigin,    &kReadGeneration,
-      &kGuardGeneration, &kBumpGeneration, &kSidesFrom,     &kPutSide};
+      &kAppendEntry,     &kPutEntry,       &kAppendPending,  &kReadPending,  &kDeletePending,
+      &kLastPending,     &kAddSide,        &kFindSide,       &kExpiredSides, &kDropSides,
+      &kAddLeaves,       &kFindLeaves,     &kAddTile,        &kFindTile,     &kTilesFrom,
+      &kLastTile,        &kEntriesFrom,    &kEntriesBefore,  &kEntriesAt,    &kEntryById,
+      &kReadHead,        &kPutHead,        &kMoveHead,       &kSetOrigin,    &kReadGeneration,
+      &kGuardGeneration, &kTakeGeneration, &kBumpGeneration, &kSidesFrom,    &kPutSide};
   return kAll;
 }
 

@@ -69,9 +69,13 @@ inline constexpr db::Sql kSetOrigin{"journal.set_origin",
                                     "update journal_head set origin = $1 where id = 1"};
 inline constexpr db::Sql kReadGeneration{"journal.read_generation",
                                          "select generation from journal_generation where id = 1"};
+/// Whoever commits under a policy holds it until then; whoever changes it waits for them.
 inline constexpr db::Sql kGuardGeneration{
     "journal.guard_generation",
-    "select 1 from journal_generation where id = 1 and generation = $1"};
+    "select 1 from journal_generation where id = 1 and generation = $1 {{for share}}"};
+inline constexpr db::Sql kTakeGeneration{
+    "journal.take_generation",
+    "select 1 from journal_generation where id = 1 and generation = $1 {{for update}}"};
 inline constexpr db::Sql kBumpGeneration{
     "journal.bump_generation",
     "update journal_generation set generation = generation + 1 where id = 1"};

@@ -331,6 +331,7 @@ db::Changes Draft::changes() && {
     out.guard(kGuardSubject, {blob(subject)},
               Error(Code::gone, "this customer was erased, or merged into another meanwhile")
                   .at("subject"));
+  if (!unique_.empty()) out.guard(kTakeUniqueTurn, {});
   for (auto& row : unique_)
     out.guard(kGuardUnique, std::move(row),
               Error(Code::conflict, "another record has this value, which must be unique"));

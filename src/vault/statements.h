@@ -165,11 +165,15 @@ inline constexpr db::Sql kFindTerm{
     "order by record limit $4"};
 inline constexpr db::Sql kFindTerms{
     "vault.find_terms",
-    "select term, record from vault_index where number = $1 and term {{in $2}}"};
-inline constexpr db::Sql kGuardUnique{
-    "vault.guard_unique",
-    "select 1 where not exists (select 1 from vault_index where number = $1 and term = $2 "
-    "and record <> $3)"};
+    "select i.term, i.record from vault_index i join vault_records r on r.id = i.record "
+    "where i.number = $1 and i.term {{in $2}}"};
+inline constexpr db::Sql kTakeUniqueTurn{
+    "vault.take_unique_turn", "select 1 from vault_unique_turn where id = 1 {{for update}}"};
+/// A term without its record holds nothing: after a restore, of a customer who was erased since.
+inline constexpr db::Sql kGuardUnique{"vault.guard_unique",
+                                      "select 1 where not exists (select 1 from vault_index i join "
+                                      "vault_records r on r.id = i.record "
+                                      "where i.number = $1 and i.term = $2 and i.record <> $3)"};
 inline constexpr db::Sql kAddBlock{
     "vault.add_block",
     "insert into vault_postings (number, term, block, kind, entries, sealed) "

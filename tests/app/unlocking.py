@@ -146,8 +146,11 @@ def a_lock_drops_the_keys_stays_over_a_restart_and_is_taken_back():
             assert client.post("/v1/keys/lock", {"reason": "again"}).status == 200
             eventually(lambda: server.out_file.read_text().count("locked at https") == 2, "it locks again")
             assert server.stop() == 0
-        assert unlock(own).code == DONE
-        with own.serve() as server:
+        stopped = unlock(own)
+        assert stopped.code == UNAVAILABLE and "holdfast serve" in stopped.err, stopped
+        with LockedServer(own) as server:
+            assert unlock(own).code == DONE
+            server.ready()
             assert server.stop() == 0
 
 

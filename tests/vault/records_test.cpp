@@ -1,5 +1,8 @@
 #include "vault/records/service.h"
 
+#include <atomic>
+#include <thread>
+
 #include "vault/vault_bench.h"
 
 namespace holdfast::vault {
@@ -195,6 +198,32 @@ TEST_P(VaultRecords, share_no_unique_value) {
   auto request = one({{"member", " m-1 "}});
 
   EXPECT_EQ(code_of(create(std::move(request))), Code::conflict);
+}
+
+TEST_P(VaultRecords, wait_for_who_is_about_to_commit_a_unique_value) {
+  if (GetParam() == db::Database::Kind::sqlite) return;  // it has one writer
+  auto raw = bench_.raw();
+  raw.run("begin");
+  raw.run("select 1 from vault_unique_turn for update");
+  std::atomic<bool> done = false;
+  std::jthread later([&] {
+    (void)create(one({{"member", "M-1"}}));
+    done = true;
+  });
+  bool waits = false;
+  while (!waits && !done) waits = raw.number("select count(*) from pg_locks where not granted") > 0;
+  raw.run("commit");
+  later.join();
+
+  EXPECT_TRUE(waits);
+  EXPECT_EQ(code_of(create(one({{"member", "M-1"}}))), Code::conflict);
+}
+
+TEST_P(VaultRecords, take_a_unique_value_that_a_restore_left_without_its_record) {
+  bench_.create("ext:1", {{"member", "M-1"}});
+  bench_.raw().run("delete from vault_records");
+
+  EXPECT_TRUE(create(one({{"member", "M-1"}})));
 }
 
 TEST_P(VaultRecords, repeated_under_one_key_are_made_once) {

@@ -213,6 +213,15 @@ Task<Result<void>> Unlocking::resume(std::optional<UnlockedBy> by, bool older_da
     std::ranges::sort(event.facts, {}, [](const auto& fact) { return fact.first; });
     auto done = co_await deps_.context.journal.commit(Caller{}, {}, std::move(event));
     if (!done) co_return std::move(done).error();
+    // Only now: a crash before leaves the store locked, one after is recorded.
+    auto off = co_await deps_.pool.run([this]() -> Result<bool> {
+      return crypto::remove_private(deps_.places.latch).has_value();
+    });
+    if (!off.value_or(false))
+      co_return Error(
+          Code::unavailable,
+          "the latch (DIR/locked) cannot be removed: look for the rights on the store's "
+          "folder");
   }
   co_return Result<void>();
 }

@@ -81,6 +81,7 @@ class Unlocking {
 
   /// After the log is open and before serving: records a keyring generation that is new to the
   /// database, finishes or takes back a change that was cut off, and records who unlocked.
+  /// Takes the latch off once that is recorded.
   /// `older_database`: it came out of a backup, so its row may be of an earlier root key.
   /// Errors: conflict (an older keyring), unavailable.
   Task<Result<void>> resume(std::optional<UnlockedBy> by, bool older_database = false);

@@ -250,6 +250,21 @@ TEST_P(Keys, a_lock_drops_the_keys_latches_and_is_recorded) {
   EXPECT_NE(latch->expose_text().find("by: key_watch"), std::string_view::npos);
 }
 
+TEST_P(Keys, a_latch_stays_until_the_unlocking_is_recorded) {
+  ASSERT_TRUE(crypto::replace_private(keys_.places.latch, as_bytes("x\n")));
+  bench_.journal().fail = true;
+  auto unrecorded = bench_.run(keys_.unlocking->resume(UnlockedBy{.over = "socket"}));
+  bool still = std::filesystem::exists(keys_.places.latch);
+  bench_.journal().fail = false;
+
+  must(bench_.run(keys_.unlocking->resume(UnlockedBy{.over = "socket"})));
+
+  EXPECT_FALSE(unrecorded);
+  EXPECT_TRUE(still) << "a crash here leaves the store locked";
+  EXPECT_FALSE(std::filesystem::exists(keys_.places.latch));
+  EXPECT_EQ(keys_.last().activity, "keys.unlock");
+}
+
 TEST_P(Keys, a_lock_answers_only_when_no_request_holds_a_key) {
   auto held = bench_.keys().get();
   std::atomic<bool> let_go = false;
