@@ -22,7 +22,11 @@
 namespace holdfast::journal {
 namespace {
 
-using namespace holdfast::bench;
+using bench::fail;
+using bench::must;
+using bench::row;
+using bench::run;
+using bench::Steady;
 
 using Seconds = std::chrono::duration<double>;
 constexpr std::chrono::seconds kEach{3};

@@ -19,7 +19,11 @@
 namespace holdfast::app {
 namespace {
 
-using namespace holdfast::bench;
+using bench::fail;
+using bench::must;
+using bench::row;
+using bench::run;
+using bench::Steady;
 
 constexpr int kCallers = 64, kCustomers = 2'000;
 constexpr std::chrono::seconds kEach{3};

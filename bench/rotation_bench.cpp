@@ -27,7 +27,15 @@
 namespace holdfast::vault {
 namespace {
 
-using namespace holdfast::bench;
+using bench::Bar;
+using bench::Everyone;
+using bench::NoAlarms;
+using bench::NoBudgets;
+using bench::fail;
+using bench::must;
+using bench::row;
+using bench::run;
+using bench::Steady;
 
 constexpr int kFields = 8, kLoaded = 10'000;
 constexpr double kBar = 20'000, kSlower = 2;

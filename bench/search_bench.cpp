@@ -24,7 +24,14 @@
 namespace holdfast::vault {
 namespace {
 
-using namespace holdfast::bench;
+using bench::Everyone;
+using bench::NoAlarms;
+using bench::NoBudgets;
+using bench::fail;
+using bench::must;
+using bench::row;
+using bench::run;
+using bench::Steady;
 
 constexpr int kBatch = 20'000;
 constexpr int kSearches = 2000;
