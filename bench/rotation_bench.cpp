@@ -29,10 +29,10 @@ namespace {
 
 using bench::Bar;
 using bench::Everyone;
-using bench::NoAlarms;
-using bench::NoBudgets;
 using bench::fail;
 using bench::must;
+using bench::NoAlarms;
+using bench::NoBudgets;
 using bench::row;
 using bench::run;
 using bench::Steady;

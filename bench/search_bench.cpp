@@ -25,10 +25,10 @@ namespace holdfast::vault {
 namespace {
 
 using bench::Everyone;
-using bench::NoAlarms;
-using bench::NoBudgets;
 using bench::fail;
 using bench::must;
+using bench::NoAlarms;
+using bench::NoBudgets;
 using bench::row;
 using bench::run;
 using bench::Steady;
