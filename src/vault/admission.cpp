@@ -59,6 +59,7 @@ Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Sh
     auto invented = [&](const SubjectId& subject) { return (*known)->contains(subject); };
     canary = !(*known)->empty() && std::ranges::any_of(showing.subjects, invented);
   }
+  std::ranges::move(showing.compared, std::back_inserter(showing.subjects));
   if (canary) {
     event.alarm = true;
     event.facts.emplace_back("canary", std::int64_t{1});

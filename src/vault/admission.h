@@ -16,8 +16,9 @@ namespace holdfast::vault {
 
 /// What a request is about to show.
 struct Showing {
-  std::vector<SubjectId> subjects;   // whose values are shown, compared or matched; may repeat
-  std::vector<std::uint32_t> terms;  // Permitted::terms of all that is shown, each once
+  std::vector<SubjectId> subjects;    // whose values are shown, compared or matched; may repeat
+  std::vector<SubjectId> compared{};  // and not found: charged, no alarm
+  std::vector<std::uint32_t> terms;   // Permitted::terms of all that is shown, each once
   std::optional<Engaged> engaged;
   bool alarm = true;   // false where no value of the customer's is shown
   bool sweep = false;  // the whole store (export of all): no alarm, no budget

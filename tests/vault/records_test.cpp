@@ -211,7 +211,10 @@ TEST_P(VaultRecords, wait_for_who_is_about_to_commit_a_unique_value) {
     done = true;
   });
   bool waits = false;
-  while (!waits && !done) waits = raw.number("select count(*) from pg_locks where not granted") > 0;
+  while (!waits && !done)
+    waits = raw.number(
+                "select count(*) from pg_stat_activity where pg_backend_pid() = "
+                "any(pg_blocking_pids(pid))") > 0;
   raw.run("commit");
   later.join();
 

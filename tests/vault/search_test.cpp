@@ -411,6 +411,24 @@ TEST_P(VaultSearch, counts_values_tried_on_a_customer_whom_another_value_names) 
   EXPECT_EQ(tried("1980-02-29"), 1u);
 }
 
+TEST_P(VaultSearch, counts_values_tried_beside_others_that_name_few_each) {
+  auto spec = people();
+  spec.fields[4].index = IndexKind::exact;
+  put(spec);
+  auto ann = create("ext:ann", {{"email", "ann@example.org"}, {"born", "1980-02-29"}});
+  for (int i = 0; i < 10; ++i)
+    create("ext:" + std::to_string(i),
+           {{"email", "c" + std::to_string(i) + "@example.org"}, {"born", "1990-01-01"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+
+  EXPECT_EQ(
+      must(find({{"born", "1990-01-01"}, {"email", "ann@example.org"}}, agent_)).records.size(),
+      0u);
+  EXPECT_NE(std::ranges::find(last().touches, ann.subject, &journal::Touch::subject),
+            last().touches.end())
+      << "eleven candidates, but each is named";
+}
+
 TEST_P(VaultSearch, charges_whom_a_blind_value_names_although_the_rest_leaves_them_out) {
   auto ann = create("ext:1", {{"email", "ann@example.org"}, {"tier", "gold"}});
   bench_.permits().rules = {{"key_a", "*", View::verify}};

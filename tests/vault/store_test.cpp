@@ -9,6 +9,7 @@
 #include "vault/keys/rotation_rows.h"
 #include "vault/keys/rotation_walk.h"
 #include "vault/keys/unlock_state.h"
+#include "vault/records/wrong_values.h"
 #include "vault/reports/counts.h"
 #include "vault/search/compaction.h"
 #include "vault/search/postings.h"
@@ -21,7 +22,7 @@ namespace {
 std::vector<const db::Sql*> all_statements() {
   std::vector<const db::Sql*> out;
   for (auto list : {statements(),
-                    record_statements(),
+                    wrong_value_statements(),
                     token_statements(),
                     subject_statements(),
                     request_statements(),

@@ -7,7 +7,7 @@
 
 #include "vault/policy.h"
 #include "vault/records/service.h"
-#include "vault/records/statements.h"
+#include "vault/records/wrong_values.h"
 
 namespace holdfast::vault {
 namespace {
@@ -102,12 +102,6 @@ void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& eve
 bool tries_cards(const Field& field, const Caller& caller) {
   return is_card(field.type) &&
          (!caller.on_behalf_of.empty() || caller.principal.starts_with("staff_"));
-}
-
-Error values_used_up() {
-  return {Code::exhausted,
-          "five wrong values were offered for this field today: it can be compared again tomorrow "
-          "(UTC)"};
 }
 
 Error closed_by_customer() {
@@ -401,16 +395,11 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
     event.facts = {{"closed", std::string(reason_of(shut))}};
     co_return co_await refused(std::move(*acting), std::move(event), closed_by_customer());
   }
-  auto day = to_ms(work->now) / 86'400'000;
-  auto counted = co_await context_.journal.reader().read(
-      kReadWrong,
-      {to_bytes(record.subject.bytes()), std::int64_t{collection->id}, std::int64_t{field->id},
-       day},
-      acting->deadline);
-  if (!counted) co_return std::move(counted).error();
-  auto spent = values_used_up();
-  if (!counted->empty() && (*counted)[0].integer(0) >= 5)
-    co_return co_await refused(std::move(*acting), std::move(event), spent);
+  auto spent = co_await used_up(context_.journal.reader(), {record.subject}, collection->id,
+                                work->now, acting->deadline);
+  if (!spent) co_return std::move(spent).error();
+  if (spent->contains({record.subject, field->id}))
+    co_return co_await refused(std::move(*acting), std::move(event), values_used_up());
 
   auto fields = unpack(record.sealed);
   if (!fields) co_return std::move(fields).error();
@@ -424,11 +413,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
     if (value) matches = same_value(*field, *value, request.value, collection->calling_code);
   }
   db::Changes changes;
-  changes.write(kDropWrong, {day});
-  changes.write(kCountWrong,
-                {to_bytes(record.subject.bytes()), std::int64_t{collection->id},
-                 std::int64_t{field->id}, day, std::int64_t{!matches}},
-                db::Expect::exactly(1), spent);
+  count_wrong(changes, collection->id, {{{record.subject, field->id}, !matches}}, work->now);
   event.facts = {{"matches", std::int64_t{matches}}};
   auto kept = event;
   Showing showing{.subjects = {record.subject}, .terms = {}, .engaged = std::move(*engaged)};
@@ -437,14 +422,9 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                                          std::move(event));
   if (!done && done.error().code == Code::exhausted &&
       done.error().field.empty())  // others were faster
-    co_return co_await refused(std::move(*acting), std::move(kept), spent);
+    co_return co_await refused(std::move(*acting), std::move(kept), values_used_up());
   if (!done) co_return std::move(done).error();
   co_return Verified{matches, done->receipt.event};
-}
-
-std::span<const db::Sql* const> record_statements() {
-  static constexpr const db::Sql* kAll[] = {&kCountWrong, &kDropWrong, &kReadWrong, &kReadSpent};
-  return kAll;
 }
 
 }  // namespace holdfast::vault

@@ -88,12 +88,8 @@ class Opening {
   Admission& admission_;
 };
 
-/// Why a value is not compared: five wrong ones were offered for it today.
-Error values_used_up();
 /// What a caller is told whom the customer's own decisions keep from everything.
 Error closed_by_customer();
-
-std::span<const db::Sql* const> record_statements();
 
 /// Whether it is a card's field and a person asks, or stands behind the call: who could try numbers
 /// until one is right.

@@ -7,8 +7,8 @@
 // rest that they are as good as named.
 #pragma once
 
-#include <set>
-
+#include "vault/admission.h"
+#include "vault/records/wrong_values.h"
 #include "vault/search/query.h"
 
 namespace holdfast::vault {
@@ -23,36 +23,29 @@ class Guesses {
   Guesses(const Query& query, std::vector<const Field*> blind, bool one_customer,
           const Field* driver);
 
-  /// Whether anything is to count at all.
-  bool watching() const { return watching_; }
-  /// Reads of which of these customers, by id, the values of today are used up. Cost: one read.
+  /// Reads of which of these customers the values of today are used up. Cost: one read. Errors:
+  /// unavailable.
   Task<Result<void>> read_spent(db::Reader& reader, const std::vector<Openable>& candidates,
                                 Time now, MonoTime deadline);
   /// matches(), except of customers whose values are used up.
   bool matches(OpenRecord& record);
 
-  /// Whose values were compared, found or not.
-  const std::vector<std::pair<SubjectId, RecordId>>& missed() const { return missed_; }
-  /// Compared, by a driver that is blind itself: as telling as a search for that value alone.
-  const std::vector<SubjectId>& compared() const { return compared_; }
-  /// The counts of this search; nothing when more candidates than kNamed were looked at. An
-  /// expectation fails them with values_used_up() where others used them up meanwhile.
-  void count(db::Changes& changes, std::size_t looked, Time now);
+  /// Adds what this search is to count; `named`: so few were candidates that each is as good as
+  /// named. Who was compared and missed goes into `showing`, and where it counts into `event`.
+  void settle(bool named, Time now, db::Changes& changes, Showing& showing,
+              journal::Event& event) const;
 
  private:
-  struct Compared {
-    SubjectId subject;
-    std::uint32_t field;
-    auto operator<=>(const Compared&) const = default;
-  };
+  bool is_blind(const Field* field) const;
 
   const Query* query_;
   std::vector<const Field*> blind_;
   const Field* driver_;
-  bool one_customer_, watching_;
-  std::set<Compared> spent_, wrong_, right_;
+  bool watching_;
+  std::set<Compared> spent_;
+  std::map<Compared, bool> wrong_;  // false: the value was right
   std::vector<std::pair<SubjectId, RecordId>> missed_;
-  std::vector<SubjectId> compared_;
+  std::vector<SubjectId> compared_;  // and not found
 };
 
 }  // namespace holdfast::vault

@@ -70,16 +70,50 @@ struct Search::Run {
   }
 };
 
+/// The records with one value, by an exact condition's terms and tags, in the order of their ids.
+class Search::Walk {
+ public:
+  Walk(const Run& run, const Condition& by)
+      : by_(&by),
+        terms_(*run.work.keys, *by.index),
+        term_(terms_.usable() ? terms_.term(by.wanted.expose_text()) : Bytes()) {}
+
+  bool usable() const { return terms_.usable(); }
+  /// Looked at every row, or at as many as one page of results may.
+  bool over() const { return end_ || rows_ >= kMostRows; }
+  bool end() const { return end_; }
+  RecordId after() const { return after_; }
+  void go_on_after(RecordId after) { after_ = after; }
+  const Field* field() const { return by_->field; }
+
+  /// Adds those of the next kRowsPerRead rows.
+  Task<Result<void>> step(Store& store, MonoTime deadline, std::deque<RecordId>& into) {
+    auto page = co_await store.with_term(by_->index->number, term_, after_, kRowsPerRead, deadline);
+    if (!page) co_return std::move(page).error();
+    rows_ += static_cast<std::int64_t>(page->size());
+    end_ = page->size() < static_cast<std::size_t>(kRowsPerRead);
+    if (!page->empty()) after_ = page->back().record;
+    auto wanted = by_->wanted.expose_text();
+    for (const auto& one : *page)
+      if (one.tag.empty() || one.tag == terms_.tag(wanted, one.record)) into.push_back(one.record);
+    if (!end_) co_await give_way();
+    co_return Result<void>();
+  }
+
+ private:
+  const Condition* by_;
+  BlindTerms terms_;
+  Bytes term_;
+  RecordId after_{};
+  std::int64_t rows_ = 0;
+  bool end_ = false;
+};
+
 /// Candidates of a search by record id: all of the one customer whom it may see; else those that
 /// one exact condition names, or all that share the terms of the others.
 class Search::Candidates {
  public:
   Candidates(const Context& context, Run& run) : context_(context), run_(run) {
-    for (const auto& one : run.query.conditions) {
-      if (run.only()) break;
-      if (!is_exact(one)) continue;
-      if (!driver_ || one.index->bits > driver_->index->bits) driver_ = &one;
-    }
     if (run.after && !run.query.sort) after_ = run.after->record;
   }
 
@@ -90,20 +124,30 @@ class Search::Candidates {
       std::vector<RecordId> ids;
       for (const auto& one : *records) ids.push_back(one.id);
       take(std::move(ids));
+      named_ = true;
       co_return Result<void>();
     }
-    if (driver_) {
-      bool guesses =
-          !run_.blind.empty() && std::ranges::count_if(run_.query.conditions, is_exact) > 1;
-      if (guesses) co_return co_await name_few();
-      co_return drive();
+    const Condition* driver = nullptr;
+    for (const auto& one : run_.query.conditions)
+      if (is_exact(one) && (!driver || one.index->bits > driver->index->bits)) driver = &one;
+    if (driver) {
+      if (!run_.blind.empty() && std::ranges::count_if(run_.query.conditions, is_exact) > 1) {
+        auto named = co_await name_few();
+        if (!named) co_return std::move(named).error();
+        if (*named) co_return Result<void>();
+      }
+      walk_.emplace(run_, *driver);
+      if (!walk_->usable()) co_return key_gone();
+      walk_->go_on_after(after_);
+      co_return Result<void>();
     }
+    std::deque<BlindTerms> terms;  // outlive what refers to them
     std::vector<PostedTerm> posted;
     for (const auto& one : run_.query.conditions) {
-      terms_.emplace_back(*run_.work.keys, *one.index);
-      if (!terms_.back().usable()) co_return key_gone();
-      for (auto& term : terms_.back().grams_of_fragment(one.wanted.expose_text()))
-        posted.push_back({&terms_.back(), std::move(term)});
+      terms.emplace_back(*run_.work.keys, *one.index);
+      if (!terms.back().usable()) co_return key_gone();
+      for (auto& term : terms.back().grams_of_fragment(one.wanted.expose_text()))
+        posted.push_back({&terms.back(), std::move(term)});
     }
     auto records = co_await records_with_all(context_.journal.reader(), pool, std::move(posted),
                                              run_.caller.deadline);
@@ -114,19 +158,9 @@ class Search::Candidates {
 
   /// The next ones, at most `count`; none at the end (`end`) or when enough rows were looked at.
   Task<Result<std::vector<RecordId>>> next(std::size_t count) {
-    while (ready_.size() < count && !end_ && rows_ < kMostRows) {
-      auto page = co_await context_.store.with_term(driver_->index->number, term_, after_,
-                                                    kRowsPerRead, run_.caller.deadline);
-      if (!page) co_return std::move(page).error();
-      rows_ += static_cast<std::int64_t>(page->size());
-      end_ = page->size() < static_cast<std::size_t>(kRowsPerRead);
-      if (!page->empty()) after_ = page->back().record;
-      auto wanted = driver_->wanted.expose_text();
-      for (const auto& one : *page)
-        if (one.tag.empty() || one.tag == terms_.back().tag(wanted, one.record))
-          ready_.push_back(one.record);
-      if (!end_) co_await give_way();
-    }
+    while (ready_.size() < count && walk_ && !walk_->over())
+      if (auto done = co_await walk_->step(context_.store, run_.caller.deadline, ready_); !done)
+        co_return std::move(done).error();
     std::vector<RecordId> out;
     while (!ready_.empty() && out.size() < count) {
       out.push_back(ready_.front());
@@ -137,10 +171,14 @@ class Search::Candidates {
   }
 
   /// By whose values the candidates were found.
-  const Field* driver() const { return driver_ ? driver_->field : nullptr; }
-  bool done() const { return end_ && ready_.empty(); }
+  const Field* driver() const { return walk_ ? walk_->field() : nullptr; }
+  /// Whether each of them is as good as named.
+  bool named() const { return named_ || (done() && run_.looked <= Guesses::kNamed); }
+  bool done() const { return ready_.empty() && (!walk_ || walk_->end()); }
   /// Where to go on when nothing more is shown now.
-  RecordId place() const { return ready_.empty() && !end_ ? after_ : last_; }
+  RecordId place() const {
+    return ready_.empty() && walk_ && !walk_->end() ? walk_->after() : last_;
+  }
 
  private:
   static Error key_gone() {
@@ -154,50 +192,34 @@ class Search::Candidates {
     std::ranges::sort(all);
     auto twice = std::ranges::unique(all);
     ready_.assign(std::ranges::upper_bound(all.begin(), twice.begin(), after_), twice.begin());
-    end_ = true;
-  }
-  Result<void> drive() {
-    terms_.emplace_back(*run_.work.keys, *driver_->index);
-    if (!terms_.back().usable()) return key_gone();
-    term_ = terms_.back().term(driver_->wanted.expose_text());
-    return {};
   }
   /// For a search that guesses: everybody whom one of its exact conditions names, so that whoever
-  /// misses another is seen. Who matches all is among those of any one condition.
-  Task<Result<void>> name_few() {
-    std::vector<RecordId> named;
-    bool any = false;
+  /// misses another is seen. Who matches all is among those of any one condition. False when none
+  /// of them names few.
+  Task<Result<bool>> name_few() {
+    std::vector<RecordId> all;
     for (const auto& one : run_.query.conditions) {
       if (!is_exact(one)) continue;
-      BlindTerms terms(*run_.work.keys, *one.index);
-      if (!terms.usable()) co_return key_gone();
-      auto wanted = one.wanted.expose_text();
-      auto rows = co_await context_.store.with_term(one.index->number, terms.term(wanted), {},
-                                                    kRowsPerRead, run_.caller.deadline);
-      if (!rows) co_return std::move(rows).error();
-      std::erase_if(*rows, [&, whole = rows->size() <
-                                       static_cast<std::size_t>(kRowsPerRead)](const auto& row) {
-        return whole && !row.tag.empty() && row.tag != terms.tag(wanted, row.record);
-      });
-      if (rows->size() > Guesses::kNamed) continue;
-      for (const auto& row : *rows) named.push_back(row.record);
-      any = true;
+      Walk walk(run_, one);
+      if (!walk.usable()) co_return key_gone();
+      std::deque<RecordId> few;
+      while (!walk.over() && few.size() <= Guesses::kNamed)
+        if (auto done = co_await walk.step(context_.store, run_.caller.deadline, few); !done)
+          co_return std::move(done).error();
+      if (!walk.end() || few.size() > Guesses::kNamed) continue;
+      all.insert(all.end(), few.begin(), few.end());
+      named_ = true;
     }
-    if (!any) co_return drive();
-    driver_ = nullptr;
-    take(std::move(named));
-    co_return Result<void>();
+    if (named_) take(std::move(all));
+    co_return named_;
   }
 
   const Context& context_;
   Run& run_;
-  const Condition* driver_ = nullptr;
-  std::deque<BlindTerms> terms_;
-  Bytes term_;
+  std::optional<Walk> walk_;
   RecordId after_{}, last_{};
   std::deque<RecordId> ready_;
-  std::int64_t rows_ = 0;
-  bool end_ = false;
+  bool named_ = false;
 };
 
 Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, Guesses& guesses,
@@ -436,18 +458,12 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   auto found = run.query.sort ? co_await find_sorted(run, candidates, guesses, out)
                               : co_await find_in_order(run, candidates, guesses, out);
   if (!found) co_return std::move(found).error();
-  db::Changes counts;
-  guesses.count(counts, run.looked, run.work.now);
-  for (const auto& [subject, record] : guesses.missed()) {
-    run.event.touches.push_back({subject, "records", to_bytes(record.bytes()), {}});
-    run.showing.subjects.push_back(subject);
-  }
-  std::ranges::copy(guesses.compared(), std::back_inserter(run.showing.subjects));
   out.more = out.next.has_value();
   run.event.opened = !out.records.empty();
   run.event.facts = {{"closed", run.shut},
-                     {"matched", static_cast<std::int64_t>(out.records.size())},
-                     {"missed", static_cast<std::int64_t>(guesses.missed().size())}};
+                     {"matched", static_cast<std::int64_t>(out.records.size())}};
+  db::Changes counts;
+  guesses.settle(candidates.named(), run.work.now, counts, run.showing, run.event);
   auto kept = run.event;
   auto done = co_await admission_.record(run.work, run.caller, std::move(run.showing),
                                          std::move(counts), std::move(run.event));

@@ -38,6 +38,7 @@ class Search {
 
  private:
   struct Run;  // one search on its way
+  class Walk;
   class Candidates;
 
   Task<Result<void>> find_in_order(Run& run, Candidates& candidates, Guesses& guesses,

@@ -1,0 +1,60 @@
+#include "vault/records/wrong_values.h"
+
+namespace holdfast::vault {
+namespace {
+
+inline constexpr db::Sql kCountWrong{"vault.count_wrong",
+                                     "insert into vault_wrong_values (subject, collection, field, "
+                                     "day, wrong) values ($1, $2, $3, $4, $5) "
+                                     "on conflict (subject, collection, field, day) do update set "
+                                     "wrong = vault_wrong_values.wrong + excluded.wrong "
+                                     "where vault_wrong_values.wrong < 5"};
+inline constexpr db::Sql kDropWrong{"vault.drop_wrong",
+                                    "delete from vault_wrong_values where day < $1"};
+inline constexpr db::Sql kReadSpent{"vault.read_spent",
+                                    "select subject, field from vault_wrong_values where subject "
+                                    "{{in $1}} and collection = $2 and day = $3 and wrong >= 5"};
+
+std::int64_t day_of(Time now) {
+  return to_ms(now) / 86'400'000;
+}
+
+}  // namespace
+
+Error values_used_up() {
+  return {Code::exhausted,
+          "five wrong values were offered for this field today: it can be compared again tomorrow "
+          "(UTC)"};
+}
+
+Task<Result<std::set<Compared>>> used_up(db::Reader& reader, const std::vector<SubjectId>& subjects,
+                                         std::uint32_t collection, Time now, MonoTime deadline) {
+  db::List list;
+  for (auto subject : subjects) list.cells.emplace_back(to_bytes(subject.bytes()));
+  auto rows = co_await reader.read(
+      kReadSpent, {std::move(list), std::int64_t{collection}, day_of(now)}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  std::set<Compared> out;
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    out.insert({SubjectId::from((*rows)[i].bytes(0)).value_or(SubjectId{}),
+                static_cast<std::uint32_t>((*rows)[i].integer(1))});
+  co_return out;
+}
+
+void count_wrong(db::Changes& changes, std::uint32_t collection,
+                 const std::map<Compared, bool>& wrong, Time now) {
+  if (wrong.empty()) return;
+  changes.write(kDropWrong, {day_of(now)});
+  for (const auto& [one, is_wrong] : wrong)
+    changes.write(kCountWrong,
+                  {to_bytes(one.subject.bytes()), std::int64_t{collection}, std::int64_t{one.field},
+                   day_of(now), std::int64_t{is_wrong}},
+                  db::Expect::exactly(1), values_used_up());
+}
+
+std::span<const db::Sql* const> wrong_value_statements() {
+  static constexpr const db::Sql* kAll[] = {&kCountWrong, &kDropWrong, &kReadSpent};
+  return kAll;
+}
+
+}  // namespace holdfast::vault

@@ -1,0 +1,34 @@
+// Wrong values offered for a customer's field: five a day (UTC), over all callers and all
+// operations that say whether a value is right. Errors of the reads: unavailable.
+#pragma once
+
+#include <map>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "vault/context.h"
+
+namespace holdfast::vault {
+
+/// A field, by id, of a customer whose value was compared.
+struct Compared {
+  SubjectId subject;
+  std::uint32_t field;
+  auto operator<=>(const Compared&) const = default;
+};
+
+/// Of which fields of these customers (at most 20,000) the values of today are used up. Cost: one
+/// read.
+Task<Result<std::set<Compared>>> used_up(db::Reader& reader, const std::vector<SubjectId>& subjects,
+                                         std::uint32_t collection, Time now, MonoTime deadline);
+/// Counts those that are true in `wrong`. Right ones wait for the same rows, so that of many values
+/// offered at once no more than five wrong ones come before the answer. The commit fails with
+/// values_used_up() where others were faster.
+void count_wrong(db::Changes& changes, std::uint32_t collection,
+                 const std::map<Compared, bool>& wrong, Time now);
+Error values_used_up();
+
+std::span<const db::Sql* const> wrong_value_statements();
+
+}  // namespace holdfast::vault
