@@ -167,7 +167,7 @@ Result<UnlockProgress> Unlocker::give_passphrase(Over over, const Secret& typed)
     return Error(Code::invalid, "this store does not open with a passphrase").at("passphrase");
   {
     std::scoped_lock lock(mutex_);
-    if (deps_.clock.mono() < not_before_)
+    if (deps_.clock.mono() < passphrases_[over].not_before)
       return Error(Code::exhausted,
                    "too many wrong passphrases: wait up to five minutes before the next");
   }
@@ -186,10 +186,11 @@ Result<UnlockProgress> Unlocker::give_passphrase(Over over, const Secret& typed)
   }
   if (!out && out.error().code == Code::forbidden) {
     std::scoped_lock lock(mutex_);
-    if (++wrong_passphrases_ >= kFreePassphrases) {
-      auto step = std::min(wrong_passphrases_ - kFreePassphrases, 9);
-      not_before_ = deps_.clock.mono() +
-                    std::min<MonoTime::duration>(kLongestWait, std::chrono::seconds(1 << step));
+    auto& pace = passphrases_[over];
+    if (++pace.wrong >= kFreePassphrases) {
+      auto step = std::min(pace.wrong - kFreePassphrases, 9);
+      pace.not_before = deps_.clock.mono() + std::min<MonoTime::duration>(
+                                                 kLongestWait, std::chrono::seconds(1 << step));
     }
     return std::move(out).error().at("passphrase");
   }

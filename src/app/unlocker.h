@@ -37,8 +37,8 @@ class Unlocker {
   /// On success take() has the keys. The latch stays until the unlocking is recorded.
   ///
   /// Over HTTPS: at most 10 attempts a minute from one address (`client`) and 30 in all. From
-  /// anywhere: one attempt at a time; after 5 wrong passphrases each further one waits, up to 5
-  /// minutes. What is told of a share is what the share itself, the set's public commitment and the
+  /// anywhere: one attempt at a time; after 5 wrong passphrases over one of the two each further
+  /// one over it waits, up to 5 minutes. What is told of a share is what the share itself, the set's public commitment and the
   /// other shares tell.
   /// Errors: invalid, forbidden (wrong passphrase; this method is not unlocked from afar),
   /// exhausted, conflict (unlocked already), and those of crypto::open_store.
@@ -81,8 +81,11 @@ class Unlocker {
   std::map<std::string, int> tries_;  // by client, this minute
   int all_tries_ = 0;
   MonoTime minute_{};
-  int wrong_passphrases_ = 0;
-  MonoTime not_before_{};
+  struct Pace {
+    int wrong = 0;
+    MonoTime not_before{};
+  };
+  std::map<Over, Pace> passphrases_;  // a stranger's guesses do not keep the owner out
   std::optional<Opened> opened_;
   bool done_ = false;
 };

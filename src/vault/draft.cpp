@@ -201,32 +201,44 @@ Result<bool> Draft::change_record(SubjectKeys& keys, const Collection& collectio
                                   std::span<const CheckedValue> values) {
   auto fields = unpack(record.sealed);
   if (!fields) return std::move(fields).error();
-  bool changed = false;
+  // What may fail comes before anything is gathered: a refused change leaves nothing behind.
+  std::vector<std::pair<const CheckedValue*, Bytes>> different;
   for (const auto& value : values) {
     const auto& field = *value.field;
     auto old = std::ranges::find(*fields, field.id, &SealedField::field);
+    if (value.remove) {
+      if (old != fields->end()) different.emplace_back(&value, Bytes());
+      continue;
+    }
     if (old != fields->end()) {
       auto before =
           keys.open(keys_, field.keep_group,
                     {record.subject, record.id, collection.id, field.id, old->since}, old->sealed);
-      if (before && !value.remove && before->matches(value.value.expose())) continue;
-      drop_terms(keys, collection, record, field, *old);
-      fields->erase(old);
-      changed = true;
-      if (value.remove) lost_.emplace(record.subject, field.keep_group);
+      if (before && before->matches(value.value.expose())) continue;
     }
-    if (value.remove) continue;
     auto ready = keys.ensure(keys_, field.keep_group, subject_keys_);
     if (!ready) return std::move(ready).error();
     auto sealed = keys.seal(keys_, field.keep_group,
                             {record.subject, record.id, collection.id, field.id, field.since},
                             value.value.expose());
     if (!sealed) return std::move(sealed).error();
-    fields->push_back({field.id, field.since, std::move(*sealed)});
-    add_terms(field, record.id, record.version + 1, value.value.expose());
-    changed = true;
+    different.emplace_back(&value, std::move(*sealed));
   }
-  if (!changed) return false;
+  if (different.empty()) return false;
+  for (auto& [value, sealed] : different) {
+    const auto& field = *value->field;
+    auto old = std::ranges::find(*fields, field.id, &SealedField::field);
+    if (old != fields->end()) {
+      drop_terms(keys, collection, record, field, *old);
+      fields->erase(old);
+    }
+    if (value->remove) {
+      lost_.emplace(record.subject, field.keep_group);
+      continue;
+    }
+    fields->push_back({field.id, field.since, std::move(sealed)});
+    add_terms(field, record.id, record.version + 1, value->value.expose());
+  }
   auto before = record.version++;
   if (!keeps_updated_) record.updated = now_;
   record.sealed = pack(*fields);

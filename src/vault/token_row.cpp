@@ -38,7 +38,8 @@ Bytes mac_under(const crypto::Hmac& key, const TokenRow& row) {
   put_part(input, row.subject.bytes());
   put_part(input, row.record.bytes());
   put_u16(input, row.field);
-  if (row.key_id != 0 || !row.text_term.empty() || !row.value_term.empty()) {
+  if (row.key_id != 0 || !row.text_term.empty() || !row.text_sealed.empty() ||
+      !row.value_term.empty() || !row.sharer.empty()) {
     put_u32(input, row.key_id);
     put_part(input, row.text_term);
     put_part(input, row.text_sealed);

@@ -160,6 +160,18 @@ TEST_F(UnlockerTest, slows_wrong_passphrases_down_also_on_the_machine) {
   EXPECT_EQ(unlocker_->take()->by.failed, 5);
 }
 
+TEST_F(UnlockerTest, guesses_from_afar_do_not_keep_the_owner_on_the_machine_waiting) {
+  make(Method::passphrase);
+
+  for (int i = 0; i < 6; ++i) (void)words("wrong", Over::https);
+  auto afar = words(kWords, Over::https);
+  auto here = words(kWords);
+
+  ASSERT_FALSE(afar);
+  EXPECT_EQ(afar.error().code, Code::exhausted);
+  EXPECT_TRUE(here) << here.error().text;
+}
+
 TEST_F(UnlockerTest, takes_ten_attempts_a_minute_from_one_address_and_thirty_in_all) {
   make(Method::shamir);
   auto junk = [&](std::string client) {

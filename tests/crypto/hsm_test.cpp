@@ -88,6 +88,7 @@ TEST_F(HsmTest, with_a_wrong_pin_or_none_says_so) {
   auto key = made();
   soft_->set_pin("9999");
   auto wrong = hsm_->find(key);
+  auto again = hsm_->find(key);
   soft_->set_pin("1234");
   auto place = soft_->place();
   place.pin_file = "/nonexistent/pin";
@@ -95,6 +96,8 @@ TEST_F(HsmTest, with_a_wrong_pin_or_none_says_so) {
 
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().code, Code::forbidden);
+  ASSERT_FALSE(again);
+  EXPECT_NE(again.error().text.find("not tried again"), std::string::npos) << again.error().text;
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, Code::forbidden);
   EXPECT_TRUE(hsm_->find(key));

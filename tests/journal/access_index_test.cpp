@@ -235,7 +235,7 @@ TEST(AccessIndex, answers_right_from_four_threads_while_runs_are_written_and_mer
   std::vector<Task<void>> tasks;
   for (int i = 0; i < 4; ++i) tasks.push_back(reveal_and_ask(bench, failures, committed, i == 0));
 
-  on_four_threads(std::move(tasks));
+  bench.on_four_threads(std::move(tasks));
 
   EXPECT_EQ(failures, 0);
   EXPECT_EQ(bench(bench.index->accesses(subject(1), 1LL << 40, 1000)).accesses.size(), 200u);

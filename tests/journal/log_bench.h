@@ -47,6 +47,14 @@ class LogBench {
     return must(run(std::move(task)));
   }
 
+  /// Runs tasks side by side on four threads.
+  void on_four_threads(std::vector<Task<void>> tasks) {
+    for (auto& task : tasks)
+      boost::asio::co_spawn(threads_, std::move(task), boost::asio::detached);
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) threads.emplace_back([this] { threads_.run(); });
+  }
+
   void open(bool accept_rollback = false) { must(try_open(accept_rollback)); }
   Result<void> try_open(bool accept_rollback = false) {
     if (kind_ == db::Database::Kind::sqlite)
@@ -125,17 +133,10 @@ class LogBench {
   std::string schema_ = test::fresh_schema();
   crypto::HeldKeys keys_{std::make_shared<crypto::KeySet>(crypto::Keyring::make(clock_.now()))};
   test::RunContext context_;
+  boost::asio::io_context threads_;  // before the database, whose threads wake it to the last
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<Log> log_;
 };
-
-/// Runs tasks side by side on four threads.
-inline void on_four_threads(std::vector<Task<void>> tasks) {
-  boost::asio::io_context io;
-  for (auto& task : tasks) boost::asio::co_spawn(io, std::move(task), boost::asio::detached);
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < 4; ++i) threads.emplace_back([&io] { io.run(); });
-}
 
 /// Runs a test on SQLite and, where this machine has it, on PostgreSQL.
 class OnBoth : public testing::TestWithParam<db::Database::Kind> {};

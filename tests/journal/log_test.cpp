@@ -291,7 +291,7 @@ TEST_P(JournalLog, goes_on_right_while_four_threads_commit_sequence_and_prove) {
   std::vector<Task<void>> tasks;
   for (int i = 0; i < 4; ++i) tasks.push_back(commit_and_prove(bench_.log(), failures));
 
-  on_four_threads(std::move(tasks));
+  bench_.on_four_threads(std::move(tasks));
 
   EXPECT_EQ(failures, 0);
   EXPECT_GE(bench_.log().size(), 240);

@@ -74,6 +74,23 @@ TEST_P(VaultImports, seal_every_row_and_can_be_found) {
   EXPECT_TRUE(bench_.state().good());
 }
 
+TEST_P(VaultImports, rows_of_one_customer_under_two_names_follow_each_other) {
+  must(import("id,mail,name\n1,ann@example.org,Ann\n2,guest@example.org,Anna\n"));
+  bench_(bench_.subjects().merge({}, {"ext:1", "ext:2", {}}));
+
+  auto report = must(import("id,mail,name\n1,a@example.org,Ann\n3,bob@example.org,Bob\n"
+                            "2,b@example.org,Anna\n"));
+
+  EXPECT_EQ(report.refused, 0);
+  EXPECT_EQ(report.updated, 2);
+  EXPECT_EQ(report.created, 1);
+  EXPECT_TRUE(must(bench_.find({{"email", "a@example.org"}})).records.empty());
+  auto last = must(bench_.find({{"email", "b@example.org"}})).records;
+  ASSERT_EQ(last.size(), 1u);
+  EXPECT_EQ(bench_.opened(last[0].record, "first_name"), "Anna");
+  EXPECT_TRUE(bench_.state().good());
+}
+
 TEST_P(VaultImports, run_again_change_nothing) {
   must(import(table(700)));
 

@@ -10,6 +10,7 @@
 #define CRYPTOKI_GNU 1
 #include <p11-kit/pkcs11.h>
 
+#include "crypto/hash.h"
 #include "crypto/private_file.h"
 
 namespace holdfast::crypto {
@@ -74,10 +75,25 @@ Result<Secret> read_pin(const std::filesystem::path& file) {
 struct Hsm::Impl {
   ck_function_list* calls = nullptr;
   std::filesystem::path pin_file;
-  std::mutex mutex;
 };
 
 namespace {
+
+/// A PKCS #11 library is started and ended for the whole process.
+std::mutex& one_at_a_time() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+/// The token and PIN that were refused last: tried again and again they would lock the token.
+std::optional<Digest>& refused_pin() {
+  static std::optional<Digest> refused;
+  return refused;
+}
+
+Digest attempt_of(const std::string& serial, const Secret& pin) {
+  return sha256({as_bytes("hsm pin"), as_bytes(serial), as_bytes("\n"), pin.expose()});
+}
 
 /// A logged-in session on one token, in a library that was started for it: so that a token that
 /// was unplugged and came back is seen as it is now.
@@ -102,8 +118,14 @@ class Session {
     if (auto code = calls_.C_OpenSession(*slot, flags, nullptr, nullptr, &handle_); code != CKR_OK)
       return from(code);
     open_ = true;
+    auto attempt = attempt_of(serial_, pin);
+    if (refused_pin() == attempt)
+      return Error(Code::forbidden,
+                   "the HSM refused the PIN in keys.hsm_pin_file before, so it was not tried again: "
+                   "mend the file; restart the server if the token got this PIN meanwhile");
     auto text = pin.clone();
     auto code = calls_.C_Login(handle_, CKU_USER, text.expose_mut().data(), text.size());
+    if (code == CKR_PIN_INCORRECT) refused_pin() = attempt;
     if (code != CKR_OK && code != CKR_USER_ALREADY_LOGGED_IN) return from(code);
     return {};
   }
@@ -200,7 +222,7 @@ Result<std::shared_ptr<Hsm>> Hsm::load(const HsmPlace& place) {
 }
 
 Result<HsmKey> Hsm::find(HsmKey key) {
-  std::scoped_lock lock(impl_->mutex);
+  std::scoped_lock lock(one_at_a_time());
   auto pin = read_pin(impl_->pin_file);
   if (!pin) return std::move(pin).error();
   Session session(*impl_->calls);
@@ -211,7 +233,7 @@ Result<HsmKey> Hsm::find(HsmKey key) {
 }
 
 Result<Bytes> Hsm::wrap(const HsmKey& key, const Secret& root, BytesView binding) {
-  std::scoped_lock lock(impl_->mutex);
+  std::scoped_lock lock(one_at_a_time());
   auto pin = read_pin(impl_->pin_file);
   if (!pin) return std::move(pin).error();
   Session session(*impl_->calls);
@@ -240,7 +262,7 @@ Result<Bytes> Hsm::wrap(const HsmKey& key, const Secret& root, BytesView binding
 Result<Secret> Hsm::unwrap(const HsmKey& key, BytesView wrapped, BytesView binding) {
   if (wrapped.size() != kNonceBytes + kRootBytes + kTagBytes)
     return Error(Code::corrupt, "the unlock file is damaged: its wrapped key has another length");
-  std::scoped_lock lock(impl_->mutex);
+  std::scoped_lock lock(one_at_a_time());
   auto pin = read_pin(impl_->pin_file);
   if (!pin) return std::move(pin).error();
   Session session(*impl_->calls);
@@ -271,7 +293,7 @@ Result<Secret> Hsm::unwrap(const HsmKey& key, BytesView wrapped, BytesView bindi
 }
 
 Result<HsmKey> Hsm::make_key(HsmKey key) {
-  std::scoped_lock lock(impl_->mutex);
+  std::scoped_lock lock(one_at_a_time());
   auto pin = read_pin(impl_->pin_file);
   if (!pin) return std::move(pin).error();
   Session session(*impl_->calls);

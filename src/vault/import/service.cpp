@@ -55,6 +55,9 @@ struct Sealed {
   journal::Event event;
   std::int64_t customers = 0, created = 0, updated = 0, unchanged = 0;
   std::vector<RefusedRow> refused;
+  /// Rows of a customer whom an earlier row of the batch wrote under another name: they must see
+  /// what that one left.
+  std::vector<std::size_t> later;
 };
 
 RefusedRow refusal(Place place, std::string_view reason, std::string field = {}) {
@@ -283,16 +286,24 @@ Result<Sealed> ImportRun::seal(const Working& work, const std::vector<CheckedRow
                                Known& known) {
   Draft draft(*work.keys, work.now);
   Sealed out;
-  for (const auto& row : rows) {
+  std::set<SubjectId> written;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto& row = rows[i];
+    auto stored = known.subjects.find(row.term);
+    if (known.aliases && stored != known.subjects.end() &&
+        !written.insert(stored->second).second) {
+      out.later.push_back(i);
+      continue;
+    }
     if (const auto* field = taken_field(row, known)) {
       out.refused.push_back(
           refusal(row.place, "another record has this value, which must be unique", field->name));
       continue;
     }
     SubjectKeys* keys = nullptr;
-    if (auto found = known.subjects.find(row.term); found != known.subjects.end()) {
-      keys = &known.keys.at(found->second);
-      draft.expect_living(found->second);
+    if (stored != known.subjects.end()) {
+      keys = &known.keys.at(stored->second);
+      draft.expect_living(stored->second);
     } else {
       SubjectKeys fresh{SubjectId{}};
       auto id = draft.add_subject(row.external_id, fresh);
@@ -307,13 +318,9 @@ Result<Sealed> ImportRun::seal(const Working& work, const std::vector<CheckedRow
       };
       auto existing = known.records.find({keys->subject(), record.collection->id, record.slot});
       if (existing == known.records.end()) {
-        auto made = draft.add_record(*keys, *record.collection, std::move(record.slot),
-                                     std::move(record.values));
+        auto made = draft.add_record(*keys, *record.collection, record.slot, record.values);
         if (!made) return std::move(made).error();
         take(made->id);
-        if (known.aliases)
-          known.records.emplace(
-              std::tuple(made->subject, made->collection, made->slot.value_or("")), *made);
         out.created += 1;
         continue;
       }
@@ -322,8 +329,8 @@ Result<Sealed> ImportRun::seal(const Working& work, const std::vector<CheckedRow
             refusal(row.place, "this customer's data is restricted: rectify it instead"));
         continue;
       }
-      auto changed = draft.change_record(*keys, *record.collection, existing->second,
-                                         std::move(record.values));
+      auto changed =
+          draft.change_record(*keys, *record.collection, existing->second, record.values);
       if (!changed) {
         out.refused.push_back(refusal(
             row.place, "the stored record is damaged: run `holdfast journal verify --state`"));
@@ -382,7 +389,12 @@ Task<Result<void>> ImportRun::write(Working work, std::vector<CheckedRow> rows, 
   report_.updated += sealed.updated;
   report_.unchanged += sealed.unchanged;
   imports_.publish(report_);
-  co_return Result<void>();
+  if (sealed.later.empty()) co_return Result<void>();
+  std::vector<CheckedRow> later;
+  for (auto row : sealed.later) later.push_back(std::move(rows[row]));
+  auto next = co_await prepare(work, later);
+  if (!next) co_return std::move(next).error();
+  co_return co_await write(work, std::move(later), std::move(*next));
 }
 
 /// Waits for the batch that is being written.

@@ -275,18 +275,22 @@ Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
     event.touches.push_back({row.subject, "tokens", to_bytes(id.bytes()), crypto::Digest{}});
   }
   auto count = static_cast<std::int64_t>(rows.size());
-  std::int64_t codes = 0;
+  std::vector<std::string> codes;
   for (const auto& token : tokens)
-    if (auto about = codes_.look(token); about && codes_.drop(token)) {
+    if (auto about = codes_.look(token)) {
       event.touches.push_back({about->subject, "card_verification", to_bytes(about->id), {}});
-      ++codes;
+      codes.push_back(token);
     }
-  event.facts = {{"deleted", count + codes}};
+  count += static_cast<std::int64_t>(codes.size());
+  event.facts = {{"deleted", count}};
   db::Changes changes;
-  if (count > 0) changes.write(kDropTokens, {std::move(ids)}, db::Expect::exactly(count));
+  if (!rows.empty())
+    changes.write(kDropTokens, {std::move(ids)},
+                  db::Expect::exactly(static_cast<std::int64_t>(rows.size())));
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
-  co_return DeletedRows{count + codes, done->receipt.event};
+  for (const auto& code : codes) codes_.drop(code);
+  co_return DeletedRows{count, done->receipt.event};
 }
 
 Task<Result<std::map<std::string, TokenTarget>>> Tokens::targets(const crypto::KeySet& keys,
