@@ -179,7 +179,7 @@ Rooms::Rooms(Deps deps)
       fills(context, opening, tokens),
       engagements(context, admission),
       subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens, &engagements}}),
-      requests(context, proofs_),
+      requests(context, proofs_, holds),
       imports(context, declarations, deps.pool),
       canaries(context),
       vault_state(context),
@@ -188,7 +188,7 @@ Rooms::Rooms(Deps deps)
       closings_(context),
       past_engagements_(context, holds),
       sweep(
-          {context, deps.time, holds, closings_, {&old_answers_, &old_sides_, &past_engagements_}},
+          {context, deps.time, holds, closings_, {&old_answers_, &old_sides_, &past_engagements_, &requests}},
           deps.sweep),
       retention({context, deps.log, deps.time, holds, closings_, sweep}),
       reports({context, deps.log, std::move(deps.controller)}),

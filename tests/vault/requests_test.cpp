@@ -224,6 +224,9 @@ TEST_P(VaultRequests, are_forgotten_three_years_after_their_answer) {
   auto forget = [&](Time now) { return bench_(bench_.requests().forget(now, 10)); };
 
   EXPECT_EQ(forget(later - Millis{1}), 0);
+  auto hold = bench_(bench_.retention().hold({}, {"ext:1", {}, "dispute", {}}));
+  EXPECT_EQ(forget(later), 0) << "nothing of a held customer goes";
+  bench_(bench_.retention().unhold({}, {hold.hold, "settled"}));
   EXPECT_EQ(forget(later), 1);
 
   EXPECT_EQ(code_of(bench_.run(bench_.requests().get({}, {answered.request}))), Code::not_found);

@@ -290,8 +290,7 @@ Result<Sealed> ImportRun::seal(const Working& work, const std::vector<CheckedRow
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const auto& row = rows[i];
     auto stored = known.subjects.find(row.term);
-    if (known.aliases && stored != known.subjects.end() &&
-        !written.insert(stored->second).second) {
+    if (known.aliases && stored != known.subjects.end() && !written.insert(stored->second).second) {
       out.later.push_back(i);
       continue;
     }

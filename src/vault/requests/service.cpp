@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "journal/slices.h"
 #include "vault/idempotency.h"
@@ -39,7 +40,8 @@ inline constexpr db::Sql kOldDemands{
     "vault.old_requests",
     "select id, subject, kind, state, received_ms, due_ms, identity, extended, alarmed_ms, "
     "answered_ms, outcome, event, asked, answer, version from vault_requests "
-    "where state = 'answered' and answered_ms <= $1 order by due_ms, id limit $2"};
+    "where state = 'answered' and answered_ms <= $1 and not (subject {{in $3}}) "
+    "order by due_ms, id limit $2"};
 inline constexpr db::Sql kDropDemands{"vault.drop_requests",
                                       "delete from vault_requests where id {{in $1}}"};
 inline constexpr db::Sql kDropIdleKeys{
@@ -452,22 +454,31 @@ Task<Result<void>> Requests::look() {
 }
 
 Task<Result<std::int64_t>> Requests::forget(Time now, std::int64_t most) {
-  auto rows = co_await context_.journal.reader().read(kOldDemands, {to_ms(now - kKept), most});
+  auto held = co_await holds_.in_force(MonoTime::max());
+  if (!held) co_return std::move(held).error();
+  db::List stay;
+  for (const auto& subject : held->subjects) stay.cells.emplace_back(blob(subject));
+  auto rows = co_await context_.journal.reader().read(kOldDemands,
+                                                      {to_ms(now - kKept), most, std::move(stay)});
   if (!rows) co_return std::move(rows).error();
   if (rows->empty()) co_return 0;
   auto count = static_cast<std::int64_t>(rows->size());
   journal::Event event{.activity = "requests.forget", .facts = {{"requests", count}}};
   db::List ids, whose;
+  std::set<SubjectId> subjects;
   for (std::size_t i = 0; i < rows->size(); ++i) {
     auto demand = demand_from((*rows)[i]);
     ids.cells.emplace_back(blob(demand.id));
     whose.cells.emplace_back(blob(demand.subject));
+    subjects.insert(demand.subject);
     event.touches.push_back({demand.subject, "requests", blob(demand.id), crypto::Digest{}});
   }
   db::Changes changes;
   changes.write(kDropDemands, {std::move(ids)}, db::Expect::exactly(count));
   changes.write(kDropIdleKeys, {std::string(kRequestsGroup), std::move(whose)});
+  LegalHolds::guard(changes, std::vector(subjects.begin(), subjects.end()), 0);
   auto done = co_await context_.journal.commit(Caller{}, std::move(changes), std::move(event));
+  if (!done && done.error().code == Code::conflict) co_return 0;  // held meanwhile: the next round
   if (!done) co_return std::move(done).error();
   co_return count;
 }

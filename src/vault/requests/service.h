@@ -7,15 +7,17 @@
 #include "http/route.h"
 #include "vault/context.h"
 #include "vault/requests/messages.h"
+#include "vault/retention/holds.h"
 
 namespace holdfast::vault {
 
 /// Errors: invalid, not_found, forbidden (for another customer; recorded), conflict (answered
 /// before, a version, identity not checked), stale, locked, corrupt, unavailable.
 /// Threads: any io_context thread.
-class Requests {
+class Requests final : public Remains {
  public:
-  Requests(Context context, Proofs& proofs) : context_(context), proofs_(proofs) {}
+  Requests(Context context, Proofs& proofs, LegalHolds& holds)
+      : context_(context), proofs_(proofs), holds_(holds) {}
 
   Task<Result<RequestView>> open(Caller caller, OpenRequest request);
   /// Without texts. Of all that are open, or of one customer.
@@ -30,10 +32,10 @@ class Requests {
   Task<Result<void>> look();
   /// Looks each minute until `stop`. What fails comes again with the next minute.
   Task<void> watch(const std::atomic<bool>& stop);
-  /// Forgets at most `most` requests that were answered three years before `now` (journal time),
-  /// and the keys of customers of whom none is left, in one commit; gives how many went. For the
-  /// retention sweep.
-  Task<Result<std::int64_t>> forget(Time now, std::int64_t most);
+  std::string_view what() const override { return "requests"; }
+  /// Those answered three years before `now`, and the keys of customers of whom none is left. Those
+  /// of held customers stay.
+  Task<Result<std::int64_t>> forget(Time now, std::int64_t most) override;
   /// As of the last look. Threads: any.
   std::int64_t overdue() const { return overdue_.load(std::memory_order_relaxed); }
 
@@ -47,6 +49,7 @@ class Requests {
 
   Context context_;
   Proofs& proofs_;
+  LegalHolds& holds_;
   std::atomic<std::int64_t> overdue_{0};
 };
 
