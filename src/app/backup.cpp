@@ -160,23 +160,15 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
     if (auto wrote = journal::write_file_atomically(config.dir() / "afterlog", *text); !wrote)
       return std::move(wrote).error();
   }
-  // The database that is there steps aside, whole.
-  auto aside = ".before-restore-" + stamp(clock.now());
-  for (const char* name : {"holdfast.db", "holdfast.db-wal", "holdfast.db-shm"})
-    if (fs::exists(config.dir() / name)) {
-      fs::rename(config.dir() / name, config.dir() / (name + aside), failed);
-      if (failed)
-        return Error(Code::unavailable, "the database that is there cannot be moved aside");
-    }
-  for (const char* name : {"scratch.db", "scratch.db-wal", "scratch.db-shm"})
-    fs::remove(config.dir() / name, failed);
-
   auto joined = config.dir() / "restore.part";
   fs::copy_file(options.data, joined, fs::copy_options::overwrite_existing, failed);
   if (failed) return Error(Code::not_found, "the data file cannot be read").at("data");
   fs::permissions(joined, fs::perms::owner_read | fs::perms::owner_write, failed);
   auto done = db::join_data(joined, options.keys, kKeyTables, clock);
-  if (done) {
+  if (done && config.text("database.url").empty()) {
+    done = db::replace_sqlite({.dir = config.dir()}, joined, "before-restore-" + stamp(clock.now()),
+                              clock);
+  } else if (done) {
     auto database = open_database(config, clock, 1);
     done = database ? (*database)->load_from(joined) : Result<void>(std::move(database).error());
     if (database) (*database)->close();

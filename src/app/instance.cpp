@@ -179,6 +179,12 @@ Result<void> Instance::open_keys(crypto::OpenedStore store, const crypto::RootFi
   keys_added_ = !store.ring.missing().empty();  // of an earlier version
   if (keys_added_) store.ring = store.ring.with_missing(clock_.now());
   keys_.set(std::make_shared<const crypto::KeySet>(std::move(store.ring), std::move(store.root)));
+  // An empty one made in its place would be taken for the store's.
+  if (config_.text("database.url").empty() && std::filesystem::exists(config_.dir() / "witness") &&
+      !std::filesystem::exists(config_.dir() / "holdfast.db"))
+    return Error(Code::not_found,
+                 "the database (DIR/holdfast.db) is gone: put it back, or restore a backup with "
+                 "`holdfast restore`");
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
   database_ = std::move(*database);

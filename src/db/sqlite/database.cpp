@@ -188,6 +188,31 @@ Result<void> SqliteDatabase::load_from(const std::filesystem::path& file) {
 }  // namespace
 }  // namespace sqlite
 
+Result<void> replace_sqlite(const SqliteOptions& options, const std::filesystem::path& file,
+                            const std::string& aside, const Clock& clock) {
+  namespace fs = std::filesystem;
+  auto lock = sqlite::DirLock::take(options.dir);
+  if (!lock) return std::move(lock).error();
+  if (auto checked = sqlite::open_data_file(file, options.known, clock, options.bugs); !checked)
+    return std::move(checked).error();
+  if (auto synced = sqlite::sync_file(file); !synced) return synced;
+  Error stuck(Code::unavailable, "the database that is there cannot be moved aside");
+  std::error_code failed;
+  // The log before the file that it belongs to: a file without its log would be an older one.
+  for (const char* name : {"holdfast.db-shm", "holdfast.db-wal", "holdfast.db"}) {
+    if (!fs::exists(options.dir / name)) continue;
+    if (auto made = sqlite::prepare_dir(options.dir / aside); !made) return made;
+    fs::rename(options.dir / name, options.dir / aside / name, failed);
+    if (failed) return stuck;
+  }
+  for (const char* name : {"scratch.db", "scratch.db-wal", "scratch.db-shm"})
+    fs::remove(options.dir / name, failed);
+  auto database = options.dir / "holdfast.db";
+  fs::rename(file, database, failed);
+  if (failed) return stuck;
+  return sqlite::sync_file(database);
+}
+
 Result<std::unique_ptr<Database>> open_sqlite(SqliteOptions options, const Clock& clock) {
   if (auto prepared = sqlite::prepare_dir(options.dir); !prepared)
     return std::move(prepared).error();
