@@ -140,8 +140,12 @@ Task<Result<void>> Admin::within_own(Stand at, std::string_view operation, ApiKe
     };
     if (key.networks.empty() || !std::ranges::all_of(key.networks, inside)) more = "networks";
   }
+  if (more.empty() && !mine.rights->owner() && operation == "api_keys.create" &&
+      key.expires > mine.key.expires)
+    more = "expires_in";
   if (more.empty()) co_return Result<void>();
-  const auto field = more == "acts_for" || more == "networks" ? more : std::string_view("roles");
+  const bool own_field = more == "acts_for" || more == "networks" || more == "expires_in";
+  const auto field = own_field ? more : std::string_view("roles");
   co_return co_await deps_.service.refuse(
       at.caller, operation, "escalation",
       Error(Code::forbidden, "this would give more than your own key has").at(field));
@@ -155,6 +159,10 @@ Task<Result<void>> Admin::commit(Stand at, Edit::Done edit, journal::Event event
   deps_.cache.changed();
   if (!written) co_return std::move(written).error();
   co_return Result<void>();
+}
+
+bool Admin::knows_operation(std::string_view operation) const {
+  return operations_.empty() || std::ranges::find(operations_, operation) != operations_.end();
 }
 
 // ── keys
@@ -183,6 +191,9 @@ Task<Result<NewKey>> Admin::create_once(Caller caller, CreateKey spec) {
   if (!key) co_return std::move(key).error();
   auto exist = roles_exist(*at->snapshot, *key);
   if (!exist) co_return std::move(exist).error();
+  // Nobody but an owner makes a key that outlives their own.
+  if (!spec.expires_in && !at->self->rights->owner())
+    key->expires = std::min(key->expires, at->self->key.expires);
   auto within = co_await within_own(*at, "api_keys.create", *key);
   if (!within) co_return std::move(within).error();
   auto request =

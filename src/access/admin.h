@@ -34,6 +34,8 @@ class Admin {
   /// The operation ids that this server has, so that a permission that is none is refused. Once,
   /// before serving.
   void know_operations(std::vector<std::string> operations) { operations_ = std::move(operations); }
+  /// True of all while none were told.
+  bool knows_operation(std::string_view operation) const;
 
   /// Errors: invalid, not_found (a role), forbidden (more than the caller has; recorded), conflict
   /// (this Idempotency-Key made a key before, whose secret cannot be shown again).

@@ -189,6 +189,14 @@ Task<Result<Explanation>> Api::explain(Caller caller, Explain request) {
     co_return Error(Code::invalid, "name an operation, a field, or both").at("operation");
   if (request.collection.has_value() != request.field.has_value())
     co_return Error(Code::invalid, "a field goes with its collection").at("field");
+  if (request.operation && !deps_.admin.knows_operation(*request.operation))
+    co_return Error(Code::not_found,
+                    "there is no such operation: they are named as commands are, such as "
+                    "records.reveal")
+        .at("operation");
+  if (request.purpose)
+    if (auto known = co_await deps_.fields.purpose(*request.purpose, caller.deadline); !known)
+      co_return std::move(known).error();
   auto snapshot = co_await deps_.cache.refresh(caller.deadline);
   if (!snapshot) co_return std::move(snapshot).error();
   if (request.key && *request.key != caller.principal) {

@@ -21,12 +21,13 @@ class Notices {
   virtual void tampered(std::string_view kind, std::string_view id, std::string_view what) = 0;
 };
 
-/// What class a declared field has, for access.explain. not_found for unknown ones.
+/// What is declared, for access.explain. not_found for unknown ones.
 class Fields {
  public:
   virtual ~Fields() = default;
   virtual Task<Result<FieldClass>> class_of(std::string collection, std::string field,
                                             MonoTime deadline) = 0;
+  virtual Task<Result<void>> purpose(std::string name, MonoTime deadline) = 0;
 };
 
 }  // namespace holdfast::access

@@ -93,6 +93,16 @@ Result<Caller> Rooms::Permits::acting_for(Caller caller, std::string_view person
   return access_.acting_for(std::move(caller), person);
 }
 
+Task<Result<bool>> Rooms::Permits::same_account(std::string one, std::string other,
+                                                MonoTime deadline) const {
+  if (one == other) co_return true;
+  auto snapshot = co_await cache_.current(deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  const auto* first = (*snapshot)->find(one);
+  const auto* second = (*snapshot)->find(other);
+  co_return first != nullptr&& second != nullptr && first->account == second->account;
+}
+
 Task<Result<vault::KeyEnd>> Rooms::Epochs::end(vault::KeyKind kind, Time at, MonoTime deadline) {
   auto destruction = co_await rotations_.destruction(kind, at, deadline);
   if (!destruction) co_return std::move(destruction).error();
@@ -148,6 +158,16 @@ Task<Result<access::FieldClass>> Rooms::Fields::class_of(std::string collection,
   co_return static_cast<access::FieldClass>(declared->field_class);
 }
 
+Task<Result<void>> Rooms::Fields::purpose(std::string name, MonoTime deadline) {
+  auto schema = co_await schemas_.get(Caller{.deadline = deadline});
+  if (!schema) co_return std::move(schema).error();
+  if (!(*schema)->purposes.contains(name))
+    co_return Error(Code::not_found,
+                    "this purpose is not declared: `holdfast purposes list` shows those that are")
+        .at("purpose");
+  co_return Result<void>();
+}
+
 Rooms::Rooms(Deps deps)
     : store_(deps.log.reader()),
       cache({deps.log, deps.keys, deps.clock, deps.notices}),
@@ -157,7 +177,7 @@ Rooms::Rooms(Deps deps)
       schemas(deps.log, deps.keys),
       canaries_known(deps.log.reader(), deps.keys),
       vault_budgets_(budgets),
-      permits_(access, deps.clock, deps.zone),
+      permits_(access, cache, deps.clock, deps.zone),
       fields_(schemas),
       accesses_(deps.index),
       proofs_(deps.log, deps.index),
@@ -175,7 +195,7 @@ Rooms::Rooms(Deps deps)
       search(context, opening, admission, deps.pool),
       indexes(context),
       rebuild(context, deps.pool),
-      tokens(context, opening, deps.node),
+      tokens(context, opening, holds, deps.node),
       fills(context, opening, tokens),
       engagements(context, admission),
       subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens, &engagements}}),
@@ -187,9 +207,12 @@ Rooms::Rooms(Deps deps)
       unlock_rows(deps.log.reader(), deps.keys),
       closings_(context),
       past_engagements_(context, holds),
-      sweep(
-          {context, deps.time, holds, closings_, {&old_answers_, &old_sides_, &past_engagements_, &requests}},
-          deps.sweep),
+      sweep({context,
+             deps.time,
+             holds,
+             closings_,
+             {&old_answers_, &old_sides_, &past_engagements_, &requests}},
+            deps.sweep),
       retention({context, deps.log, deps.time, holds, closings_, sweep}),
       reports({context, deps.log, std::move(deps.controller)}),
       hold_state_(holds),

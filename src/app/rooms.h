@@ -99,8 +99,8 @@ class Rooms {
   /// Access control as the vault knows it.
   class Permits final : public vault::Permits {
    public:
-    Permits(access::Service& access, const Clock& clock, access::Zone zone)
-        : access_(access), clock_(clock), zone_(std::move(zone)) {}
+    Permits(access::Service& access, access::Cache& cache, const Clock& clock, access::Zone zone)
+        : access_(access), cache_(cache), clock_(clock), zone_(std::move(zone)) {}
     vault::View view(const Caller& caller, const vault::FieldQuestion& question) const override {
       return decide(caller, question).view;
     }
@@ -108,10 +108,13 @@ class Rooms {
                             const vault::FieldQuestion& question) const override;
     Result<Caller> acting_for(Caller caller, std::string_view person) const override;
     bool may(const Caller& caller, std::string_view operation) const override;
+    Task<Result<bool>> same_account(std::string one, std::string other,
+                                    MonoTime deadline) const override;
     Task<Result<Caller>> renewed(Caller caller) const override;
 
    private:
     access::Service& access_;
+    access::Cache& cache_;
     const Clock& clock_;
     const access::Zone zone_;
   };
@@ -143,6 +146,7 @@ class Rooms {
     explicit Fields(vault::SchemaCache& schemas) : schemas_(schemas) {}
     Task<Result<access::FieldClass>> class_of(std::string collection, std::string field,
                                               MonoTime deadline) override;
+    Task<Result<void>> purpose(std::string name, MonoTime deadline) override;
 
    private:
     vault::SchemaCache& schemas_;

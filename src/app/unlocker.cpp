@@ -189,8 +189,8 @@ Result<UnlockProgress> Unlocker::give_passphrase(Over over, const Secret& typed)
     auto& pace = passphrases_[over];
     if (++pace.wrong >= kFreePassphrases) {
       auto step = std::min(pace.wrong - kFreePassphrases, 9);
-      pace.not_before = deps_.clock.mono() + std::min<MonoTime::duration>(
-                                                 kLongestWait, std::chrono::seconds(1 << step));
+      pace.not_before = deps_.clock.mono() +
+                        std::min<MonoTime::duration>(kLongestWait, std::chrono::seconds(1 << step));
     }
     return std::move(out).error().at("passphrase");
   }

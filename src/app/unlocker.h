@@ -38,10 +38,10 @@ class Unlocker {
   ///
   /// Over HTTPS: at most 10 attempts a minute from one address (`client`) and 30 in all. From
   /// anywhere: one attempt at a time; after 5 wrong passphrases over one of the two each further
-  /// one over it waits, up to 5 minutes. What is told of a share is what the share itself, the set's public commitment and the
-  /// other shares tell.
-  /// Errors: invalid, forbidden (wrong passphrase; this method is not unlocked from afar),
-  /// exhausted, conflict (unlocked already), and those of crypto::open_store.
+  /// one over it waits, up to 5 minutes. What is told of a share is what the share itself, the
+  /// set's public commitment and the other shares tell. Errors: invalid, forbidden (wrong
+  /// passphrase; this method is not unlocked from afar), exhausted, conflict (unlocked already),
+  /// and those of crypto::open_store.
   Task<Result<vault::UnlockProgress>> attempt(Over over, std::string client,
                                               vault::UnlockRequest request);
   vault::KeysStatus status() const;

@@ -128,9 +128,9 @@ struct PostgresOptions {
 Result<std::unique_ptr<Database>> open_sqlite(SqliteOptions options, const Clock& clock);
 /// Makes a data file of the same folder its database, by a rename. What was there steps aside,
 /// whole, into the new folder `aside` of it; scratch goes, which is made again.
-/// Cost: reads all of the file, to check it. Errors: corrupt, conflict (a server runs on the folder;
-/// a newer release's file), unavailable. After an error what was there is still in its place, but
-/// for a crash between the renames: then all of it is in `aside`.
+/// Cost: reads all of the file, to check it. Errors: corrupt, conflict (a server runs on the
+/// folder; a newer release's file), unavailable. After an error what was there is still in its
+/// place, but for a crash between the renames: then all of it is in `aside`.
 Result<void> replace_sqlite(const SqliteOptions& options, const std::filesystem::path& file,
                             const std::string& aside, const Clock& clock);
 Result<std::unique_ptr<Database>> open_postgres(PostgresOptions options, const Clock& clock);

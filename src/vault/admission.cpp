@@ -29,7 +29,10 @@ Task<Result<Engaged>> Admission::engage(Working work, Caller caller, std::string
   const auto& one = **found;
   if (!one.live(work.now)) co_return ended();
   const auto me = actor_name(*work.keys, caller.principal, caller.on_behalf_of);
-  if (one.opener == caller.principal || (!caller.on_behalf_of.empty() && one.opener_person == me))
+  auto own =
+      co_await deps_.context.permits.same_account(one.opener, caller.principal, caller.deadline);
+  if (!own) co_return std::move(own).error();
+  if (*own || (!caller.on_behalf_of.empty() && one.opener_person == me))
     co_return engagement_error("whoever opened an engagement may not reveal under it");
   auto kind = co_await find_kind(reader, work.keys, one.kind, caller.deadline);
   if (!kind) co_return std::move(kind).error();

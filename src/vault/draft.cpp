@@ -46,6 +46,14 @@ Result<std::vector<CheckedValue>> check_values(const Collection& collection, con
   return first;
 }
 
+bool loses(std::span<const CheckedValue> values) {
+  return std::ranges::any_of(values, &CheckedValue::remove);
+}
+
+Error value_taken() {
+  return {Code::conflict, "another record has this value, which must be unique"};
+}
+
 Result<SubjectId> Draft::add_subject(std::string_view external_id, SubjectKeys& out) {
   Subject subject{.id = SubjectId::make(now_),
                   .external_term = {},
@@ -344,9 +352,7 @@ db::Changes Draft::changes() && {
               Error(Code::gone, "this customer was erased, or merged into another meanwhile")
                   .at("subject"));
   if (!unique_.empty()) out.guard(kTakeUniqueTurn, {});
-  for (auto& row : unique_)
-    out.guard(kGuardUnique, std::move(row),
-              Error(Code::conflict, "another record has this value, which must be unique"));
+  for (auto& row : unique_) out.guard(kGuardUnique, std::move(row), value_taken());
   return out;
 }
 

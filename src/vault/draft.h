@@ -27,10 +27,17 @@ struct CheckedValue {
   bool remove = false;
 };
 
+/// Whether a value goes. One that another takes the place of does not: what the shop knows of a
+/// customer must stay right under a legal hold, too.
+bool loses(std::span<const CheckedValue> values);
+
 /// Checks values against a collection's fields. Errors: invalid, all violations at once
 /// (`values.email`), at most 20.
 Result<std::vector<CheckedValue>> check_values(const Collection& collection, const Values& values,
                                                const FieldPath& where);
+
+/// A commit's error when another record has a unique value.
+Error value_taken();
 
 /// Threads: not safe; made per request.
 class Draft {

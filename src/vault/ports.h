@@ -63,6 +63,9 @@ class Permits {
   virtual Result<Caller> acting_for(Caller caller, std::string_view person) const = 0;
   /// Whether the caller may use a further operation (an import that declares collections).
   virtual bool may(const Caller& caller, std::string_view operation) const = 0;
+  /// Whether both are one key, or keys of one that was rotated. Errors: locked, unavailable.
+  virtual Task<Result<bool>> same_account(std::string one, std::string other,
+                                          MonoTime deadline) const = 0;
   /// The same caller under the newest policy, for work that outlasts one. Errors: unauthenticated
   /// when its key has ended, locked, unavailable.
   virtual Task<Result<Caller>> renewed(Caller caller) const = 0;

@@ -12,38 +12,45 @@ namespace {
 inline constexpr db::Sql kOpenRotations{
     "vault.open_rotations",
     "select id, kind, from_id, to_id, phase, at_once, source, after, rounds, looked, moved, total, "
-    "refused, refused_rows, generation, started_ms, moved_ms, due_ms, done_ms, proof, version "
+    "refused, refused_rows, generation, started_ms, moved_ms, due_ms, done_ms, proof, version, mac "
     "from vault_rotations where phase <> 'done' order by id"};
 inline constexpr db::Sql kLastRotations{
     "vault.last_rotations",
     "select id, kind, from_id, to_id, phase, at_once, source, after, rounds, looked, moved, total, "
-    "refused, refused_rows, generation, started_ms, moved_ms, due_ms, done_ms, proof, version "
+    "refused, refused_rows, generation, started_ms, moved_ms, due_ms, done_ms, proof, version, mac "
     "from vault_rotations order by id desc limit 100"};
 inline constexpr db::Sql kAllRotations{
     "vault.all_rotations",
+    "select id, kind, from_id, to_id, phase, at_once, source, after, rounds, looked, moved, total, "
+    "refused, refused_rows, generation, started_ms, moved_ms, due_ms, done_ms, proof, version, mac "
+    "from vault_rotations order by id"};
+/// As releases before the MAC made the table: backups are of any age.
+inline constexpr db::Sql kRotationsInFile{
+    "vault.rotations_in_file",
     "select id, kind, from_id, to_id, phase, at_once, source, after, rounds, looked, moved, total, "
     "refused, refused_rows, generation, started_ms, moved_ms, due_ms, done_ms, proof, version "
     "from vault_rotations order by id"};
 inline constexpr db::Sql kRotationsOf{
     "vault.rotations_of",
     "select id, kind, from_id, to_id, phase, at_once, source, after, rounds, looked, moved, total, "
-    "refused, refused_rows, generation, started_ms, moved_ms, due_ms, done_ms, proof, version "
+    "refused, refused_rows, generation, started_ms, moved_ms, due_ms, done_ms, proof, version, mac "
     "from vault_rotations where kind = $1 order by id"};
 inline constexpr db::Sql kAddRotation{
     "vault.add_rotation",
     "insert into vault_rotations (id, kind, from_id, to_id, phase, at_once, source, after, rounds, "
     "looked, moved, total, refused, refused_rows, generation, started_ms, moved_ms, due_ms, "
-    "done_ms, proof, version, running) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
-    "$13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"};
+    "done_ms, proof, version, running, mac) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+    "$12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"};
 inline constexpr db::Sql kPutRotation{
     "vault.put_rotation",
     "update vault_rotations set phase = $5, at_once = $6, source = $7, after = $8, rounds = $9, "
     "looked = $10, moved = $11, total = $12, refused = $13, refused_rows = $14, generation = $15, "
     "started_ms = $16, moved_ms = $17, due_ms = $18, done_ms = $19, proof = $20, version = $21, "
-    "running = $22 where id = $1 and kind = $2 and from_id = $3 and to_id = $4 "
+    "running = $22, mac = $23 where id = $1 and kind = $2 and from_id = $3 and to_id = $4 "
     "and version = $21 - 1"};
 
 constexpr std::size_t kNamedRows = 100;
+constexpr std::string_view kMacPurpose = "rotation mac";
 
 struct Named {
   std::vector<std::string> rows;
@@ -73,7 +80,7 @@ db::Value value_of(const std::optional<Time>& time) {
   return time ? db::Value(to_ms(*time)) : db::Value();
 }
 
-Result<Rotation> rotation_from(const db::Rows::Row& row) {
+Result<Rotation> rotation_from(const db::Rows::Row& row, bool has_mac) {
   Error damaged(Code::corrupt,
                 "a rotation's row was not written by Holdfast: run `holdfast journal verify "
                 "--state`");
@@ -102,7 +109,8 @@ Result<Rotation> rotation_from(const db::Rows::Row& row) {
                   .due = time_at(row, 17),
                   .finished = time_at(row, 18),
                   .proof = std::string(row.text(19)),
-                  .version = row.integer(20)};
+                  .version = row.integer(20),
+                  .mac = has_mac ? to_bytes(row.bytes(21)) : Bytes()};
 }
 
 std::string named_text(const Rotation& rotation) {
@@ -183,8 +191,9 @@ std::optional<crypto::KeyUse> use_of(KeyKind kind) {
 
 Result<std::vector<Rotation>> rotations_from(const db::Rows& rows) {
   std::vector<Rotation> out;
+  const bool has_mac = rows.columns() > 21;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    auto one = rotation_from(rows[i]);
+    auto one = rotation_from(rows[i], has_mac);
     if (!one) return std::move(one).error();
     out.push_back(std::move(*one));
   }
@@ -192,7 +201,7 @@ Result<std::vector<Rotation>> rotations_from(const db::Rows& rows) {
 }
 
 const db::Sql& all_rotations_statement() {
-  return kAllRotations;
+  return kRotationsInFile;
 }
 
 bool Rotation::running() const {
@@ -238,9 +247,11 @@ Task<Result<std::vector<Rotation>>> rotations_of(db::Reader& reader, KeyKind kin
   co_return rotations_from(*rows);
 }
 
-crypto::Digest rotation_digest(const crypto::KeySet& keys, const Rotation& rotation) {
+namespace {
+
+Bytes row_input(std::string_view purpose, const Rotation& rotation) {
   Bytes input;
-  put_part(input, std::string_view("rotations"));
+  put_part(input, purpose);
   for (const auto& value : args_of(rotation)) {
     Bytes part;
     if (const auto* number = std::get_if<std::int64_t>(&value))
@@ -252,18 +263,48 @@ crypto::Digest rotation_digest(const crypto::KeySet& keys, const Rotation& rotat
     put_u8(input, static_cast<std::uint8_t>(value.index()));
     put_part(input, part);
   }
-  return keys.digest.mac(input);
+  return input;
 }
 
-void add_rotation(db::Changes& changes, const Rotation& rotation) {
-  changes.write(kAddRotation, args_of(rotation), db::Expect::exactly(1),
+db::Args args_with_mac(const crypto::KeySet& keys, const Rotation& rotation) {
+  auto out = args_of(rotation);
+  out.emplace_back(to_bytes(BytesView(keys.digest.mac(row_input(kMacPurpose, rotation)))));
+  return out;
+}
+
+}  // namespace
+
+crypto::Digest rotation_digest(const crypto::KeySet& keys, const Rotation& rotation) {
+  return keys.digest.mac(row_input("rotations", rotation));
+}
+
+RowHand hand_of(const crypto::KeySet& keys, const Rotation& rotation) {
+  if (rotation.mac.empty()) return RowHand::unsigned_row;
+  const auto input = row_input(kMacPurpose, rotation);
+  if (equal_constant_time(keys.digest.mac(input), rotation.mac)) return RowHand::newest_key;
+  for (auto id : keys.ring.ids(crypto::KeyUse::digest)) {
+    const crypto::Hmac key(keys.ring.find(crypto::KeyUse::digest, id)->expose());
+    if (equal_constant_time(key.mac(input), rotation.mac)) return RowHand::older_key;
+  }
+  return RowHand::unknown;
+}
+
+Error rotation_by_another_hand() {
+  return {Code::corrupt,
+          "a rotation's row in the database was not written by Holdfast, so no key is rotated or "
+          "destroyed by it: take it out of vault_rotations and restart; what had begun is then "
+          "taken up again"};
+}
+
+void add_rotation(db::Changes& changes, const crypto::KeySet& keys, const Rotation& rotation) {
+  changes.write(kAddRotation, args_with_mac(keys, rotation), db::Expect::exactly(1),
                 Error(Code::conflict,
                       "a rotation is under way: `holdfast keys progress` shows it; start the next "
                       "one when its rows are moved"));
 }
 
-void put_rotation(db::Changes& changes, const Rotation& rotation) {
-  changes.write(kPutRotation, args_of(rotation), db::Expect::exactly(1),
+void put_rotation(db::Changes& changes, const crypto::KeySet& keys, const Rotation& rotation) {
+  changes.write(kPutRotation, args_with_mac(keys, rotation), db::Expect::exactly(1),
                 Error(Code::conflict, "a rotation went on meanwhile, or another one is under way"));
 }
 
@@ -285,8 +326,9 @@ crypto::FindingPlan finding_plan(const crypto::Keyring& ring, std::span<const Ro
 }
 
 std::span<const db::Sql* const> rotation_row_statements() {
-  static constexpr const db::Sql* kAll[] = {&kOpenRotations, &kLastRotations, &kAllRotations,
-                                            &kRotationsOf,   &kAddRotation,   &kPutRotation};
+  static constexpr const db::Sql* kAll[] = {&kOpenRotations,   &kLastRotations, &kAllRotations,
+                                            &kRotationsInFile, &kRotationsOf,   &kAddRotation,
+                                            &kPutRotation};
   return kAll;
 }
 

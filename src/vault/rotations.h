@@ -75,6 +75,7 @@ struct Rotation {
   std::optional<Time> all_moved, due, finished;  // journal time
   std::string proof;                             // `evt_...` that says nothing was left
   std::int64_t version = 0;
+  Bytes mac;
 
   /// Rows are being moved: at most one rotation at a time does.
   bool running() const;
@@ -143,10 +144,19 @@ Task<Result<std::vector<Rotation>>> rotations_of(db::Reader& reader, KeyKind kin
                                                  MonoTime deadline);
 /// For `journal verify --state`. Covers the whole row.
 crypto::Digest rotation_digest(const crypto::KeySet& keys, const Rotation& rotation);
-/// Adds the row, or puts it in place of the version before. Expects nobody to have done so
-/// meanwhile, and at most one to be running (conflict).
-void add_rotation(db::Changes& changes, const Rotation& rotation);
-void put_rotation(db::Changes& changes, const Rotation& rotation);
+/// Who wrote a row, by its MAC.
+enum class RowHand : std::uint8_t {
+  newest_key,    // Holdfast
+  older_key,     // Holdfast, under a digest key that was replaced since
+  unsigned_row,  // an earlier release, or whoever took the MAC out
+  unknown,       // somebody else
+};
+RowHand hand_of(const crypto::KeySet& keys, const Rotation& rotation);
+Error rotation_by_another_hand();
+/// Adds the row, or puts it in place of the version before, under its MAC. Expects nobody to have
+/// done so meanwhile, and at most one to be running (conflict).
+void add_rotation(db::Changes& changes, const crypto::KeySet& keys, const Rotation& rotation);
+void put_rotation(db::Changes& changes, const crypto::KeySet& keys, const Rotation& rotation);
 
 /// How external ids are found while these rotations are under way.
 crypto::FindingPlan finding_plan(const crypto::Keyring& ring, std::span<const Rotation> open);

@@ -28,6 +28,10 @@ struct FakeFields final : Fields {
     if (collection != "customers") co_return Error(Code::not_found, "no such collection");
     co_return field == "card" ? FieldClass::payment : FieldClass::personal;
   }
+  Task<Result<void>> purpose(std::string name, MonoTime) override {
+    if (name == "suport") co_return Error(Code::not_found, "no such purpose").at("purpose");
+    co_return Result<void>();
+  }
 };
 
 /// Cache, service and admin, as one process has them.

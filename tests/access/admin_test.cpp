@@ -135,6 +135,17 @@ TEST_F(Escalation, a_narrowed_key_makes_only_keys_as_narrow) {
       narrow, {.name = "x", .roles = {"owner"}, .scopes = {"journal.list"}})));
 }
 
+TEST_F(Escalation, no_key_makes_one_that_outlives_it) {
+  auto admin = bench.caller_with({.roles = {"admin"}, .expires_in = "1 days"});
+
+  refused(bench.run(bench.admin().create_key(
+              admin, {.name = "x", .roles = {"auditor"}, .expires_in = "2 days"})),
+          "expires_in", "api_keys.create");
+  auto made = bench.run(bench.admin().create_key(admin, {.name = "x", .roles = {"auditor"}}));
+  ASSERT_TRUE(made);
+  EXPECT_LE(made->info.expires, bench.clock.now() + std::chrono::hours(24));
+}
+
 TEST_F(Escalation, no_key_gives_kinds_of_persons_or_networks_beyond_its_own) {
   auto admin =
       bench.caller_with({.roles = {"admin"}, .networks = {"192.0.2.0/24"}, .acts_for = {"staff"}});

@@ -109,6 +109,18 @@ TEST_F(ApiTest, tells_who_one_is) {
   EXPECT_TRUE(caller.rights->may("access.whoami"));
 }
 
+TEST_F(ApiTest, explains_nothing_that_there_is_not) {
+  bench.admin().know_operations({"records.reveal"});
+  auto refused = [&](Explain request) {
+    auto explained = bench.run(bench.api().explain(bench.owner, std::move(request)));
+    return explained ? std::string() : explained.error().field.text();
+  };
+
+  EXPECT_EQ(refused({.operation = "records.revel"}), "operation");
+  EXPECT_EQ(refused({.operation = "records.reveal", .purpose = "suport"}), "purpose");
+  EXPECT_EQ(refused({.operation = "records.reveal"}), "");
+}
+
 TEST_F(ApiTest, explains_a_decision) {
   auto caller = bench.caller_with({.roles = {"service"}, .acts_for = {"staff"}});
   auto explained = [&](Explain request) {

@@ -9,6 +9,7 @@ struct PersonalFields final : access::Fields {
   Task<Result<access::FieldClass>> class_of(std::string, std::string, MonoTime) override {
     co_return access::FieldClass::personal;
   }
+  Task<Result<void>> purpose(std::string, MonoTime) override { co_return Result<void>(); }
 };
 
 class AppGrants : public AllRooms {

@@ -103,6 +103,10 @@ TEST_P(VaultEngagements, refuse_with_the_reason_and_record_it) {
 
   EXPECT_TRUE(refused(reveal(agent_, bob_, mine.engagement)).contains("another customer"));
   EXPECT_TRUE(refused(reveal(desk_, ann_, mine.engagement)).contains("opened"));
+  bench_.permits().rotated_from = {{agent_.principal, desk_.principal}};
+  EXPECT_TRUE(refused(reveal(agent_, ann_, mine.engagement)).contains("opened"))
+      << "the same key, rotated";
+  bench_.permits().rotated_from.clear();
   EXPECT_TRUE(refused(reveal(agent_, ann_, EngagementId::make(bench_.clock().now())))
                   .contains("no such engagement"));
   bench_.clock().advance(std::chrono::days(30));

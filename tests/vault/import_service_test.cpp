@@ -78,8 +78,9 @@ TEST_P(VaultImports, rows_of_one_customer_under_two_names_follow_each_other) {
   must(import("id,mail,name\n1,ann@example.org,Ann\n2,guest@example.org,Anna\n"));
   bench_(bench_.subjects().merge({}, {"ext:1", "ext:2", {}}));
 
-  auto report = must(import("id,mail,name\n1,a@example.org,Ann\n3,bob@example.org,Bob\n"
-                            "2,b@example.org,Anna\n"));
+  auto report =
+      must(import("id,mail,name\n1,a@example.org,Ann\n3,bob@example.org,Bob\n"
+                  "2,b@example.org,Anna\n"));
 
   EXPECT_EQ(report.refused, 0);
   EXPECT_EQ(report.updated, 2);
@@ -297,8 +298,13 @@ TEST_P(VaultImports, by_a_preset_declare_what_they_need_if_they_may) {
       "Phone,Phone,Accepts SMS Marketing,Total Spent,Total Orders,Note,Tax Exempt,Tags\n"
       "'4471,Ann,Lee,ann@example.org,yes,,1 High St,,Leeds,ENG,GB,'LS1 "
       "1AA,,'+442079460000,no,10.00,1,,no,vip\n";
-  Body refused(text), taken(text);
+  Body refused(text), taken(text), strange(text), empty("");
 
+  auto wrong = bench_(bench_.imports().create({}, {Preset::woocommerce, {}, {}}, strange));
+  auto nothing = bench_(bench_.imports().create({}, {Preset::shopify, {}, {}}, empty));
+  EXPECT_EQ(wrong.state, ImportState::failed);
+  EXPECT_EQ(nothing.created, 0);
+  EXPECT_EQ(rows("vault_collections"), 0) << "a file of another kind declares nothing";
   auto no = bench_.run(
       bench_.imports().create({.principal = "key_a"}, {Preset::shopify, {}, {}}, refused));
   auto yes = bench_(bench_.imports().create({}, {Preset::shopify, {}, {}}, taken));

@@ -200,6 +200,31 @@ TEST_P(VaultRecords, share_no_unique_value) {
   EXPECT_EQ(code_of(create(std::move(request))), Code::conflict);
 }
 
+TEST_P(VaultRecords, tell_of_unique_values_five_times_a_day_to_who_may_not_compare_them) {
+  for (int i = 0; i < 7; ++i)
+    bench_.create("ext:" + std::to_string(i), {{"member", "M-" + std::to_string(i)}});
+  auto mine = bench_.create("ext:mine", {{"member", "M-99"}});
+  auto tried = [&](const std::string& principal, int i) {
+    return code_of(bench_.run(bench_.records().update(
+        {.principal = principal},
+        {mine.record, values({{"member", "M-" + std::to_string(i)}}), {}, {}})));
+  };
+  bench_.permits().rules = {{"key_masks", "*", View::masked}, {"key_shop", "*", View::verify}};
+
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(tried("key_masks", i), Code::conflict);
+    EXPECT_EQ(bench_.journal().events.back().outcome, journal::Outcome::refused);
+    EXPECT_EQ(bench_.journal().events.back().reason, "value_taken");
+    EXPECT_EQ(bench_.journal().events.back().fields, std::vector<std::string>{"member"});
+  }
+  EXPECT_EQ(tried("key_masks", 5), Code::exhausted);
+  EXPECT_EQ(tried("key_masks", 98), Code::exhausted) << "the same for one that nobody has";
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(tried("key_shop", i), Code::conflict);
+  bench_.clock().advance(std::chrono::hours{24});
+  EXPECT_EQ(tried("key_masks", 5), Code::conflict);
+  EXPECT_EQ(tried("key_masks", 98), std::nullopt);
+}
+
 TEST_P(VaultRecords, wait_for_who_is_about_to_commit_a_unique_value) {
   if (GetParam() == db::Database::Kind::sqlite) return;  // it has one writer
   auto raw = bench_.raw();

@@ -465,6 +465,35 @@ TEST_P(VaultRetention, keeps_a_record_under_a_hold_from_being_deleted_and_record
   EXPECT_EQ(bench_.journal().events[0].reason, "held");
 }
 
+TEST_P(VaultRetention, keeps_values_and_tokens_of_a_held_customer_but_lets_them_be_put_right) {
+  auto made = visit("ext:1", {{"address", "192.0.2.7"}});
+  auto token = bench_(bench_.tokens().create({}, {.subject = "ext:1",
+                                                  .collection = "visits",
+                                                  .values = values({{"address", "192.0.2.8"}}),
+                                                  .items = {},
+                                                  .idempotency_key = {}}))
+                   .items.front()
+                   .tokens.front()
+                   .second.token;
+  hold("ext:1");
+  auto update = [&](Values change) {
+    return code_of(
+        bench_.run(bench_.records().update({}, {made.record, std::move(change), {}, {}})));
+  };
+  auto gone = [] {
+    Values out;
+    out.entries.push_back({{"address", Secret(), false}, true});
+    return out;
+  };
+
+  EXPECT_EQ(update(gone()), Code::conflict);
+  EXPECT_EQ(bench_.journal().events.back().reason, "held");
+  EXPECT_EQ(code_of(bench_.run(bench_.tokens().remove({}, {{token}}))), Code::conflict);
+  EXPECT_EQ(rows("vault_tokens"), 1);
+  EXPECT_EQ(update(values({{"address", "192.0.2.9"}})), std::nullopt);
+  EXPECT_EQ(bench_.opened(made.record, "address"), "192.0.2.9");
+}
+
 TEST_P(VaultRetention, keeps_a_record_from_being_deleted_by_who_did_not_see_the_hold_come) {
   auto made = visit("ext:1", {{"address", "192.0.2.7"}});
   bench_.journal().before_commit = [this] { return hold_meanwhile(this); };

@@ -281,6 +281,22 @@ TEST_P(VaultRights, another_customers_record_is_not_put_right) {
   EXPECT_EQ(open(bob.record, "support"), "bob@example.org");
 }
 
+TEST_P(VaultRights, a_value_of_a_held_customer_is_put_right_but_not_taken_out) {
+  auto made = bench_.create("ext:1", {{"email", "ann@example.org"}});
+  bench_.fake_holds().on = true;
+  Values gone;
+  gone.entries.push_back({{"email", Secret(), false}, true});
+  auto rectify = [&](Values change) {
+    return code_of(bench_.run(
+        bench_.subjects().rectify({}, {"ext:1", made.record, std::move(change), {}, {}})));
+  };
+
+  EXPECT_EQ(rectify(std::move(gone)), Code::conflict);
+  EXPECT_EQ(last().reason, "held");
+  EXPECT_EQ(open(made.record, "support"), "ann@example.org");
+  EXPECT_EQ(rectify(values({{"email", "ann@example.net"}})), std::nullopt);
+}
+
 TEST_P(VaultRights, an_import_leaves_restricted_customers_as_they_are) {
   auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}}, "main");
   must(restrict("ext:4711"));

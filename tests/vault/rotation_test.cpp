@@ -516,6 +516,49 @@ TEST_P(VaultRotation, says_when_what_was_erased_is_gone_from_backups) {
   EXPECT_EQ(done.id, 1u);
 }
 
+TEST_P(VaultRotation, written_into_the_database_destroys_no_key) {
+  rotate(KeyKind::epoch);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  auto set = [&](const std::string& what) {
+    bench_.raw().run("update vault_rotations set " + what);
+  };
+  auto held = [&] { return bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1) != nullptr; };
+
+  set("phase = 'destroying', due_ms = 1");
+  EXPECT_EQ(code_of(bench_.run(bench_.rotations().step())), Code::corrupt);
+  EXPECT_TRUE(held()) << "before its date";
+  set("mac = null");
+  steps();
+  EXPECT_TRUE(held()) << "as an earlier release wrote it: its wait begins anew";
+  EXPECT_EQ(last().phase, RotationPhase::waiting);
+
+  bench_.raw().run(
+      "update vault_subject_keys set epoch = 1 where subject in (select subject from "
+      "vault_subject_keys limit 1)");
+  bench_.journal_time = *last().destroyed_from;
+  steps();
+  EXPECT_TRUE(held()) << "rows need it";
+  EXPECT_EQ(last().phase, RotationPhase::stopped);
+}
+
+TEST_P(VaultRotation, in_the_database_that_nobody_asked_for_destroys_no_key) {
+  bench_.raw().run(
+      "insert into vault_rotations (id, kind, from_id, to_id, phase, running, at_once, source, "
+      "after, rounds, looked, moved, total, refused, refused_rows, generation, started_ms, proof, "
+      "version) values (" +
+      bench_.raw().literal(RotationId::make(bench_.clock().now()).bytes()) +
+      ", 'epoch', 1, 2, 'adding', 1, 1, 0, " + bench_.raw().literal(BytesView()) +
+      ", 0, 0, 0, 0, 0, '{\"rows\":[]}', 1, 1, '', 1)");
+  (void)bench_.run(bench_.rotations().step());
+  bench_.raw().run("update vault_rotations set phase = 'destroying', running = null, source = 99");
+  EXPECT_EQ(code_of(bench_.run(bench_.rotations().step())), Code::corrupt);
+  bench_.raw().run("update vault_rotations set mac = null");
+  steps();
+  EXPECT_EQ(bench_.opened(ann_.record, "email"), "ann@example.org");
+  EXPECT_NE(bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1), nullptr);
+}
+
 TEST_P(VaultRotation, takes_up_a_key_that_a_restore_left_without_a_rotation) {
   auto file = bench_.backup();
   rotate(KeyKind::epoch);

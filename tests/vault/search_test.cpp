@@ -411,6 +411,25 @@ TEST_P(VaultSearch, counts_values_tried_on_a_customer_whom_another_value_names) 
   EXPECT_EQ(tried("1980-02-29"), 1u);
 }
 
+TEST_P(VaultSearch, counts_values_tried_on_who_hides_among_records_with_the_same_email) {
+  auto ann = create("ext:1", {{"email", "ann@example.org"}, {"born", "1980-02-29"}});
+  for (int i = 0; i < 11; ++i)
+    create("ext:pad" + std::to_string(i), {{"email", "ann@example.org"}, {"born", "1970-01-01"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto tried = [&](std::string born, FilterOp op = FilterOp::eq) {
+    auto narrowed = query({{"email", "ann@example.org"}});
+    narrowed.filter = {{"born", op, std::move(born)}};
+    return bench_.search(agent_, std::move(narrowed));
+  };
+
+  for (int day = 1; day <= 5; ++day)
+    EXPECT_EQ(must(tried("1980-03-0" + std::to_string(day))).records.size(), 0u);
+  EXPECT_EQ(must(tried("1980-02-29")).records.size(), 0u) << "as if it were wrong";
+  EXPECT_EQ(code_of(bench_.verify(ann.record, "born", "1980-02-29", agent_)), Code::exhausted);
+  EXPECT_EQ(code_of(tried("1980-02-29", FilterOp::ne)), Code::forbidden)
+      << "one search would find whose value it is not";
+}
+
 TEST_P(VaultSearch, counts_values_tried_beside_others_that_name_few_each) {
   auto spec = people();
   spec.fields[4].index = IndexKind::exact;

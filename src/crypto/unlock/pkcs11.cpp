@@ -120,9 +120,10 @@ class Session {
     open_ = true;
     auto attempt = attempt_of(serial_, pin);
     if (refused_pin() == attempt)
-      return Error(Code::forbidden,
-                   "the HSM refused the PIN in keys.hsm_pin_file before, so it was not tried again: "
-                   "mend the file; restart the server if the token got this PIN meanwhile");
+      return Error(
+          Code::forbidden,
+          "the HSM refused the PIN in keys.hsm_pin_file before, so it was not tried again: "
+          "mend the file; restart the server if the token got this PIN meanwhile");
     auto text = pin.clone();
     auto code = calls_.C_Login(handle_, CKU_USER, text.expose_mut().data(), text.size());
     if (code == CKR_PIN_INCORRECT) refused_pin() = attempt;

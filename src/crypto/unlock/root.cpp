@@ -145,7 +145,7 @@ Result<OpenedStore> open_store(const RootFiles& files, const Means& means) {
   for (auto& one : *all) {
     auto root = root_of(files, one.record, means, one.next_key_file);
     auto ring = root ? read_keyring(files.keyring, *root, one.record.store_id)
-                     : Result<Keyring>(std::move(root).error());
+                     : Result<Keyring>(root.error());
     if (!ring) {
       if (!first) first = std::move(ring).error();
       continue;

@@ -510,6 +510,53 @@ Task<Result<ImportReport>> ImportRun::run(http::BodyReader& body) {
   co_return std::move(report_);
 }
 
+namespace {
+
+/// A body of which the beginning was looked at already.
+class Begun final : public http::BodyReader {
+ public:
+  explicit Begun(http::BodyReader& body) : body_(body) {}
+  ~Begun() override {
+    wipe(current_);
+    for (auto& one : kept_) wipe(one);
+  }
+  Begun(const Begun&) = delete;
+  Begun& operator=(const Begun&) = delete;
+
+  /// Whether `source` finds a first row, wrong or right, in it. Errors: those of the body.
+  Task<Result<bool>> has_rows(RowSource source) {
+    for (;;) {
+      auto chunk = co_await body_.next();
+      if (!chunk) co_return std::move(chunk).error();
+      kept_.emplace_back(*chunk);
+      if (chunk->empty())
+        source.finish();
+      else
+        source.feed(*chunk);
+      auto event = source.next();
+      if (event != ReadEvent::more)
+        co_return event == ReadEvent::row || event == ReadEvent::refused;
+    }
+  }
+
+  Task<Result<std::string_view>> next() override {
+    if (kept_.empty()) co_return co_await body_.next();
+    wipe(current_);
+    current_ = std::move(kept_.front());
+    kept_.pop_front();
+    co_return std::string_view(current_);
+  }
+  std::uint64_t size() const override { return body_.size(); }
+  std::string_view type() const override { return body_.type(); }
+
+ private:
+  http::BodyReader& body_;
+  std::deque<std::string> kept_;
+  std::string current_;
+};
+
+}  // namespace
+
 Task<Result<ImportReport>> Imports::create(Caller caller, CreateImport request,
                                            http::BodyReader& body) {
   if (request.preset.has_value() == request.mapping.has_value())
@@ -532,9 +579,13 @@ Task<Result<ImportReport>> Imports::create(Caller caller, CreateImport request,
   }
   if (request.format && *request.format != format_of(*request.preset))
     co_return Error(Code::invalid, "the preset has a format of its own").at("format");
+  // Nothing is declared for a file that is of another kind.
+  Begun begun(body);
+  auto fits = co_await begun.has_rows(RowSource::of(*request.preset));
+  if (!fits) co_return std::move(fits).error();
   bool declared = false;
   for (auto& spec : collections_of(*request.preset)) {
-    if (work->schema->find(spec.collection)) continue;
+    if (!*fits || work->schema->find(spec.collection)) continue;
     if (!context_.permits.may(caller, "collections.put"))
       co_return Error(Code::forbidden,
                       "a collection of the preset is not declared, and this key may not declare it")
@@ -551,7 +602,7 @@ Task<Result<ImportReport>> Imports::create(Caller caller, CreateImport request,
     if (!work) co_return std::move(work).error();
   }
   ImportRun run(*this, std::move(caller), std::move(*work), RowSource::of(*request.preset));
-  co_return co_await run.run(body);
+  co_return co_await run.run(begun);
 }
 
 Task<Result<ImportReport>> Imports::get(Caller, ImportRequest request) {

@@ -29,13 +29,24 @@ Result<void> Rotations::give(std::shared_ptr<const crypto::KeySet> before, crypt
 }
 
 Task<Result<void>> Rotations::hand_out(std::optional<crypto::Keyring> ring, Rotation as) {
-  auto open = co_await open_rotations(deps_.context.journal.reader(), MonoTime::max());
+  auto open = co_await trusted();
   if (!open) co_return std::move(open).error();
   for (auto& row : *open)
     if (row.id == as.id) row = as;
   const auto keys = deps_.held.get();
   if (!keys) co_return locked();
   co_return give(keys, ring ? std::move(*ring) : keys->ring.copy(), *open);
+}
+
+/// Open ones but for those that somebody else wrote: what they say happens to no key.
+Task<Result<std::vector<Rotation>>> Rotations::trusted() {
+  const auto keys = deps_.held.get();
+  if (!keys) co_return locked();
+  auto open = co_await open_rotations(deps_.context.journal.reader(), MonoTime::max());
+  if (!open) co_return std::move(open).error();
+  strangers_ = std::erase_if(
+      *open, [&](const Rotation& row) { return hand_of(*keys, row) == RowHand::unknown; });
+  co_return std::move(*open);
 }
 
 Task<Result<void>> Rotations::prepare() {
@@ -52,7 +63,7 @@ Task<Result<void>> Rotations::prepare() {
       co_return Error(Code::conflict,
                       "the keyring is older than the database: keys that are in use are not in it. "
                       "Put the newest keyring back, or restore data and keys of the same backup");
-    if (one.phase != Phase::done) open.push_back(one);
+    if (one.phase != Phase::done && hand_of(*keys, one) != RowHand::unknown) open.push_back(one);
   }
   // A restore can leave keys without a rotation that would destroy them: of an older database, or
   // of a keyring from before.
@@ -95,9 +106,9 @@ Task<Result<void>> Rotations::put(Rotation& row, journal::Event event, db::Chang
   if (!keys) co_return locked();
   row.version += 1;
   if (row.version == 1)
-    add_rotation(changes, row);
+    add_rotation(changes, *keys, row);
   else
-    put_rotation(changes, row);
+    put_rotation(changes, *keys, row);
   event.touches.push_back(
       {.kind = "rotations", .row = to_bytes(row.id.bytes()), .left = rotation_digest(*keys, row)});
   auto done = co_await deps_.context.journal.commit(caller, std::move(changes), std::move(event));
@@ -119,6 +130,8 @@ Task<Result<Rotation>> Rotations::begin_rotation(Caller caller, KeyKind kind, bo
                .generation = static_cast<std::int64_t>(keys->ring.generation()),
                .started = deps_.context.clock.now()};
   for (const auto& one : *all) {
+    if (one.phase != Phase::done && hand_of(*keys, one) == RowHand::unknown)
+      co_return rotation_by_another_hand();
     if (one.running())
       co_return Error(Code::conflict,
                       "this key is being rotated already: `holdfast keys progress` shows it")

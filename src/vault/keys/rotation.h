@@ -84,6 +84,8 @@ class Rotations {
  private:
   using Phase = RotationPhase;
 
+  Task<Result<std::vector<Rotation>>> trusted();
+  Task<Result<Pace>> take_over(Rotation row, RowHand hand);
   Task<Result<Pace>> go_on(Rotation row);
   Task<Result<Pace>> add_key(Rotation row);
   Task<Result<Pace>> settle(Rotation row, Phase next);
@@ -91,6 +93,7 @@ class Rotations {
   Task<Result<Pace>> check(Rotation row, Pass pass);
   Task<Result<Pace>> switch_over(Rotation row);
   Task<Result<Pace>> enter_waiting(Rotation row);
+  Task<Result<std::int64_t>> needed_still(const Rotation& row);
   Task<Result<Pace>> announce(Rotation row);
   Task<Result<Pace>> destroy(Rotation row);
   Task<Result<Pace>> roll_when_due();
@@ -118,7 +121,8 @@ class Rotations {
 
   Deps deps_;
   std::atomic<bool> stopping_ = false;
-  std::int64_t shrink_ = 1;  // after conflicts: smaller batches
+  std::int64_t shrink_ = 1;    // after conflicts: smaller batches
+  std::size_t strangers_ = 0;  // open rotations by another hand, as of the last look
 
   mutable std::mutex rate_mutex_;  // guards the next one
   struct Rate {

@@ -71,9 +71,13 @@ Task<Result<MoveJob>> Rotations::job_of(const Rotation& row) {
 }
 
 Task<Result<Rotations::Pace>> Rotations::step() {
-  if (!deps_.held.get()) co_return Pace::idle;
-  auto open = co_await open_rotations(deps_.context.journal.reader(), MonoTime::max());
+  const auto keys = deps_.held.get();
+  if (!keys) co_return Pace::idle;
+  auto open = co_await trusted();
   if (!open) co_return std::move(open).error();
+  for (auto& row : *open)
+    if (auto hand = hand_of(*keys, row); hand != RowHand::newest_key)
+      co_return co_await take_over(std::move(row), hand);
   auto next = std::ranges::find_if(
       *open, [](const Rotation& row) { return row.running() || row.phase == Phase::destroying; });
   if (next != open->end()) co_return co_await go_on(std::move(*next));
@@ -89,7 +93,27 @@ Task<Result<Rotations::Pace>> Rotations::step() {
       const auto phase = row.phase;
       co_return co_await advance(std::move(row), phase, "keys.rotating");
     }
-  co_return co_await roll_when_due();
+  auto rolled = co_await roll_when_due();
+  if (rolled && *rolled == Pace::idle && strangers_ > 0) co_return rotation_by_another_hand();
+  co_return rolled;
+}
+
+/// Writes the row again under the newest key. One without a MAC may say anything: it goes over its
+/// rows anew, and its old key waits the whole window from now.
+Task<Result<Rotations::Pace>> Rotations::take_over(Rotation row, RowHand hand) {
+  if (hand == RowHand::unsigned_row) {
+    auto now = deps_.time();
+    if (!now) co_return Pace::soon;
+    row.at_once = false;
+    row.rounds = 0;
+    row.source = row.phase == Phase::stopped ? row.source : 0;
+    row.after.clear();
+    if (row.phase == Phase::destroying) row.phase = Phase::waiting;
+    if (row.phase == Phase::waiting) row.due = *now + deps_.settings.window;
+  }
+  auto done = co_await put(row, event_of("keys.rotating", row));
+  if (!done) co_return std::move(done).error();
+  co_return Pace::more;
 }
 
 Task<Result<Rotations::Pace>> Rotations::roll_when_due() {
@@ -320,15 +344,20 @@ Task<Result<Rotations::Pace>> Rotations::enter_waiting(Rotation row) {
   co_return co_await advance(std::move(row), Phase::waiting, "keys.rotating");
 }
 
-/// Said before it is done, so that a crash between the two is made good at the next start.
-Task<Result<Rotations::Pace>> Rotations::announce(Rotation row) {
+/// Rows that need the old key, read at this moment.
+Task<Result<std::int64_t>> Rotations::needed_still(const Rotation& row) {
   const auto keys = deps_.held.get();
   if (!keys) co_return locked();
   const auto which = has_pass(row.kind, Pass::clean) ? Pass::clean : Pass::move;
   // A later rotation may have moved the rows on meanwhile.
   auto now = row;
   if (auto use = use_of(row.kind)) now.to = keys->ring.active_id(*use);
-  auto left = co_await left_under(now, which);
+  co_return co_await left_under(now, which);
+}
+
+/// Said before it is done, so that a crash between the two is made good at the next start.
+Task<Result<Rotations::Pace>> Rotations::announce(Rotation row) {
+  auto left = co_await needed_still(row);
   if (!left) co_return std::move(left).error();
   if (*left > 0) co_return co_await halt(std::move(row), *left);
   co_return co_await advance(std::move(row), Phase::destroying, "keys.destroy");
@@ -342,6 +371,10 @@ Task<Result<Rotations::Pace>> Rotations::destroy(Rotation row) {
   if (!deps_.held.get()) co_return locked();
   auto now = deps_.time();
   if (!now) co_return Pace::soon;
+  // What cannot be undone goes by what is there, not by what the row says.
+  auto left = co_await needed_still(row);
+  if (!left) co_return std::move(left).error();
+  if (*left > 0) co_return co_await halt(std::move(row), *left);
   auto forgotten = deps_.forget_backups(*now - deps_.settings.window);
   if (!forgotten) co_return std::move(forgotten).error();
   if (auto use = use_of(row.kind)) {

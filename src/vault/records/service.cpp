@@ -3,8 +3,10 @@
 #include <set>
 
 #include "vault/draft.h"
+#include "vault/held.h"
 #include "vault/idempotency.h"
 #include "vault/policy.h"
+#include "vault/records/unique_tries.h"
 
 namespace holdfast::vault {
 namespace {
@@ -14,6 +16,9 @@ constexpr std::string_view kMainSlot = "main";
 
 Error no_collection() {
   return Error(Code::not_found, "no such collection").at("collection");
+}
+journal::Touch touch_of(const Record& record) {
+  return {record.subject, "records", to_bytes(record.id.bytes()), {}};
 }
 Error no_record() {
   return Error(Code::not_found, "no such record").at("record");
@@ -193,6 +198,10 @@ Task<Result<CreatedRecords>> Records::create(Caller caller, CreateRecords reques
   Draft draft(*work->keys, work->now);
   CreatedRecords out;
   std::set<std::pair<SubjectId, std::string>> slots;
+  UniqueTries tries(context_, *work, caller, "records.create");
+  for (const auto& one : *list) tries.add(*collection, one.values);
+  if (auto allowed = co_await tries.allowed(); !allowed) co_return std::move(allowed).error();
+  bool losing = false;  // a value goes without another in its place
   for (auto& one : *list) {
     auto keys = customers->of(*work->keys, one.subject, draft);
     if (!keys) co_return std::move(keys).error();
@@ -210,6 +219,12 @@ Task<Result<CreatedRecords>> Records::create(Caller caller, CreateRecords reques
     if (existing) {
       if (auto may = customers->may_change(*work->keys, subject); !may)
         co_return std::move(may).error().at("subject");
+      if (loses(one.values)) {
+        losing = true;
+        auto free = co_await not_held(context_, holds_, caller, "records.create", collection->name,
+                                      subject, touch_of(*existing));
+        if (!free) co_return std::move(free).error().at("subject");
+      }
       auto changed = draft.change_record(**keys, *collection, *existing, one.values);
       if (!changed) co_return std::move(changed).error();
       out.records.push_back({existing->id, subject, existing->version, false});
@@ -224,8 +239,10 @@ Task<Result<CreatedRecords>> Records::create(Caller caller, CreateRecords reques
                        .touches = std::move(draft.touches())};
   auto changes = std::move(draft).changes();
   repeat.remember(changes, to_json(out));
+  if (losing)
+    for (const auto& [subject, slot] : slots) holds_.guard(changes, subject);
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
-  if (!done) co_return std::move(done).error();
+  if (!done) co_return co_await tries.refused(std::move(done).error());
   co_return out;
 }
 
@@ -312,6 +329,14 @@ Task<Result<MaskedRecord>> Records::update(Caller caller, UpdateRecord request) 
   if (auto may = changeable(*work->keys, *openable.subject); !may)
     co_return std::move(may).error().at("record");
 
+  UniqueTries tries(context_, *work, caller, "records.update");
+  tries.add(*collection, *values);
+  if (auto allowed = co_await tries.allowed(); !allowed) co_return std::move(allowed).error();
+  if (loses(*values)) {
+    auto free = co_await not_held(context_, holds_, caller, "records.update", collection->name,
+                                  openable.record.subject, touch_of(openable.record));
+    if (!free) co_return std::move(free).error().at("record");
+  }
   Draft draft(*work->keys, work->now);
   draft.expect_living(openable.record.subject);  // what a duty holds of an erased one does not grow
   auto changed = draft.change_record(*openable.keys, *collection, openable.record, *values);
@@ -323,9 +348,10 @@ Task<Result<MaskedRecord>> Records::update(Caller caller, UpdateRecord request) 
     event.touches = {
         {openable.record.subject, "records", to_bytes(openable.record.id.bytes()), {}}};
   for (const auto& entry : request.values.entries) event.fields.push_back(entry.name);
-  auto done =
-      co_await context_.journal.commit(caller, std::move(draft).changes(), std::move(event));
-  if (!done) co_return std::move(done).error();
+  auto changes = std::move(draft).changes();
+  if (loses(*values)) holds_.guard(changes, openable.record.subject);
+  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  if (!done) co_return co_await tries.refused(std::move(done).error());
   co_return mask_record(context_, *work, caller, "records.update", openable);
 }
 
@@ -345,23 +371,9 @@ Task<Result<DeletedRows>> Records::remove(Caller caller, DeleteRecord request) {
   if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
   if (auto may = changeable(*work->keys, *openable.subject); !may)
     co_return std::move(may).error().at("record");
-  auto held = co_await holds_.held(openable.record.subject, caller.deadline);
-  if (!held) co_return std::move(held).error();
-  if (*held) {
-    journal::Event refused{
-        .activity = "records.delete",
-        .outcome = journal::Outcome::refused,
-        .reason = "held",
-        .collection = collection->name,
-        .touches = {
-            {openable.record.subject, "records", to_bytes(openable.record.id.bytes()), {}}}};
-    auto recorded = co_await context_.journal.commit(caller, {}, std::move(refused));
-    if (!recorded) co_return std::move(recorded).error();
-    co_return Error(Code::conflict,
-                    "a legal hold forbids to delete anything of this customer: see `holdfast "
-                    "retention holds`")
-        .at("record");
-  }
+  auto free = co_await not_held(context_, holds_, caller, "records.delete", collection->name,
+                                openable.record.subject, touch_of(openable.record));
+  if (!free) co_return std::move(free).error().at("record");
   Draft draft(*work->keys, work->now);
   auto tokens = co_await context_.store.tokens_of(openable.record.id, caller.deadline);
   if (!tokens) co_return std::move(tokens).error();

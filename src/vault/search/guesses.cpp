@@ -4,6 +4,21 @@
 
 namespace holdfast::vault {
 
+std::size_t Guesses::named(const Field* by) {
+  constexpr std::size_t kFew = 10, kOfOnePerson = 1'000;
+  if (!by) return kFew;
+  switch (by->type) {
+    case FieldType::email:
+    case FieldType::phone:
+    case FieldType::iban:
+    case FieldType::tax_id:
+    case FieldType::card_number:
+      return kOfOnePerson;
+    default:
+      return kFew;
+  }
+}
+
 Guesses::Guesses(const Query& query, std::vector<const Field*> blind, bool one_customer,
                  const Field* driver)
     : query_(&query),

@@ -4,7 +4,8 @@
 // callers. After that the customer is not found by that field until the next day (UTC).
 //
 // What counts is a record that misses on one blind field and on nothing else, where so few fit the
-// rest that they are as good as named.
+// rest that they are as good as named. A value that names one person (an email) does so however
+// many records have it: a caller can write records that have it too.
 #pragma once
 
 #include "vault/admission.h"
@@ -16,7 +17,8 @@ namespace holdfast::vault {
 /// Threads: one at a time. Lifetime: the query outlives it.
 class Guesses {
  public:
-  static constexpr std::size_t kNamed = 10;  // candidates that count as named
+  /// How many candidates found by this field's values count as named; nullptr: by parts of values.
+  static std::size_t named(const Field* by);
 
   /// `blind`: fields of the query that the caller may only compare. `one_customer`: the search sees
   /// nobody else. `driver`: the field by whose values candidates are found, if there is one.

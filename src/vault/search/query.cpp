@@ -166,7 +166,7 @@ std::vector<std::pair<const Field*, View>> views_needed(const Query& query) {
   for (const auto& one : query.conditions)
     add(one.field, one.match == Match::exact ? View::verify : View::clear);
   for (const auto& one : query.filters)
-    add(one.field, one.op == FilterOp::eq || one.op == FilterOp::ne ? View::verify : View::clear);
+    add(one.field, one.op == FilterOp::eq ? View::verify : View::clear);
   if (query.sort) add(query.sort->field, View::clear);
   return out;
 }

@@ -173,7 +173,11 @@ class Search::Candidates {
   /// By whose values the candidates were found.
   const Field* driver() const { return walk_ ? walk_->field() : nullptr; }
   /// Whether each of them is as good as named.
-  bool named() const { return named_ || (done() && run_.looked <= Guesses::kNamed); }
+  bool named() const {
+    const auto most = Guesses::named(driver());
+    // More than a few are of one person even when not all were looked at.
+    return named_ || (run_.looked <= most && (done() || most > Guesses::named(nullptr)));
+  }
   bool done() const { return ready_.empty() && (!walk_ || walk_->end()); }
   /// Where to go on when nothing more is shown now.
   RecordId place() const {
@@ -202,11 +206,12 @@ class Search::Candidates {
       if (!is_exact(one)) continue;
       Walk walk(run_, one);
       if (!walk.usable()) co_return key_gone();
+      const auto most = Guesses::named(one.field);
       std::deque<RecordId> few;
-      while (!walk.over() && few.size() <= Guesses::kNamed)
+      while (!walk.over() && few.size() <= most)
         if (auto done = co_await walk.step(context_.store, run_.caller.deadline, few); !done)
           co_return std::move(done).error();
-      if (!walk.end() || few.size() > Guesses::kNamed) continue;
+      if (!walk.end() || few.size() > most) continue;
       all.insert(all.end(), few.begin(), few.end());
       named_ = true;
     }

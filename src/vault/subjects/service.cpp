@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "vault/held.h"
+#include "vault/records/unique_tries.h"
 #include "vault/statements.h"
 #include "vault/subjects/statements.h"
 
@@ -136,6 +138,15 @@ Task<Result<RectifiedRecord>> Subjects::rectify(Caller caller, RectifyRecord req
   auto values = check_values(*collection, request.values, FieldPath("values"));
   if (!values) co_return std::move(values).error();
 
+  UniqueTries tries(context_, *work, caller, "subjects.rectify");
+  tries.add(*collection, *values);
+  if (auto allowed = co_await tries.allowed(); !allowed) co_return std::move(allowed).error();
+  if (loses(*values)) {
+    auto free = co_await not_held(
+        context_, deps_.holds, caller, "subjects.rectify", collection->name, subject->id,
+        {subject->id, "records", to_bytes(openable.record.id.bytes()), {}});
+    if (!free) co_return std::move(free).error().at("subject");
+  }
   Draft draft(*work->keys, work->now);
   draft.expect_living(subject->id);
   auto changed = draft.change_record(*openable.keys, *collection, openable.record, *values);
@@ -153,9 +164,10 @@ Task<Result<RectifiedRecord>> Subjects::rectify(Caller caller, RectifyRecord req
                        .note = request.note.value_or("")};
   if (!*changed)
     event.touches = {{subject->id, "records", to_bytes(openable.record.id.bytes()), {}}};
-  auto done =
-      co_await context_.journal.commit(caller, std::move(draft).changes(), std::move(event));
-  if (!done) co_return std::move(done).error();
+  auto changes = std::move(draft).changes();
+  if (loses(*values)) deps_.holds.guard(changes, subject->id);
+  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  if (!done) co_return co_await tries.refused(std::move(done).error());
   out.event = done->receipt.event;
   co_return out;
 }

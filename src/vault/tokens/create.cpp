@@ -3,6 +3,7 @@
 
 #include "vault/idempotency.h"
 #include "vault/policy.h"
+#include "vault/records/unique_tries.h"
 #include "vault/tokens/making.h"
 #include "vault/tokens/service.h"
 
@@ -157,6 +158,9 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
   if (auto done = check_codes(codes); !done) co_return std::move(done).error();
   auto wanted = check(*work->schema, request, codes);
   if (!wanted) co_return std::move(wanted).error();
+  UniqueTries unique(context_, *work, caller, "tokens.create");
+  for (const auto& one : *wanted) unique.add(*one.collection, one.values);
+  if (auto allowed = co_await unique.allowed(); !allowed) co_return std::move(allowed).error();
   for (int tries = 0; tries < kTries; ++tries) {
     Making making(context_, *work, *wanted, caller.deadline);
     auto made = co_await making.run();
@@ -179,7 +183,8 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
         co_await context_.journal.commit(caller, std::move(made->changes), std::move(event));
     if (done) co_return std::move(made->answer);
     for (const auto& handle : *handles) codes_.drop(handle);
-    if (done.error().text != token_taken().text) co_return std::move(done).error();
+    if (done.error().text != token_taken().text)
+      co_return co_await unique.refused(std::move(done).error());
   }
   co_return token_taken();
 }

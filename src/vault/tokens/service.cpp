@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "vault/held.h"
 #include "vault/statements.h"
 
 namespace holdfast::vault {
@@ -268,6 +269,13 @@ Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
   if (!sharing) co_return std::move(sharing).error().at("tokens");
   for (auto& row : *sharing) rows.try_emplace(row.id, std::move(row));
 
+  std::map<SubjectId, TokenId> whose;
+  for (const auto& [id, row] : rows) whose.try_emplace(row.subject, id);
+  for (const auto& [subject, id] : whose) {
+    auto free = co_await not_held(context_, holds_, caller, "tokens.delete", {}, subject,
+                                  {subject, "tokens", to_bytes(id.bytes()), {}});
+    if (!free) co_return std::move(free).error().at("tokens");
+  }
   journal::Event event{.activity = "tokens.delete"};
   db::List ids;
   for (const auto& [id, row] : rows) {
@@ -287,6 +295,7 @@ Task<Result<DeletedRows>> Tokens::remove(Caller caller, DeleteTokens request) {
   if (!rows.empty())
     changes.write(kDropTokens, {std::move(ids)},
                   db::Expect::exactly(static_cast<std::int64_t>(rows.size())));
+  for (const auto& [subject, id] : whose) holds_.guard(changes, subject);
   auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   for (const auto& code : codes) codes_.drop(code);

@@ -20,8 +20,8 @@ namespace holdfast::vault {
 class Tokens final : public Follows, public TokenTargets {
  public:
   /// `node` names this server in the handles of card verification codes.
-  Tokens(Context context, Opening& opening, std::string_view node = "node")
-      : context_(context), opening_(opening), codes_(node, context.clock) {}
+  Tokens(Context context, Opening& opening, Holds& holds, std::string_view node = "node")
+      : context_(context), opening_(opening), holds_(holds), codes_(node, context.clock) {}
 
   /// Seals values of a customer as one record and gives a token and a mask for each. Where a field
   /// declares it, an equal value is answered by the token that it has. Up to 1,000 items of
@@ -32,7 +32,7 @@ class Tokens final : public Follows, public TokenTargets {
   /// text that several customers share the newest is opened, under self_service the caller's own.
   Task<Result<RevealedTokens>> reveal(Caller caller, RevealTokens request);
   /// The tokens alone; their records stay. Unknown ones are not an error: gone is gone. A text that
-  /// customers share goes for all of them.
+  /// customers share goes for all of them. Errors: conflict (a customer is under a legal hold).
   Task<Result<DeletedRows>> remove(Caller caller, DeleteTokens request);
 
   /// The tokens of a customer who is merged into another stay what they are: their texts are sealed
@@ -67,6 +67,7 @@ class Tokens final : public Follows, public TokenTargets {
 
   Context context_;
   Opening& opening_;
+  Holds& holds_;
   Codes codes_;
   std::atomic<bool> stopping_ = false;
 };
