@@ -103,8 +103,10 @@ Task<Exchange::Next> Exchange::respond() {
     if (next != Next::request || operation_ != "-") co_return next;
   }
   match_ = site_.router.match(parser_.head().method, target_.segments);
+  // Literals hold no `/`, so one inside a segment of a known path lies in a parameter's value.
   if (!match_.route && match_.allow.empty())
-    co_return co_await refuse(problem_of(Fault::not_found));
+    co_return co_await refuse(
+        problem_of(target_.slash_inside ? Fault::bad_target : Fault::not_found));
   if (!match_.route)
     co_return co_await refuse(problem_of(Fault::method_not_allowed),
                               "Allow: " + match_.allow + "\r\n");
