@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kProblem = "application/problem+json";
+constexpr std::chrono::seconds kBusy{1};              // until a large body is worth another try
 constexpr std::chrono::milliseconds kLastWord{2000};  // to tell a slow client that it was too slow
 
 std::string_view trimmed(std::string_view text) {
@@ -218,6 +219,11 @@ Task<Exchange::Handled> Exchange::handle(const Route& route) {
     if (!is_json(parser_.head().content_type))
       co_return std::unexpected(problem_of(Fault::bad_media_type));
     auto read = co_await body_.read_all(text_);
+    if (!read && read.error().code == Code::exhausted) {
+      auto busy = problem_of(Fault::overloaded);
+      busy.free_at = site_.clock.now() + kBusy;
+      co_return std::unexpected(std::move(busy));
+    }
     if (!read) co_return failed(read);
     transport_.deadline(body_.deadline + site_.limits.overrun_time);
   }
