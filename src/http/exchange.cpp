@@ -4,6 +4,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <typeinfo>
 
+#include "base/described_limits.h"
 #include "base/json.h"
 #include "base/secret.h"
 
@@ -191,7 +192,9 @@ Result<void> Exchange::read_fields() {
 /// What a handler throws is a bug: its answer is 500, its kind goes to the log.
 Task<Result<Answer>> Exchange::call(const Route& route) {
   try {
-    co_return co_await route.run(std::move(call_));
+    auto done = co_await route.run(std::move(call_));
+    if (!done) co_return with_limits(*route.request, std::move(done).error());
+    co_return std::move(done);
   } catch (const std::bad_alloc&) {
     co_return Error(Code::unavailable, "the server is out of memory");
   } catch (const std::exception& error) {
