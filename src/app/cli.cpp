@@ -1,7 +1,9 @@
 #include "app/cli.h"
 
+#include <algorithm>
 #include <functional>
 #include <iostream>
+#include <span>
 
 #include "app/completion.h"
 #include "app/exit_codes.h"
@@ -10,6 +12,84 @@
 #include "app/remote.h"
 
 namespace holdfast::app {
+namespace {
+
+constexpr std::size_t kNear = 2;
+
+/// How many letters to add, drop or change (Levenshtein).
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t i = 0; i < row.size(); ++i) row[i] = i;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t before = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      auto changed = before + (a[i] != b[j]);
+      before = row[j + 1];
+      row[j + 1] = std::min({changed, before + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+/// `: did you mean X?` for the known word that is closest, or where to look them up.
+std::string hint(std::string_view word, const std::vector<std::string>& known,
+                 const std::string& path) {
+  const std::string* best = nullptr;
+  std::size_t least = kNear + 1;
+  for (const auto& one : known)
+    if (auto far = distance(word, one); far < least) {
+      least = far;
+      best = &one;
+    }
+  return best ? ": did you mean " + *best + "?" : ": see `" + path + " --help`";
+}
+
+std::vector<std::string> options_of(const CLI::App& app) {
+  std::vector<std::string> out;
+  for (const auto* option : app.get_options())
+    for (const auto& name : option->get_lnames()) out.push_back("--" + name);
+  return out;
+}
+
+/// A word that no command or option has, a command that is missing, or a list that was not typed as
+/// one: the parser names only what it missed because of it. Empty for other mistakes.
+std::string mistyped(const CLI::App& app, std::span<char*> words) {
+  const CLI::App* at = &app;
+  std::string path = "holdfast";
+  std::size_t i = 1;
+  for (; i < words.size(); ++i) {
+    std::string word = words[i];
+    auto subs = at->get_subcommands([](const CLI::App*) { return true; });
+    if (subs.empty() || word.starts_with('-')) break;
+    auto found = std::ranges::find(subs, word, &CLI::App::get_name);
+    if (found == subs.end()) {
+      std::vector<std::string> names;
+      for (const auto* sub : subs) names.push_back(sub->get_name());
+      return "`" + path + "` has no command `" + word + "`" + hint(word, names, path);
+    }
+    at = *found;
+    path += ' ' + word;
+  }
+  if (i == words.size() && !at->get_subcommands([](const CLI::App*) { return true; }).empty())
+    return "`" + path + "` needs a command: see `" + path + " --help`";
+  auto options = options_of(*at);
+  std::string lists;
+  for (; i < words.size(); ++i) {
+    std::string_view word = words[i];
+    if (word == "--") break;
+    if (!word.starts_with("--")) continue;
+    auto name = word.substr(0, word.find('='));
+    if (std::ranges::find(options, name) == options.end())
+      return "`" + path + "` has no option " + std::string(name) + hint(name, options, path);
+    const auto* option = at->get_option_no_throw(std::string(name));
+    auto plain = [&](std::size_t k) { return k < words.size() && words[k][0] != '-'; };
+    if (option && option->get_delimiter() == ',' && plain(i + 1) && plain(i + 2) && lists.empty())
+      lists = std::string(name) + " takes one word: write A,B or repeat the option";
+  }
+  return lists;
+}
+
+}  // namespace
 
 int run_command(int argc, char** argv) {
   CLI::App app("Holdfast keeps an online store's customer data safe.", "holdfast");
@@ -50,8 +130,13 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    int code = app.exit(error);
-    return code == 0 ? kDone : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    auto better = mistyped(app, {argv, static_cast<std::size_t>(argc)});
+    if (better.empty())
+      app.exit(error);
+    else
+      std::cerr << "holdfast: " << better << '\n';
+    return kUsage;
   }
   if (local) return local();
   return remote ? run_remote(*remote) : int{kUsage};

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint8_t kNeeded = 2, kTotal = 3;
+constexpr std::uint8_t kNeeded = 2, kTotal = 3;  // of the recovery shares
 
 /// holdfast.toml with what was said by --set and --listen written down.
 std::string file_for(const Config& config) {
@@ -124,11 +124,29 @@ Result<crypto::OpenedStore> make_keys(const Config& config, const LocalOptions& 
   return crypto::open_store(files, means);
 }
 
-Result<std::string> make_store(const Config& config, const LocalOptions& options) {
-  std::error_code failed;
+/// All that can be known to be wrong before anything is written: what stops later leaves half a
+/// store, and no owner's key.
+Result<void> check(const Config& config, const LocalOptions& options) {
   if (fs::exists(config.path("keys.keyring")))
     return Error(Code::conflict,
                  "there is a store in this folder already: use another --dir, or `holdfast serve`");
+  auto method = crypto::method_of(options.method);
+  if (!method)
+    return Error(Code::invalid, "the method is file, passphrase, shamir or pkcs11").at("method");
+  if (*method == crypto::Method::shamir) {
+    auto size = vault::set_size(options.needed, options.total, kNeeded, kTotal);
+    if (!size) return std::move(size).error();
+  } else if (options.needed != kNeeded || options.total != kTotal) {
+    return Error(Code::invalid,
+                 "--needed and --total are of everyday shares: they go with --method shamir. The "
+                 "recovery shares are any 2 of 3")
+        .at(options.needed != kNeeded ? "--needed" : "--total");
+  }
+  return check_settings(config);
+}
+
+Result<std::string> make_store(const Config& config, const LocalOptions& options) {
+  std::error_code failed;
   fs::create_directories(config.dir(), failed);
   if (failed)
     return Error(Code::unavailable, "the folder cannot be made: check its parent and your rights");
@@ -171,6 +189,7 @@ int init(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
+  if (auto good = check(*config, options); !good) return print_error(good.error());
   auto key = make_store(*config, options);
   if (!key) return print_error(key.error());
   std::cout << *key << std::endl;

@@ -1,5 +1,7 @@
 #include "app/print.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <boost/json.hpp>
@@ -130,6 +132,14 @@ void print_answer(const Type* type, std::string_view body, bool as_json) {
   if (list) table(*list);
 }
 
+void print_more(std::string_view body) {
+  auto parsed = parse_json(body, {.depth = 64, .values = 10'000'000});
+  if (!parsed || !parsed->is_object()) return;
+  const auto* next = parsed->get_object().if_contains("next");
+  if (!next || next->is_null() || plain(*next).empty()) return;
+  std::cerr << "more: --after " << plain(*next) << '\n';
+}
+
 void print_problem(std::string_view body, int status) {
   auto parsed = parse_json(body);
   if (!parsed || !parsed->is_object()) {
@@ -161,21 +171,31 @@ int print_error(const Error& error) {
   return exit_for(error.code);
 }
 
-void write_report(std::string_view body, const std::string& file) {
+bool open_private(std::ofstream& out, const std::string& file) {
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return false;
+  struct stat info{};
+  bool good = ::fstat(fd, &info) == 0;
+  // One that was there may have been open to others.
+  if (good && S_ISREG(info.st_mode)) good = ::fchmod(fd, 0600) == 0;
+  ::close(fd);
+  if (good) out.open(file, std::ios::binary | std::ios::trunc);
+  return good && out.is_open();
+}
+
+bool write_report(std::string_view body, std::ostream& out) {
   auto parsed = parse_json(body, {.depth = 64, .values = 10'000'000});
-  std::ofstream out(file, std::ios::trunc);
-  if (!parsed || !parsed->is_object() || !out) {
-    std::cerr << "holdfast: the report cannot be written\n";
-    return;
-  }
+  if (!parsed || !parsed->is_object()) return false;
   out << "line,column,field,reason\n";
   const auto* rows = parsed->get_object().if_contains("refusals");
-  if (!rows || !rows->is_array()) return;
-  for (const auto& row : rows->get_array()) {
-    const auto& one = row.as_object();
-    out << one.at("line").as_int64() << ',' << one.at("column").as_int64() << ','
-        << plain(one.at("field")) << ",\"" << plain(one.at("reason")) << "\"\n";
-  }
+  if (rows && rows->is_array())
+    for (const auto& row : rows->get_array()) {
+      const auto& one = row.as_object();
+      out << one.at("line").as_int64() << ',' << one.at("column").as_int64() << ','
+          << plain(one.at("field")) << ",\"" << plain(one.at("reason")) << "\"\n";
+    }
+  out.flush();
+  return out.good();
 }
 
 }  // namespace holdfast::app

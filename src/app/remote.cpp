@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <boost/json.hpp>
+#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -19,6 +20,7 @@ namespace holdfast::app {
 namespace {
 
 constexpr std::size_t kLongestInput = 64u << 20;
+constexpr const char* kUsualUrl = "https://127.0.0.1:8443";
 
 const Type& inner(const Type& type) {
   const Type* at = &type;
@@ -104,12 +106,36 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-/// One scalar as JSON.
+/// One scalar as JSON. What is no number goes as a string, so that the server can name its member.
 std::string scalar(const Type& type, const std::string& text) {
-  if (inner(type).kind == Kind::integer || inner(type).kind == Kind::boolean) return text;
+  std::int64_t number = 0;
+  auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (inner(type).kind == Kind::integer && bad == std::errc() && end == text.data() + text.size())
+    return std::to_string(number);
+  if (inner(type).kind == Kind::boolean) return text;
   std::string out;
   append_json_string(out, text);
   return out;
+}
+
+/// A structured member's text, once it is known to be JSON: the server could only say that the
+/// body as a whole is none.
+Result<std::string> checked_json(const Member& member, std::string text) {
+  auto parsed = parse_json(text, {.depth = 64, .values = 10'000'000});
+  if (!parsed) return std::move(parsed).error().at(flag_name(member.name));
+  return text;
+}
+
+/// A member of the query. JSON goes without the line breaks of a file, which no query may hold.
+Result<std::string> query_text(const Member& member, const std::string& given) {
+  auto read = resolve(given);
+  if (!read) return std::move(read).error().at(flag_name(member.name));
+  auto text = trimmed(std::move(*read));
+  auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos || (text[first] != '{' && text[first] != '[')) return text;
+  auto parsed = parse_json(text);
+  if (!parsed) return std::move(parsed).error().at(flag_name(member.name));
+  return boost::json::serialize(*parsed);
 }
 
 Result<std::string> member_json(const Member& member, const std::vector<std::string>& given) {
@@ -127,7 +153,7 @@ Result<std::string> member_json(const Member& member, const std::vector<std::str
     if (!text) return std::move(text).error().at(member.name);
     texts.push_back(trimmed(std::move(*text)));
   }
-  if (structured(type)) return texts.back();
+  if (structured(type)) return checked_json(member, std::move(texts.back()));
   if (type.kind != Kind::list) return scalar(type, texts.back());
   std::string out = "[";
   for (const auto& text : texts) {
@@ -157,11 +183,12 @@ Result<Built> build(const RemoteCommand& command) {
     for (const auto& member : command.route.request->members()) {
       auto given = command.given.find(std::string(member.name));
       auto flag = command.flags.find(std::string(member.name));
-      if (flag != command.flags.end() && flag->second) {
+      if (flag != command.flags.end() && !flag->second.empty()) {
+        const auto& said = flag->second;
         if (member.place == Place::query)
-          (((query += query.empty() ? '?' : '&') += member.name) += "=true");
+          ((((query += query.empty() ? '?' : '&') += member.name) += '=') += said);
         else
-          add_member(member.name, "true");
+          add_member(member.name, said);
         continue;
       }
       if (given == command.given.end() || given->second.empty()) {
@@ -169,7 +196,10 @@ Result<Built> build(const RemoteCommand& command) {
             hidden(member)) {
           auto asked = prompt(member.name);
           if (!asked) return std::move(asked).error();
-          add_member(member.name, structured(*member.type) ? *asked : scalar(*member.type, *asked));
+          auto json = structured(*member.type) ? checked_json(member, std::move(*asked))
+                                               : Result<std::string>(scalar(*member.type, *asked));
+          if (!json) return std::move(json).error();
+          add_member(member.name, *json);
         }
         continue;
       }
@@ -180,8 +210,8 @@ Result<Built> build(const RemoteCommand& command) {
           out.target.replace(at, name.size(), http::percent_encoded(given->second.back()));
       } else if (member.place == Place::query) {
         for (const auto& text : given->second) {
-          auto value = resolve(text);
-          if (!value) return std::move(value).error().at(member.name);
+          auto value = query_text(member, text);
+          if (!value) return std::move(value).error();
           (((query += query.empty() ? '?' : '&') += member.name) += '=') +=
               http::percent_encoded(*value);
         }
@@ -209,7 +239,7 @@ Result<Built> build(const RemoteCommand& command) {
 }
 
 Result<http::Client> connect() {
-  http::ClientOptions options{.url = environment("HOLDFAST_URL", "https://127.0.0.1:8443"),
+  http::ClientOptions options{.url = environment("HOLDFAST_URL", kUsualUrl),
                               .ca_file = environment("HOLDFAST_CA_FILE", ""),
                               .api_key = Secret::copy(environment("HOLDFAST_API_KEY", ""))};
   options.quiet_time = std::chrono::minutes(10);
@@ -219,12 +249,32 @@ Result<http::Client> connect() {
   return http::Client::make(std::move(options));
 }
 
+/// No answer came. Says who was asked, and what of the environment is missing.
+int print_no_answer(const Error& error) {
+  if (!error.field.empty() ||
+      (error.code != Code::unavailable && error.code != Code::unauthenticated))
+    return print_error(error);
+  bool usual = environment("HOLDFAST_URL", "").empty();
+  std::cerr << "holdfast: " << error.text << " (" << environment("HOLDFAST_URL", kUsualUrl)
+            << (usual ? ", since HOLDFAST_URL is not set" : "") << ")\n";
+  if (error.code == Code::unauthenticated && environment("HOLDFAST_CA_FILE", "").empty())
+    std::cerr << "  HOLDFAST_CA_FILE is not set: set it to the server's DIR/ca.pem, unless its "
+                 "certificate is from a public authority\n";
+  return exit_for(error.code);
+}
+
+bool has_member(const Type* type, std::string_view name) {
+  return type && type->kind == Kind::object &&
+         std::ranges::find(type->members(), name, &Member::name) != type->members().end();
+}
+
 int answer(const RemoteCommand& command, const http::ClientResponse& response) {
   if (!response.good()) {
     print_problem(response.body, response.status);
     return exit_for_status(response.status);
   }
   print_answer(command.route.response, response.body, command.json);
+  if (!command.json && has_member(command.route.request, "after")) print_more(response.body);
   return kDone;
 }
 
@@ -248,7 +298,7 @@ struct Input {
     }
     request.source = [from = in](std::span<char> to) -> Result<std::size_t> {
       from->read(to.data(), static_cast<std::streamsize>(to.size()));
-      if (from->bad()) return Error(Code::unavailable, "the file cannot be read");
+      if (from->bad()) return Error(Code::unavailable, "cannot be read").at("file");
       return static_cast<std::size_t>(from->gcount());
     };
     return true;
@@ -262,8 +312,7 @@ struct Output {
 
   bool take(const std::string& name, http::ClientRequest& request) {
     if (!name.empty()) {
-      file.open(name, std::ios::binary | std::ios::trunc);
-      if (!file) return said();
+      if (!open_private(file, name)) return said();
       out = &file;
     }
     request.sink = [to = out](std::string_view bytes) {
@@ -279,9 +328,28 @@ struct Output {
   }
 };
 
+/// Whether an import brought nothing in: it failed, or each of its rows was refused.
+bool nothing_went_in(std::string_view body) {
+  auto parsed = parse_json(body, {.depth = 64, .values = 10'000'000});
+  if (!parsed || !parsed->is_object()) return false;
+  const auto& report = parsed->get_object();
+  auto number = [&](const char* name) {
+    const auto* value = report.if_contains(name);
+    return value && value->is_int64() ? value->get_int64() : 0;
+  };
+  const auto* state = report.if_contains("state");
+  if (state && state->is_string() && state->get_string() == "failed") return true;
+  return number("rows") > 0 && number("rows") == number("refused");
+}
+
 int upload(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
   Input input;
   if (!input.feed(command.file, request)) return kNotFound;
+  std::ofstream report;
+  if (!command.report.empty() && !open_private(report, command.report)) {
+    std::cerr << "holdfast: --report: the file cannot be written; nothing was sent\n";
+    return kFailed;
+  }
   request.type = command.file.ends_with(".jsonl") || command.file.ends_with(".ndjson")
                      ? "application/x-ndjson"
                      : "text/csv";
@@ -298,16 +366,25 @@ int upload(const RemoteCommand& command, http::Client& client, http::ClientReque
     };
   auto response = client.send(request);
   if (show) std::cerr << '\n';
-  if (!response) return print_error(response.error());
-  if (response->good() && !command.report.empty()) write_report(response->body, command.report);
-  return answer(command, *response);
+  if (!response) return print_no_answer(response.error());
+  int code = answer(command, *response);
+  if (!response->good()) return code;
+  if (report.is_open() && !write_report(response->body, report)) {
+    std::cerr << "holdfast: --report: the file could not be written\n";
+    code = kFailed;
+  }
+  if (nothing_went_in(response->body)) {
+    std::cerr << "holdfast: nothing of this file went in: see the report\n";
+    code = kFailed;
+  }
+  return code;
 }
 
 int download(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
   Output output;
   if (!output.take(command.output, request)) return kFailed;
   auto response = client.send(request);
-  if (!response) return print_error(response.error());
+  if (!response) return print_no_answer(response.error());
   if (!response->good()) {
     print_problem(response->body, response->status);
     return exit_for_status(response->status);
@@ -325,7 +402,7 @@ int transform(const RemoteCommand& command, http::Client& client, http::ClientRe
   auto response = client.send(request);
   if (!response) {
     std::cerr << "holdfast: what was written is not complete: do not use it\n";
-    return print_error(response.error());
+    return print_no_answer(response.error());
   }
   if (!response->good()) {
     print_problem(response->body, response->status);
@@ -349,7 +426,10 @@ void add_member(CLI::App& sub, RemoteCommand& command, const Member& member) {
   std::string doc(member.doc);
   const auto& type = inner(*member.type);
   if (type.kind == Kind::boolean && member.place != Place::path) {
-    sub.add_flag(flag_name(name), command.flags[name], doc);
+    auto said = [](const std::string& text) {
+      return text == "true" || text == "false" ? std::string() : "write true or false";
+    };
+    sub.add_flag(flag_name(name), command.flags[name], doc)->check(said, "");
     return;
   }
   auto& values = command.given[name];
@@ -362,25 +442,36 @@ void add_member(CLI::App& sub, RemoteCommand& command, const Member& member) {
     for (auto one : type.names()) (doc += ' ') += one;
     doc += '.';
   }
+  const bool several = type.kind == Kind::list && !structured(type);
+  if (several) doc += " Several: A,B or repeat the option.";
+  if (member.required()) doc += " Required.";
   const char* kind = hidden(member)               ? "-|@FILE|?"
                      : structured(type)           ? "JSON|-|@FILE"
                      : type.kind == Kind::integer ? "N"
                                                   : "TEXT";
   auto* option = sub.add_option(flag_name(name), values, doc)->type_name(kind);
-  if (type.kind == Kind::list && !structured(type))
+  if (several)
     option->delimiter(',')
-        ->expected(1, -1)
+        ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->allow_extra_args(false);
   else
     option->expected(1)->allow_extra_args(false);
 }
 
+/// `record` as RECORD: a word to put something in place of.
+std::string placeholder(std::string_view member) {
+  std::string out;
+  for (char c : member) out += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return out;
+}
+
 std::string examples_of(const http::RouteInfo& route, const std::string& command) {
   std::string out;
   for (const auto& example : route.examples) {
     (out += out.empty() ? "Example, " : "\nExample, ") += example.title;
-    (out += ":\n  echo '") += example.body;
+    out += ":\n  echo '";
+    for (char c : example.body) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
     ((out += "' | holdfast ") += command) += " --body -\n";
   }
   return out;
@@ -414,7 +505,7 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
     std::string path;
     if (command.route.request)
       for (const auto& member : command.route.request->members()) {
-        if (member.place == Place::path) (path += ' ') += member.name;
+        if (member.place == Place::path) (path += ' ') += placeholder(member.name);
         add_member(*sub, command, member);
       }
     if (command.route.kind == http::RouteKind::upload) {
@@ -431,16 +522,19 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
     } else if (command.route.kind != http::RouteKind::json) {
       sub->add_option("--output", command.output, "Write to this file.")->type_name("FILE");
     } else {
-      if (command.route.method != "GET" && command.route.method != "DELETE")
-        sub->add_option("--body", command.body,
-                        "The whole request as JSON instead of single members.")
-            ->type_name("JSON|-|@FILE");
       if (command.route.method == "POST")
         sub->add_option("--idempotency-key", command.idempotency_key, "Makes it safe to repeat.");
       else if (command.route.method != "GET")
         sub->add_option("--if-match", command.if_match, "Only if it still has this version.");
       sub->add_flag("--json", command.json, "JSON also on a terminal.");
     }
+    const bool takes_json = command.route.kind != http::RouteKind::upload &&
+                            command.route.kind != http::RouteKind::transform &&
+                            command.route.method != "GET" && command.route.method != "DELETE";
+    if (takes_json)
+      sub->add_option("--body", command.body,
+                      "The whole request as JSON instead of single members.")
+          ->type_name("JSON|-|@FILE");
     std::string name(id);
     std::ranges::replace(name, '.', ' ');
     std::ranges::replace(name, '_', '-');
@@ -474,7 +568,7 @@ int run_remote(const RemoteCommand& command) {
   }
   auto response = client->send(request);
   wipe(request.body);
-  if (!response) return print_error(response.error());
+  if (!response) return print_no_answer(response.error());
   return answer(command, *response);
 }
 

@@ -18,7 +18,7 @@ namespace holdfast::app {
 struct RemoteCommand {
   http::RouteInfo route;
   std::map<std::string, std::vector<std::string>> given;  // by member
-  std::map<std::string, bool> flags;                      // boolean members
+  std::map<std::string, std::string> flags;               // boolean members: true, false or empty
   std::string body;                                       // --body
   std::string file;                                       // of an upload or a transform
   std::string output;                                     // of a download or a transform

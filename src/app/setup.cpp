@@ -3,7 +3,121 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <charconv>
+
+#include "access/hours.h"
+#include "app/unlock.h"
+#include "http/certificate.h"
+#include "http/server.h"
+#include "vault/policy.h"
+
 namespace holdfast::app {
+namespace {
+
+constexpr Millis kShortestPause{1'000};
+
+FieldPath setting_path(std::string_view key) {
+  auto dot = key.find('.');
+  return FieldPath(key.substr(0, dot)) / key.substr(dot + 1);
+}
+
+/// `127.0.0.1:8443`, `[::1]:8443`, `8443` (loopback). That all addresses are meant has to be said:
+/// `:8443` reads like this machine alone.
+Result<http::ServerOptions::Listen> listen_of(std::string_view text) {
+  http::ServerOptions::Listen out;
+  auto colon = text.rfind(':');
+  auto port = colon == std::string_view::npos ? text : text.substr(colon + 1);
+  if (colon != std::string_view::npos) {
+    auto address = text.substr(0, colon);
+    if (address.starts_with('[') && address.ends_with(']'))
+      address = address.substr(1, address.size() - 2);
+    if (address.empty())
+      return Error(Code::invalid,
+                   "an address to listen on names its host: write 127.0.0.1:PORT for this machine "
+                   "alone, or 0.0.0.0:PORT or [::]:PORT for every network that it is in");
+    out.address = address;
+  }
+  auto [end, failed] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+  if (failed != std::errc() || end != port.data() + port.size() || port.empty())
+    return Error(
+        Code::invalid,
+        "an address to listen on is written ADDRESS:PORT, such as 127.0.0.1:8443 or [::1]:8443");
+  return out;
+}
+
+Result<std::vector<http::ServerOptions::Listen>> listens_of(const Config& config) {
+  std::vector<http::ServerOptions::Listen> out;
+  for (const auto& one : config.list("server.listen")) {
+    auto listen = listen_of(one);
+    if (!listen) return std::move(listen).error().at(setting_path("server.listen"));
+    out.push_back(std::move(*listen));
+  }
+  if (out.empty())
+    return Error(Code::invalid, "name at least one address to listen on")
+        .at(setting_path("server.listen"));
+  return out;
+}
+
+Result<void> check_server(const Config& config) {
+  auto listen = listens_of(config);
+  if (!listen) return std::move(listen).error();
+  if (auto good = http::check_addresses({.listen = std::move(*listen)}); !good)
+    return std::move(good).error().at(setting_path("server.listen"));
+  if (auto good = http::check_addresses({.listen = {}, .proxies = config.list("server.proxies")});
+      !good)
+    return std::move(good).error().at(setting_path("server.proxies"));
+  if (auto count = config.number("server.connections_per_address", 1, 100'000); !count)
+    return std::move(count).error();
+  if (auto threads = config.number("server.cores", 0, 256); !threads)
+    return std::move(threads).error();
+  if (auto names = config.list("server.names"); !names.empty()) {
+    // Only a certificate that is made shows whether it takes the names.
+    const auto now = SystemClock().now();
+    auto key = http::make_key();
+    if (!key) return std::move(key).error();
+    auto authority = http::make_authority(key->get(), now);
+    if (!authority) return std::move(authority).error();
+    auto made = http::make_server_certificate(key->get(), authority->get(), key->get(), names, now);
+    if (!made) return std::move(made).error().at(setting_path("server.names"));
+  }
+  return {};
+}
+
+Result<void> check_keys(const Config& config) {
+  const auto& over = config.text("keys.unlock_over_https");
+  if (over != "yes" && over != "no")
+    return Error(Code::invalid, "this is yes or no").at(setting_path("keys.unlock_over_https"));
+  if (auto places = unlock_places(config); !places) return std::move(places).error();
+  if (auto rotation = rotation_settings(config); !rotation) return std::move(rotation).error();
+  return {};
+}
+
+Result<void> check_rest(const Config& config) {
+  if (auto each = config.duration("retention.each", kShortestPause); !each)
+    return std::move(each).error();
+  if (auto zone = access::Zone::named(config.text("access.time_zone")); !zone)
+    return std::move(zone).error().at(setting_path("access.time_zone"));
+  for (auto ceiling : {"access.store_per_hour", "access.store_per_day"})
+    if (auto count = config.number(ceiling, 0, 1'000'000'000); !count)
+      return std::move(count).error();
+  if (!vault::is_calling_code(config.text("vault.calling_code")))
+    return Error(Code::invalid, "a calling code is 1 to 3 digits, such as 49, or empty")
+        .at(setting_path("vault.calling_code"));
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_settings(const Config& config) {
+  if (auto level = check_log_level(config); !level) return level;
+  if (auto server = check_server(config); !server) return server;
+  if (auto keys = check_keys(config); !keys) return keys;
+  if (auto rest = check_rest(config); !rest) return rest;
+  if (config.text("database.url").empty()) return {};
+  auto database = open_database(config, SystemClock(), 1);
+  if (!database) return std::move(database).error().at(setting_path("database.url"));
+  return {};
+}
 
 Result<Config> config_of(const LocalOptions& options) {
   std::vector<std::pair<std::string, std::string>> overrides;
@@ -18,7 +132,10 @@ Result<Config> config_of(const LocalOptions& options) {
     for (const auto& one : options.listen) (all += all.empty() ? "" : ",") += one;
     overrides.emplace_back("server.listen", all);
   }
-  return Config::load(options.dir, overrides);
+  auto config = Config::load(options.dir, overrides);
+  if (!config) return config;
+  if (auto listens = listens_of(*config); !listens) return std::move(listens).error();
+  return config;
 }
 
 Result<void> check_log_level(const Config& config) {

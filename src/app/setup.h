@@ -11,7 +11,12 @@
 
 namespace holdfast::app {
 
+/// Errors: those of Config::load; invalid (an address to listen on without its host or port).
 Result<Config> config_of(const LocalOptions& options);
+/// Each setting as `serve` and the store take it later: for what must not stop half-way over one
+/// of them. Makes PostgreSQL's schema where that is configured. Blocking.
+/// Errors: invalid (the field names the setting), unavailable (the database).
+Result<void> check_settings(const Config& config);
 /// Errors: invalid (log.level is none of its words).
 Result<void> check_log_level(const Config& config);
 /// JSON lines on standard error: `{"at":"...","level":"info","log":{...}}`.

@@ -4,6 +4,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <typeinfo>
 
+#include "base/described_limits.h"
 #include "base/json.h"
 #include "base/secret.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kProblem = "application/problem+json";
+constexpr std::chrono::seconds kBusy{1};              // until a large body is worth another try
 constexpr std::chrono::milliseconds kLastWord{2000};  // to tell a slow client that it was too slow
 
 std::string_view trimmed(std::string_view text) {
@@ -103,8 +105,10 @@ Task<Exchange::Next> Exchange::respond() {
     if (next != Next::request || operation_ != "-") co_return next;
   }
   match_ = site_.router.match(parser_.head().method, target_.segments);
+  // Literals hold no `/`, so one inside a segment of a known path lies in a parameter's value.
   if (!match_.route && match_.allow.empty())
-    co_return co_await refuse(problem_of(Fault::not_found));
+    co_return co_await refuse(
+        problem_of(target_.slash_inside ? Fault::bad_target : Fault::not_found));
   if (!match_.route)
     co_return co_await refuse(problem_of(Fault::method_not_allowed),
                               "Allow: " + match_.allow + "\r\n");
@@ -188,7 +192,9 @@ Result<void> Exchange::read_fields() {
 /// What a handler throws is a bug: its answer is 500, its kind goes to the log.
 Task<Result<Answer>> Exchange::call(const Route& route) {
   try {
-    co_return co_await route.run(std::move(call_));
+    auto done = co_await route.run(std::move(call_));
+    if (!done) co_return with_limits(*route.request, std::move(done).error());
+    co_return std::move(done);
   } catch (const std::bad_alloc&) {
     co_return Error(Code::unavailable, "the server is out of memory");
   } catch (const std::exception& error) {
@@ -216,6 +222,11 @@ Task<Exchange::Handled> Exchange::handle(const Route& route) {
     if (!is_json(parser_.head().content_type))
       co_return std::unexpected(problem_of(Fault::bad_media_type));
     auto read = co_await body_.read_all(text_);
+    if (!read && read.error().code == Code::exhausted) {
+      auto busy = problem_of(Fault::overloaded);
+      busy.free_at = site_.clock.now() + kBusy;
+      co_return std::unexpected(std::move(busy));
+    }
     if (!read) co_return failed(read);
     transport_.deadline(body_.deadline + site_.limits.overrun_time);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "http/access_log.h"
+#include "http/body_budget.h"
 #include "http/gate.h"
 #include "http/metrics.h"
 #include "http/request_parser.h"
@@ -31,6 +32,7 @@ struct Site {
   std::function<Result<void>()> ready;          // may be empty
   std::function<std::string_view()> warning;    // may be empty
   std::string openapi;
+  BodyBudget bodies{limits.bodies_together};
   std::atomic<bool> stopping = false;
 };
 
@@ -47,7 +49,7 @@ class Exchange {
         transport_(transport),
         parser_(parser),
         peer_(peer),
-        body_(transport, parser, site.limits) {}
+        body_(transport, parser, site.limits, site.bodies) {}
   ~Exchange();
 
   /// What the connection can do next.

@@ -16,6 +16,9 @@ struct ServerLimits {
   std::size_t connections_per_address = 256;  // IPv6: per /64; does not hold for proxies
   std::size_t requests_per_connection = 100'000;
   std::size_t body_rate = 1024;  // bytes a second that an upload must reach on average
+  /// Bodies that all connections together hold in memory, in bytes of the room that they take;
+  /// those up to BodyBudget::kSmall do not count. What goes above is answered with 503.
+  std::size_t bodies_together = std::size_t{256} << 20;
 
   ms handshake_time{10'000};
   ms header_time{10'000};         // from the first byte of a request to the end of its header

@@ -107,6 +107,9 @@ Problem problem_of(Fault fault) {
       return {501, "unknown_coding", "Transfer coding not supported", "only chunked is known"};
     case Fault::bad_version:
       return {505, "bad_version", "HTTP version not supported", "use HTTP/1.1"};
+    case Fault::overloaded:
+      return {503, "exhausted", "Too busy for a large request",
+              "other large requests take all room for bodies: try again, or send less at once"};
   }
   return {500, "internal", "An error inside the server", ""};
 }

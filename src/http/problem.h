@@ -26,6 +26,7 @@ enum class Fault {
   method_not_allowed,
   unknown_coding,
   bad_version,
+  overloaded,
 };
 
 struct Problem {

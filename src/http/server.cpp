@@ -69,7 +69,22 @@ Result<Network> parse_network(const std::string& text) {
   return Network{base, bits};
 }
 
+Result<asio::ip::address> parse_address(const std::string& text) {
+  error_code bad;
+  auto address = asio::ip::make_address(text, bad);
+  if (bad) return Error(Code::invalid, "the address to listen on is not an IP address");
+  return address;
+}
+
 }  // namespace
+
+Result<void> check_addresses(const ServerOptions& options) {
+  for (const auto& text : options.proxies)
+    if (auto network = parse_network(text); !network) return std::move(network).error();
+  for (const auto& listen : options.listen)
+    if (auto address = parse_address(listen.address); !address) return std::move(address).error();
+  return {};
+}
 
 struct Server::Impl : std::enable_shared_from_this<Impl> {
   Impl(Deps d, ServerOptions o, std::vector<Route> routes, TlsContext t)
@@ -128,9 +143,9 @@ Result<void> Server::Impl::bind() {
   }
   for (const auto& listen : options.listen) {
     error_code bad;
-    auto address = asio::ip::make_address(listen.address, bad);
-    if (bad) return Error(Code::invalid, "the address to listen on is not an IP address");
-    tcp::endpoint endpoint(address, listen.port);
+    auto address = parse_address(listen.address);
+    if (!address) return std::move(address).error();
+    tcp::endpoint endpoint(*address, listen.port);
     tcp::acceptor acceptor(deps.cores.at(0));
     acceptor.open(endpoint.protocol(), bad);
     if (!bad) acceptor.set_option(tcp::acceptor::reuse_address(true), bad);

@@ -39,6 +39,10 @@ struct ServerOptions {
   std::function<std::string_view()> warning{};
 };
 
+/// What start() would refuse before it binds. Errors: invalid (a proxy that is neither an address
+/// nor a network, an address to listen on that is none).
+Result<void> check_addresses(const ServerOptions& options);
+
 class Server {
  public:
   /// All outlive the server; so do the objects that the routes call.

@@ -68,6 +68,12 @@ Task<Result<void>> RequestBody::read_all(std::string& out) {
     if (piece->empty()) co_return Result<void>();
     // What a client announces is not what it sends: room grows with what arrives.
     reserve_wiping(out, piece->size());
+    bool small = out.size() + piece->size() <= BodyBudget::kSmall;
+    if (!small && !share_.grow_to(out.capacity())) {
+      wipe(out);
+      std::string().swap(out);
+      co_return Error(Code::exhausted, "the server holds too many large requests at once");
+    }
     out += *piece;
   }
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/body_budget.h"
 #include "http/request_parser.h"
 #include "http/response.h"
 #include "http/route.h"
@@ -17,8 +18,9 @@ namespace holdfast::http {
 /// The body of the request that `parser` has read the head of.
 class RequestBody final : public BodyReader {
  public:
-  RequestBody(Transport& transport, RequestParser& parser, const ServerLimits& limits)
-      : transport_(transport), parser_(parser), limits_(limits) {}
+  RequestBody(Transport& transport, RequestParser& parser, const ServerLimits& limits,
+              BodyBudget& budget)
+      : transport_(transport), parser_(parser), limits_(limits), share_(budget) {}
 
   std::size_t limit = 0;                // bytes
   MonoTime deadline = MonoTime::max();  // for the whole body, beside the least rate
@@ -27,7 +29,8 @@ class RequestBody final : public BodyReader {
   std::uint64_t size() const override { return parser_.head().content_length.value_or(0); }
   std::string_view type() const override { return parser_.head().content_type; }
 
-  /// Reads all of it into `out`.
+  /// Reads all of it into `out`, which counts against the budget until this is destroyed.
+  /// Errors: those of next(); exhausted (the bodies of all connections take too much room).
   Task<Result<void>> read_all(std::string& out);
   /// Drops what has arrived already; true when that was the end.
   bool drop_arrived();
@@ -39,6 +42,7 @@ class RequestBody final : public BodyReader {
   Transport& transport_;
   RequestParser& parser_;
   const ServerLimits& limits_;
+  BodyBudget::Share share_;
   std::size_t handed_out_ = 0;  // of the transport's buffer, until the next call
   std::uint64_t received_ = 0;
   MonoTime::duration waited_{};

@@ -38,10 +38,30 @@ std::optional<std::string> decoded(urls::pct_string_view text, bool plus_is_spac
   return out;
 }
 
+/// A part of it, between the slashes that it may hold, is `.` or `..`.
+bool dotted(std::string_view text) {
+  for (;;) {
+    auto end = std::min(text.find('/'), text.size());
+    auto part = text.substr(0, end);
+    if (part == "." || part == "..") return true;
+    if (end == text.size()) return false;
+    text.remove_prefix(end + 1);
+  }
+}
+
+/// What a proxy that decodes once more would read otherwise than we do.
+bool encoded_twice(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdefABCDEF";
+  for (auto at = text.find('%'); at != std::string_view::npos; at = text.find('%', at + 1))
+    if (at + 2 < text.size() && kHex.contains(text[at + 1]) && kHex.contains(text[at + 2]))
+      return true;
+  return false;
+}
+
 std::optional<std::string> segment(urls::pct_string_view text) {
   auto out = decoded(text, false);
-  if (!out || out->empty() || *out == "." || *out == "..") return std::nullopt;
-  if (std::ranges::any_of(*out, [](char c) { return c == '/' || c == '\\' || control(c); }))
+  if (!out || out->empty() || dotted(*out) || encoded_twice(*out)) return std::nullopt;
+  if (std::ranges::any_of(*out, [](char c) { return c == '\\' || control(c); }))
     return std::nullopt;
   return out;
 }
@@ -68,6 +88,7 @@ std::optional<Target> parse_target(std::string_view text, std::string_view host)
     for (auto part : parsed->encoded_segments()) {
       auto made = segment(part);
       if (!made) return std::nullopt;
+      out.slash_inside |= made->contains('/');
       out.segments.push_back(std::move(*made));
     }
   }

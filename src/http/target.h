@@ -12,11 +12,14 @@ namespace holdfast::http {
 struct Target {
   std::vector<std::string> segments;                       // decoded; "/" has none
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
+  /// A segment holds a `/` that was written %2F. Only the value of a path parameter may.
+  bool slash_inside = false;
 };
 
 /// Origin form, or absolute form with https and the very `host` of the Host header.
-/// nullopt for anything else, and for empty or dotted segments, encoded slashes, control
-/// characters, broken UTF-8, fragments, and more than 32 segments or 100 query parts.
+/// nullopt for anything else, and for empty or dotted segments (also between encoded slashes), what
+/// was encoded twice, backslashes, control characters, broken UTF-8, fragments, and more than 32
+/// segments or 100 query parts.
 std::optional<Target> parse_target(std::string_view target, std::string_view host);
 
 /// A host name or address with an optional port.

@@ -81,5 +81,37 @@ TEST(Target, decodes_path_and_query) {
   EXPECT_FALSE(parse_target("https://h:8443/v1", "h"));
 }
 
+TEST(Target, keeps_an_encoded_slash_inside_its_segment) {
+  auto target = parse_target("/v1/ext:A%2F1/%2f/100%25", "h");
+
+  ASSERT_TRUE(target);
+  EXPECT_EQ(target->segments, (std::vector<std::string>{"v1", "ext:A/1", "/", "100%"}));
+  EXPECT_TRUE(target->slash_inside);
+  EXPECT_FALSE(parse_target("/v1/ext:A?x=%2F", "h")->slash_inside);
+  for (auto bad : {"/v1/..%2Fx", "/v1/x%2F..", "/v1/x%2f%2e%2e%2fy", "/v1/.%2Fx", "/v1/x%2F.",
+                   "/v1/x%2F%2E", "/v1/x%252Fy", "/v1/x%252e%252e", "/v1/x%255Cy", "/v1/x%2500",
+                   "/v1/x%2F%5Cy", "/v1/x%2F%00", "/v1/x%2F%0d%0a", "/v1/x%2F%7f", "/v1/%2F/..",
+                   "/v1/x%2F//y", "/v1/x%c0%afy", "/v1/x%e0%80%afy", "/v1/x%2"})
+    EXPECT_FALSE(parse_target(bad, "h")) << bad;
+}
+
+TEST(Router, an_encoded_slash_never_changes_the_route) {
+  Router router(rows());
+  auto found = [&](std::string_view method, std::string_view path) {
+    auto target = parse_target(path, "h");
+    return target ? router.match(method, target->segments) : Router::Match();
+  };
+
+  auto one = found("GET", "/v1/records/r1%2Freveal");
+  ASSERT_TRUE(one.route);
+  EXPECT_EQ(one.route->id, "records.get");
+  EXPECT_EQ(one.path, (std::vector<std::pair<std::string, std::string>>{{"record", "r1/reveal"}}));
+  EXPECT_EQ(found("POST", "/v1/records/r1%2Freveal").route, nullptr);
+  EXPECT_EQ(found("POST", "/v1/records/reveal%2F").route, nullptr);
+  EXPECT_EQ(found("POST", "/v1/records%2Freveal").route, nullptr);
+  EXPECT_EQ(found("GET", "/v1%2Frecords/r1").route, nullptr);
+  EXPECT_EQ(found("GET", "/%2F").route, nullptr);
+}
+
 }  // namespace
 }  // namespace holdfast::http

@@ -51,11 +51,26 @@ struct Count {
   static std::span<const Member> described();
 };
 
+enum class Size : std::uint8_t { small, large };
+std::span<const std::string_view> enum_names(Size);
+struct Other {
+  std::int64_t count = 0;
+  static std::span<const Member> described();
+};
+struct Choice {
+  Size size = Size::small;
+  std::int64_t count = 0;
+  std::vector<std::string> words;
+  std::vector<Other> others;
+  static std::span<const Member> described();
+};
+
 class TestApi {
  public:
   Task<Result<EchoAnswer>> echo(Caller caller, EchoRequest in);
   Task<Result<Nothing>> constant(Caller caller, Nothing in);
   Task<Result<Nothing>> forbidden(Caller caller, Nothing in);
+  Task<Result<Nothing>> choose(Caller caller, Choice in);
   Task<Result<Nothing>> sleep(Caller caller, Slow in);
   Task<Result<Nothing>> fail(Caller caller, Slow in);
   Task<Result<Nothing>> crash(Caller caller, Nothing in);

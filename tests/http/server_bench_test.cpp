@@ -66,6 +66,23 @@ std::span<const Member> Slow::described() {
   static constexpr Member kMembers[] = {member<&Slow::ms>("ms", "How long.", {}, Place::query)};
   return kMembers;
 }
+std::span<const std::string_view> enum_names(Size) {
+  static constexpr std::string_view kNames[] = {"small", "large"};
+  return kNames;
+}
+std::span<const Member> Other::described() {
+  static constexpr Member kMembers[] = {
+      member<&Other::count>("count", "How many.", {.min = 1, .max = 9})};
+  return kMembers;
+}
+std::span<const Member> Choice::described() {
+  static constexpr Member kMembers[] = {
+      member<&Choice::size>("size", "Which.", {}, Place::path),
+      member<&Choice::count>("count", "How many.", {.min = 1, .max = 100}),
+      member<&Choice::words>("words", "Words.", {.bytes = 5, .count = 2}),
+      member<&Choice::others>("others", "Others.", {.count = 3})};
+  return kMembers;
+}
 std::span<const Member> Count::described() {
   static constexpr Member kMembers[] = {
       member<&Count::bytes>("bytes", "How many.", {}, Place::query)};
@@ -91,6 +108,9 @@ Task<Result<EchoAnswer>> TestApi::echo(Caller caller, EchoRequest in) {
                        .tags = in.tags};
 }
 Task<Result<Nothing>> TestApi::constant(Caller, Nothing) {
+  co_return Nothing{};
+}
+Task<Result<Nothing>> TestApi::choose(Caller, Choice) {
   co_return Nothing{};
 }
 Task<Result<Nothing>> TestApi::forbidden(Caller, Nothing) {

@@ -42,6 +42,44 @@ TEST(Server, hands_path_query_body_and_header_fields_to_the_handler) {
   EXPECT_EQ(answer.field("ETag"), "\"7\"");
 }
 
+TEST(Server, hands_an_encoded_slash_to_the_path_parameter_that_holds_it) {
+  ServerBench bench;
+
+  auto answer = bench.ask(bench.post("/v1/echo/ext:A%2F1", R"({"text":"a"})"));
+
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_TRUE(answer.body.starts_with(R"({"name":"ext:A/1",)")) << answer.body;
+  for (auto path : {"/v1/echo/..%2F1", "/v1/echo/A%252F1", "/v1/echo/A%5C1", "/v1/echo%2FA"})
+    EXPECT_EQ(bench.ask(bench.post(path, R"({"text":"a"})")).status, 400) << path;
+}
+
+TEST(Server, a_refused_value_comes_with_what_is_allowed) {
+  TestApi api;
+  ServerBench bench(
+      {}, {route<&TestApi::choose>(api, "test.choose", "POST", "/v1/choose/{size}", "Choose")});
+  struct Case {
+    std::string_view path, body, said;
+  };
+  const Case cases[] = {
+      {"small", R"({"count":101})",
+       R"("detail":"out of range: 1 to 100","code":"invalid","field":"count")"},
+      {"huge", R"({"count":1})", "not one of the allowed values: small, large"},
+      {"small", R"({"count":1e300})", "this number is out of range: 1 to 100"},
+      {"small", R"({"count":1,"words":["abcdef"]})", "longer than allowed: at most 5 bytes"},
+      {"small", R"({"count":1,"words":["a","b","c"]})", "more elements than allowed: at most 2"},
+      {"small", R"({"count":1,"others":[{"count":1},{"count":0}]})", "out of range: 1 to 9"},
+      {"small", R"({"count":1,"others":[{"count":1},{"hue":0}]})",
+       R"("detail":"not a known member")"},
+      {"small", R"({"count":"1"})", R"("detail":"must be an integer")"}};
+
+  for (const auto& test : cases) {
+    auto answer = bench.ask(bench.post("/v1/choose/" + std::string(test.path), test.body));
+
+    EXPECT_EQ(answer.status, 400) << test.body;
+    EXPECT_NE(answer.body.find(test.said), std::string::npos) << answer.body;
+  }
+}
+
 TEST(Server, takes_a_json_body_in_chunks) {
   ServerBench bench;
 

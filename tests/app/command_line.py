@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""What the command line does with mistakes, files, pipes and odd ids, and what it says of them."""
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+
+from support import BIN, Store, create, declare, main, test
+
+DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
+MAPPING = {"collection": "people", "external_id": "id", "fields": {"email": "mail"}}
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# ── imports
+
+@test
+def an_import_that_brings_nothing_in_fails_and_still_shows_its_report(store, server):
+    file, report = store.base / "in.csv", store.base / "refused.csv"
+    words = ["imports", "create", "--mapping", json.dumps(MAPPING), file, "--report", report]
+    for content in (b"", b"\x00\x01junk\xff", b"a,b\n1,2\n", b"id,mail\n1,none\n2,neither\n"):
+        file.write_bytes(content)
+        done = store.run(*words, server=server)
+        assert done.code == FAILED and "nothing" in done.err, (content, done)
+        assert "import" in done.rows[0], done
+    assert report.read_text().count("\n") == 3 and mode(report) == 0o600, report.read_text()
+    file.write_bytes(b"id,mail\n1,none\n2,ann@example.org\n")
+    assert store.run(*words, server=server).code == DONE
+
+
+@test
+def a_report_that_cannot_be_written_stops_an_import_before_it_starts(store, server):
+    file = store.base / "in.csv"
+    file.write_bytes(b"id,mail\nunsent,ann@example.org\n")
+    done = store.run("imports", "create", "--mapping", json.dumps(MAPPING), file, "--report", "/nope/rep.csv", server=server)
+    assert done.code == FAILED and "--report" in done.err and not done.out, done
+    assert server.client().get("/v1/subjects/ext:unsent").status == 404
+
+
+@test
+def a_mapping_may_be_a_file_with_line_breaks(store, server):
+    file, mapping = store.base / "in.csv", store.base / "mapping.json"
+    file.write_bytes(b"id,mail\nmapped,ann@example.org\n")
+    pretty = json.dumps(MAPPING, indent=2)
+    mapping.write_text(pretty + "\n")
+    for given, stdin in ((f"@{mapping}", b""), (pretty, b""), ("-", pretty.encode())):
+        done = store.run("imports", "create", "--mapping", given, file, server=server, stdin=stdin)
+        assert done.code == DONE, done
+    for broken in ('{"collection":\n', '{"a":1,"a":2}', "[1,"):
+        refused = store.run("imports", "create", "--mapping", broken, file, server=server)
+        assert refused.code == FAILED and "--mapping" in refused.err, refused
+    values = store.run("records", "update", "rec_x", "--values", "-", server=server, stdin=b'{"note":\n"x"')
+    assert values.code == FAILED and "--values" in values.err, values
+
+
+# ── what is sent
+
+@test
+def a_customer_whose_id_has_a_slash_can_be_named(store, server):
+    client = server.client()
+    declare(client)
+    create(client, "ext:A/1", email="ann@example.org")
+    create(client, "ext:/RE 2026/11-7", email="bob@example.org")
+    for subject in ("ext:A/1", "ext:/RE 2026/11-7"):
+        assert store.run("subjects", "get", subject, server=server).code == DONE, subject
+    assert client.get("/v1/subjects/ext:A%2F1/accesses").status == 200
+    assert client.get("/v1/subjects/ext:A%2F1%2Faccesses").status == 404
+    for hostile in ("ext:A/1", "ext:A%2F..%2F1", "ext:A%2F%2e", "ext:A%252F1", "ext:A%5C1", "ext:A%2F%00", "ext:A%2F%0a"):
+        assert client.get(f"/v1/subjects/{hostile}").status in (400, 404), hostile
+    erased = store.run("subjects", "erase", "ext:A/1", "--reason", "-", server=server, stdin=b"asked")
+    assert erased.code == DONE, erased
+
+
+@test
+def a_flag_can_be_said_to_be_false(store, server):
+    client = server.client()
+    declare(client)
+    subject = create(client, "ext:flags", email="flags@example.org")["subject"]
+    opened = client.good("POST", "/v1/engagements", {"subject": "ext:flags", "kind": "ticket", "reference": "T-1"})
+    store.run("engagements", "close", opened["engagement"], server=server)
+    client.good("POST", "/v1/engagements", {"subject": "ext:flags", "kind": "ticket", "reference": "T-2"})
+    client.good("POST", "/v1/engagements", {"subject": "ext:flags", "kind": "ticket", "reference": "T-3"})
+    count = lambda *words: len(store.run("engagements", "list", "--subject", subject, "--json", *words, server=server).rows[0]["engagements"])
+    assert count("--live") == count("--live=true") == 2
+    assert count("--live=false") == 1 and count() == 3
+    assert store.run("engagements", "list", "--live=perhaps", server=server).code == USAGE
+
+
+@test
+def what_is_allowed_is_said(store, server):
+    for words, said in [
+            (("journal", "list", "--outcome", "maybe"), "not one of the allowed values: "),
+            (("journal", "list", "--limit", "0"), "out of range: 1 to "),
+            (("engagements", "find", "--kind", "x" * 300, "--reference", "-"), "longer than allowed: at most ")]:
+        done = store.run(*words, server=server, stdin=b"T-1")
+        assert done.code == FAILED and said in done.err, (said, done)
+    number = store.run("keys", "reshare", "--needed", "two", "--total", "3", server=server)
+    assert number.code == FAILED and "needed: " in number.err and "integer" in number.err, number
+
+
+# ── what is printed
+
+@test
+def a_list_in_a_pipe_says_that_there_is_more(store, server):
+    first = store.run("journal", "list", "--limit", "2", server=server)
+    assert first.code == DONE and len(first.rows) == 2, first
+    assert first.err.startswith("more: --after "), first
+    option, cursor = shlex.split(first.err)[1:]
+    second = store.run("journal", "list", "--limit", "2", option, cursor, server=server)
+    assert second.code == DONE and second.rows[0] != first.rows[0], second
+    assert "more:" not in store.run("engagements", "list", server=server).err
+
+
+@test
+def output_files_are_private(store, server):
+    file = store.base / "map.csv"
+    file.write_text("old")
+    file.chmod(0o644)
+    for _ in range(2):
+        done = store.run("reports", "data-map-csv", "--output", file, server=server)
+        assert done.code == DONE and mode(file) == 0o600 and "old" not in file.read_text(), done
+        file.unlink()
+    assert store.run("reports", "data-map-csv", "--output", "/dev/null", server=server).code == DONE
+
+
+# ── mistakes
+
+@test
+def a_mistyped_word_is_named(store):
+    for words, named in [
+            (["recods", "list"], "`recods`: did you mean records?"),
+            (["subject", "get"], "`subject`: did you mean subjects?"),
+            (["records", "revela"], "`revela`: did you mean reveal?"),
+            (["frobnicate"], "`frobnicate`: see `holdfast --help`"),
+            (["records", "frobnicate"], "see `holdfast records --help`"),
+            (["records", "reveal", "R", "--field", "email"], "no option --field: did you mean --fields?"),
+            (["records", "reveal", "R", "--nonsense=ann@example.org"], "no option --nonsense: see"),
+            (["records", "reveal", "R", "--fields", "a", "b"], "--fields takes one word: write A,B or repeat the option")]:
+        done = store.run(*words)
+        assert done.code == USAGE and named in done.err and "ann@" not in done.err, done
+    bare = store.run("records")
+    assert bare.code == USAGE and "`holdfast records` needs a command" in bare.err, bare
+    assert store.run("records", "--help").code == DONE
+
+
+@test
+def help_has_examples_that_run_as_written(store, server):
+    shown = store.run("subjects", "export", "--help").out
+    assert "holdfast subjects export SUBJECT --body -" in shown, shown
+    assert "Required." in shown, shown
+    assert "A,B or repeat the option" in store.run("records", "reveal", "--help").out
+    declare(server.client())
+    create(server.client(), "ext:example", email="ann@example.org")
+    line = next(line for line in shown.splitlines() if "echo" in line).replace("holdfast", shlex.quote(BIN), 1).replace("SUBJECT", "ext:example")
+    env = {**store.env(), "HOLDFAST_URL": server.url(), "HOLDFAST_CA_FILE": str(store.dir / "ca.pem"), "HOLDFAST_API_KEY": store.owner_key}
+    done = subprocess.run(["bash", "-c", "set -o pipefail; " + line], env=env, capture_output=True)
+    assert done.returncode == 0 and b"ann@example.org" in done.stdout, done
+
+
+@test
+def who_does_not_answer_is_named(store, server):
+    key = {"HOLDFAST_API_KEY": store.owner_key}
+    away = store.run("journal", "list", env={**key, "HOLDFAST_URL": "https://127.0.0.1:1"})
+    assert away.code == UNAVAILABLE and "https://127.0.0.1:1" in away.err, away
+    untrusted = store.run("journal", "list", env={**key, "HOLDFAST_URL": server.url()})
+    assert untrusted.code == REFUSED and "HOLDFAST_CA_FILE is not set" in untrusted.err, untrusted
+    set_wrong = store.run("journal", "list", env={**key, "HOLDFAST_URL": server.url(), "HOLDFAST_CA_FILE": "/etc/hostname"})
+    assert "is not set" not in set_wrong.err, set_wrong
+
+
+# ── a new store
+
+@test
+def a_wrong_setting_stops_init_before_anything_is_written(store):
+    new = store.base / "new"
+    for words, named in [
+            (["--set", "server.cores=many"], "server.cores"), (["--set", "log.level=loud"], "log.level"),
+            (["--set", "keys.epoch=soon"], "keys.epoch"), (["--set", "backup.keep_keys=1 minute"], "backup.keep_keys"),
+            (["--set", "access.time_zone=Moon"], "access.time_zone"), (["--set", "retention.each=0 s"], "retention.each"),
+            (["--set", "vault.calling_code=+49"], "vault.calling_code"), (["--set", "keys.rehearse_days=0"], "keys.rehearse_days"),
+            (["--set", "keys.unlock_over_https=maybe"], "keys.unlock_over_https"), (["--set", "server.names=a b"], "server.names"),
+            (["--set", "server.proxies=proxy"], "server.proxies"), (["--set", "access.store_per_day=-1"], "access.store_per_day"),
+            (["--set", "database.url=host=/nowhere"], "database.url"),
+            (["--listen", "nonsense"], "server.listen"), (["--listen", "shop.example:8443"], "server.listen"),
+            (["--listen", ":8443"], "0.0.0.0"), (["--method", "magic"], "method"),
+            (["--needed", "3", "--total", "5"], "--needed"), (["--total", "4"], "--total"),
+            (["--method", "shamir", "--needed", "9", "--total", "3"], "needed")]:
+        refused = store.run("init", "--dir", new, *words)
+        assert refused.code not in (DONE, USAGE) and named in refused.err and not refused.out, (words, refused)
+        assert not [path for path in store.base.iterdir() if path.name.startswith("new")], words
+    assert store.run("init", "--dir", new, "--needed", "2", "--total", "3", "--listen", "127.0.0.1:0").code == DONE
+
+
+@test
+def serve_wants_the_host_that_it_listens_on(store):
+    refused = store.run("serve", "--dir", store.dir, "--listen", ":18447")
+    assert refused.code == FAILED and "0.0.0.0:PORT" in refused.err and "127.0.0.1:PORT" in refused.err, refused
+
+
+if __name__ == "__main__":
+    os.environ.pop("HOLDFAST_API_KEY", None)
+    with Store() as shop, shop.serve() as served:
+        declare(served.client())
+        failed = main(store=shop, server=served)
+        status = served.stop()
+    sys.exit(failed or status)
