@@ -139,9 +139,10 @@ Result<Config> Config::load(const std::filesystem::path& dir,
     try {
       table = toml::parse_file(file.string());
     } catch (const toml::parse_error&) {
-      return Error(Code::invalid,
-                   "holdfast.toml is not valid TOML: mend it, or compare it with `holdfast config "
-                   "show --defaults`");
+      return Error(
+          Code::invalid,
+          "holdfast.toml is not valid TOML: often a section or a setting stands in it twice. "
+          "Mend it, or compare it with docs/configuration.md");
     }
     for (const auto& [section, node] : table) {
       const auto* members = node.as_table();
