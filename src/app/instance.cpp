@@ -297,11 +297,15 @@ Task<Result<void>> Instance::replay() {
   if (!ended) co_return std::move(ended).error();
   auto held = co_await rooms_->holds.replay(entries);
   if (!held) co_return std::move(held).error();
+  for (const auto& hold : held->damaged)
+    logger_->error(said("legal_hold_damaged",
+                        {{"hold", hold.text()},
+                         {"next", "nothing is destroyed: place it anew, then lift this one"}}));
   auto again = co_await rooms_->subjects.replay(std::move(entries));
   if (!again) co_return std::move(again).error();
-  if (*ended > 0 || *held > 0 || again->erased + again->merged + again->decided > 0)
+  if (*ended > 0 || held->again > 0 || again->erased + again->merged + again->decided > 0)
     logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
-                                             {"holds", std::to_string(*held)},
+                                             {"holds", std::to_string(held->again)},
                                              {"customers_erased", std::to_string(again->erased)},
                                              {"customers_merged", std::to_string(again->merged)},
                                              {"decisions", std::to_string(again->decided)}}));
