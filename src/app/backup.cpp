@@ -100,7 +100,26 @@ Result<void> split_keys(Instance& instance, Files out, const Parts& parts) {
   return {};
 }
 
-Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Config& config) {
+/// What is put in place before the store is opened.
+struct Placed {
+  crypto::OpenedStore store;
+  std::optional<journal::LogOptions::KnownEnd> afterlog_known;
+};
+
+/// The afterlog that the caller names, where the folder has none.
+Result<void> bring_afterlog(const LocalOptions& options, const fs::path& file) {
+  if (options.afterlog.empty() || fs::exists(file)) return {};
+  auto beside = file;
+  beside += ".part";
+  std::error_code failed;
+  fs::copy_file(options.afterlog, beside, fs::copy_options::overwrite_existing, failed);
+  if (failed) return Error(Code::not_found, "the afterlog cannot be read").at("afterlog");
+  fs::permissions(beside, fs::perms::owner_read | fs::perms::owner_write, failed);
+  if (auto kept = journal::replace_file(beside, file); !kept) return kept;
+  return {};
+}
+
+Result<Placed> restore_files(const LocalOptions& options, const Config& config) {
   SystemClock clock;
   std::error_code failed;
   fs::create_directories(config.dir(), failed);
@@ -138,11 +157,13 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
                  "the root key is missing. Put the key file back, or write it again from recovery "
                  "shares: `holdfast keys "
                  "recover --dir DIR SHARE SHARE`; then run this again");
-  if (!opened) return opened;
+  if (!opened) return std::move(opened).error();
   // Looked at before anything that is there is touched.
   auto said = parts->find("window");
   auto window = read_window(said == parts->end() ? std::string_view() : as_text(said->second));
   if (!window) return std::move(window).error();
+  auto end = afterlog_of(*window);
+  if (!end) return std::move(end).error().at("keys");
   auto state = read_data_state(options.data, clock);
   if (!state) return std::move(state).error().at("data");
   auto epochs = read_epochs(options.keys, clock);
@@ -154,12 +175,8 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
     return std::move(fit).error().at("keys");
   }
 
-  if (!options.afterlog.empty() && !fs::exists(config.dir() / "afterlog")) {
-    auto text = journal::read_small_file(options.afterlog, 256u << 20);
-    if (!text) return std::move(text).error().at("afterlog");
-    if (auto wrote = journal::write_file_atomically(config.dir() / "afterlog", *text); !wrote)
-      return std::move(wrote).error();
-  }
+  if (auto brought_too = bring_afterlog(options, config.dir() / "afterlog"); !brought_too)
+    return std::move(brought_too).error();
   auto joined = config.dir() / "restore.part";
   fs::copy_file(options.data, joined, fs::copy_options::overwrite_existing, failed);
   if (failed) return Error(Code::not_found, "the data file cannot be read").at("data");
@@ -175,7 +192,9 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
   }
   fs::remove(joined, failed);
   if (!done) return std::move(done).error();
-  return opened;
+  Placed out{std::move(*opened), {}};
+  if (*end) out.afterlog_known = {**end, window->made};
+  return out;
 }
 
 }  // namespace
@@ -263,6 +282,7 @@ Task<Result<std::int64_t>> Backups::add_keys(BackupFiles files, Time now) {
                                                MonoTime::max());
   if (!subjects) co_return std::move(subjects).error();
   auto window = window_of(now, size, *subjects);
+  put_afterlog(window, instance_.log().afterlog_end());
   auto parts = co_await keys_now(std::move(window));
   if (!parts) co_return std::move(parts).error();
   auto split = co_await instance_.pool().run(
@@ -298,16 +318,23 @@ int restore(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
-  auto opened = restore_files(options, *config);
-  if (!opened) return print_error(opened.error());
+  auto placed = restore_files(options, *config);
+  if (!placed) return print_error(placed.error());
   bool afterlog = fs::exists(config->dir() / "afterlog");
   Cores cores(0);
-  auto instance = Instance::open(std::move(*config), std::move(*opened), cores, make_logger("warn"),
-                                 {.restored = true});
+  auto instance =
+      Instance::open(std::move(*config), std::move(placed->store), cores, make_logger("warn"),
+                     {.restored = true, .afterlog_known = placed->afterlog_known});
   if (!instance) return print_error(instance.error());
   std::cout << "Restored. The log goes on as " << (*instance)->log().origin() << ".\n";
-  if (afterlog)
+  if (!(*instance)->afterlog_was_lost())
     std::cout << "What the afterlog names was erased and revoked again.\n";
+  else if (afterlog)
+    std::cout << "The afterlog is an older one, or lines were cut off it. What it still names was "
+                 "erased and revoked again, but\n"
+                 "nobody can say what else was revoked: every API key is suspended, and customers "
+                 "erased since then are back.\n"
+                 "Make an owner key with `holdfast access recover`.\n";
   else
     std::cout << "There was no afterlog, so nobody can say which keys were revoked since the "
                  "backup: every API key is\n"

@@ -56,9 +56,12 @@ std::pair<std::uint32_t, std::uint32_t> ids_in_use(const std::vector<Rotation>& 
 std::span<const Member> KeysWindow::described() {
   using W = KeysWindow;
   static constexpr Member kMembers[] = {
-      member<&W::made>("made", "When."), member<&W::journal_size>("journal_size", "Entries."),
+      member<&W::made>("made", "When."),
+      member<&W::journal_size>("journal_size", "Entries."),
       member<&W::subject_begun>("subject_begun", "Rotations of subject keys that had begun."),
-      member<&W::subject_finished>("subject_finished", "Those whose old keys were gone.")};
+      member<&W::subject_finished>("subject_finished", "Those whose old keys were gone."),
+      member<&W::afterlog_lines>("afterlog_lines", "Lines of the afterlog."),
+      member<&W::afterlog_digest>("afterlog_digest", "Over them, in hex.", {.bytes = 64})};
   return kMembers;
 }
 
@@ -66,6 +69,23 @@ Result<KeysWindow> read_window(std::string_view json) {
   auto read = parse_json_as<KeysWindow>(json);
   if (!read) return Error(Code::corrupt, "the keys file does not say of when it is");
   return read;
+}
+
+void put_afterlog(KeysWindow& window, const journal::AfterlogEnd& end) {
+  window.afterlog_lines = static_cast<std::int64_t>(end.lines);
+  window.afterlog_digest = hex(end.digest);
+}
+
+Result<std::optional<journal::AfterlogEnd>> afterlog_of(const KeysWindow& window) {
+  if (!window.afterlog_lines && !window.afterlog_digest)
+    return std::optional<journal::AfterlogEnd>();
+  auto digest = unhex(window.afterlog_digest.value_or(""));
+  journal::AfterlogEnd out;
+  if (window.afterlog_lines.value_or(-1) < 0 || !digest || digest->size() != out.digest.size())
+    return Error(Code::corrupt, "the keys file does not say how far the afterlog had come");
+  out.lines = static_cast<std::uint64_t>(*window.afterlog_lines);
+  std::ranges::copy(*digest, out.digest.begin());
+  return std::optional(out);
 }
 
 KeysWindow window_of(Time made, std::int64_t journal_size,

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/described.h"
 #include "base/result.h"
 #include "crypto/keyring.h"
+#include "journal/outside.h"
 #include "vault/rotations.h"
 
 namespace holdfast::app {
@@ -20,10 +23,16 @@ struct KeysWindow {
   std::int64_t journal_size = 0;      // at least as many entries as the data of that moment
   std::int64_t subject_begun = 0;     // the last rotation of subject keys that had begun
   std::int64_t subject_finished = 0;  // and the last whose old keys were destroyed
+  /// How far the afterlog had come; nothing in a keys file of an earlier version.
+  std::optional<std::int64_t> afterlog_lines{};
+  std::optional<std::string> afterlog_digest{};  // hex
   static std::span<const Member> described();
 };
 /// Errors: corrupt.
 Result<KeysWindow> read_window(std::string_view json);
+void put_afterlog(KeysWindow& window, const journal::AfterlogEnd& end);
+/// Nothing where the window says nothing. Errors: corrupt.
+Result<std::optional<journal::AfterlogEnd>> afterlog_of(const KeysWindow& window);
 KeysWindow window_of(Time made, std::int64_t journal_size,
                      const std::vector<vault::Rotation>& subject_rotations);
 

@@ -201,12 +201,20 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
                                   .afterlog = config_.dir() / "afterlog",
                                   .accept_rollback = options.accept_rollback,
                                   .restored = options.restored,
+                                  .afterlog_known = options.afterlog_known,
                                   .policy_changed = [this] {
                                     if (rooms_) rooms_->cache.changed();
                                   }};
   auto log = cores_.wait(journal::Log::open({*database_, keys_, clock_}, std::move(log_options)));
   if (!log) return std::move(log).error();
   log_ = std::move(*log);
+  restored_ = options.restored;
+  if (auto lacks = log_->witness_lacks(); !lacks.empty())
+    logger_->warn(said("witness_missing",
+                       {{"lacks", lacks},
+                        {"next",
+                         "nobody can say whether this is the newest database and afterlog: "
+                         "compare with a checkpoint that you exported"}}));
   if (auto done = keep_added_keys(); !done) return done;
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
@@ -278,34 +286,56 @@ Result<void> Instance::open_time() {
   return {};
 }
 
-/// What the afterlog says must stay undone is undone again before anything is served.
-Task<Result<void>> Instance::replay() {
-  if (log_->afterlog_missing() && log_->size() > 0) {
-    // A fresh store has no keys yet; of a restored one nobody can say which were revoked.
-    auto ended = co_await rooms_->admin.revoke_after_restore({});
-    if (!ended) co_return std::move(ended).error();
-    if (*ended > 0)
-      logger_->warn(said("afterlog_missing", {{"all_api_keys", "revoked"},
-                                              {"next", "holdfast access recover --dir DIR"}}));
-    co_return Result<void>();
-  }
-  auto entries = log_->afterlog_entries();
+/// The keys that it names; all that there are when nobody can say which; and, in an older database,
+/// those from before it was last found lost.
+Task<Result<std::int64_t>> Instance::revoke_again(
+    const std::vector<journal::AfterlogEntry>& entries) {
+  if (afterlog_was_lost_) co_return co_await rooms_->admin.revoke_after_restore({});
   std::vector<std::string> revoked;
   for (const auto& entry : entries)
     if (entry.kind == "api_key.revoked") revoked.emplace_back(as_text(entry.id));
-  auto ended = co_await rooms_->admin.revoke_after_restore(std::move(revoked));
+  if (const auto lost = log_->afterlog_lost_at(); lost && restored_) {
+    auto snapshot = co_await rooms_->cache.current(clock_.mono() + kPolicyWait);
+    if (!snapshot) co_return std::move(snapshot).error();
+    for (const auto& [id, principal] : (*snapshot)->keys)
+      if (principal.key.created <= *lost) revoked.push_back(principal.key.key);
+  }
+  co_return co_await rooms_->admin.revoke_after_restore(std::move(revoked));
+}
+
+/// What the afterlog says must stay undone is undone again before anything is served.
+Task<Result<void>> Instance::replay() {
+  const auto loss = log_->afterlog_loss();
+  afterlog_was_lost_ = loss.has_value();
+  auto entries = log_->afterlog_entries();
+  auto ended = co_await revoke_again(entries);
   if (!ended) co_return std::move(ended).error();
   auto held = co_await rooms_->holds.replay(entries);
   if (!held) co_return std::move(held).error();
+  for (const auto& hold : held->damaged)
+    logger_->error(said("legal_hold_damaged",
+                        {{"hold", hold.text()},
+                         {"next", "nothing is destroyed: place it anew, then lift this one"}}));
   auto again = co_await rooms_->subjects.replay(std::move(entries));
   if (!again) co_return std::move(again).error();
-  if (*ended > 0 || *held > 0 || again->erased + again->merged + again->decided > 0)
+  if (*ended > 0 || held->again > 0 || again->erased + again->merged + again->decided > 0)
     logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
-                                             {"holds", std::to_string(*held)},
+                                             {"holds", std::to_string(held->again)},
                                              {"customers_erased", std::to_string(again->erased)},
                                              {"customers_merged", std::to_string(again->merged)},
                                              {"decisions", std::to_string(again->decided)}}));
-  co_return Result<void>();
+  if (!loss) co_return Result<void>();
+  const auto expected = static_cast<std::int64_t>(loss->expected);
+  const auto there = static_cast<std::int64_t>(loss->there);
+  logger_->warn(said("afterlog_missing", {{"all_api_keys", "revoked"},
+                                          {"lines_expected", std::to_string(expected)},
+                                          {"lines_there", std::to_string(there)},
+                                          {"next", "holdfast access recover --dir DIR"}}));
+  journal::Event event{.activity = "journal.afterlog_missing",
+                       .facts = {{"lines_expected", expected}, {"lines_there", there}}};
+  auto recorded = co_await log_->commit(Caller{}, {}, std::move(event));
+  if (!recorded) co_return std::move(recorded).error();
+  co_return co_await log_->settle_afterlog();
 }
 
 std::vector<http::Route> Instance::routes() {

@@ -28,6 +28,7 @@ namespace holdfast::app {
 struct OpenOptions {
   bool accept_rollback = false;
   bool restored = false;  // out of a backup: the log gets a new origin
+  std::optional<journal::LogOptions::KnownEnd> afterlog_known{};  // by the backup
   /// Who unlocked, where people did: recorded.
   std::optional<vault::UnlockedBy> unlocked_by{};
   /// Called when the keys were dropped, by keys.lock or (true) because the keyring is older than
@@ -71,6 +72,9 @@ class Instance {
   std::shared_ptr<spdlog::logger> logger() const { return logger_; }
   Pool& pool() { return pool_; }
   Cores& cores() { return cores_; }
+  /// Whether the afterlog was not there or not whole when this was opened: every API key that there
+  /// was is suspended.
+  bool afterlog_was_lost() const { return afterlog_was_lost_; }
   /// Invented customers that were opened since the start.
   std::uint64_t canaries_opened() const { return alarms_.opened(); }
 
@@ -126,6 +130,7 @@ class Instance {
   /// Each minute: is the keyring still the right one, does the HSM answer, is something due?
   Task<void> look_after_keys();
   Task<Result<void>> replay();
+  Task<Result<std::int64_t>> revoke_again(const std::vector<journal::AfterlogEntry>& entries);
 
   Config config_;
   Cores& cores_;
@@ -143,6 +148,8 @@ class Instance {
   std::function<void(bool)> locked_;
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
+  bool restored_ = false;
+  bool afterlog_was_lost_ = false;
   bool keys_added_ = false;               // in memory, and not yet in the keyring's file
   boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
   std::atomic<bool> stopping_ = false;

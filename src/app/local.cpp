@@ -107,6 +107,8 @@ void show(std::string_view what, std::int64_t total, const std::vector<journal::
       std::cout << vault::DecisionId::from(row.row)->text();
     else if (row.kind == "requests" && row.row.size() == 16)
       std::cout << vault::DemandId::from(row.row)->text();
+    else if (row.kind == "holds" && row.row.size() == 16)
+      std::cout << vault::HoldId::from(row.row)->text();
     else if (row.kind == "tokens" && row.row.size() == 16)
       std::cout << TokenId::from(row.row)->text();
     else

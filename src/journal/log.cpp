@@ -169,6 +169,32 @@ Task<Result<void>> Log::afterlog(std::string_view kind, Bytes id) {
       boost::asio::use_awaitable);
 }
 
+std::optional<AfterlogLoss> Log::afterlog_loss() const {
+  std::optional<AfterlogLoss> out;
+  std::uint64_t number = 0;
+  for (const auto& entry : afterlog_->entries()) {
+    if (entry.kind == kAfterlogLost)
+      out = {.expected = ByteReader(entry.id).u64().value_or(0), .there = number};
+    else if (entry.kind == kAfterlogSettled)
+      out.reset();
+    ++number;
+  }
+  return out;
+}
+
+std::optional<Time> Log::afterlog_lost_at() const {
+  std::optional<Time> out;
+  for (const auto& entry : afterlog_->entries())
+    if (entry.kind == kAfterlogLost) out = entry.at;
+  return out;
+}
+
+Task<Result<void>> Log::settle_afterlog() {
+  Bytes lines;
+  put_u64(lines, afterlog_->end().lines);
+  co_return co_await afterlog(kAfterlogSettled, std::move(lines));
+}
+
 std::int64_t Log::size() const {
   std::scoped_lock lock(tree_mutex_);
   return static_cast<std::int64_t>(tree_.size());
@@ -189,6 +215,13 @@ Result<std::string> Log::signed_note(const Checkpoint& head) const {
   auto signer = signer_.load();
   if (!signer) return Error(Code::locked, "the server is locked");
   return sign_checkpoint(head, *signer);
+}
+
+Result<std::string> Log::witness_text(const Checkpoint& head, const AfterlogEnd& end) const {
+  auto signer = signer_.load();
+  if (!signer) return Error(Code::locked, "the server is locked");
+  return sign_checkpoint(head, *signer) +
+         sign_checkpoint({afterlog_origin(head.origin), end.lines, end.digest}, *signer);
 }
 
 std::string Log::verifier() const {

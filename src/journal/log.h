@@ -31,6 +31,12 @@ struct LogOptions {
   bool accept_rollback = false;
   /// The database came out of a backup: mints a new origin, whatever the witness says.
   bool restored = false;
+  /// How far the afterlog had come when something else that knows was made, such as a keys file.
+  struct KnownEnd {
+    AfterlogEnd end;
+    Time at{};
+  };
+  std::optional<KnownEnd> afterlog_known{};
   /// Called on the committing core after a commit that bumped the policy generation and before its
   /// reply, so that this process's caches look again. Must not block.
   std::function<void()> policy_changed{};
@@ -41,6 +47,12 @@ struct Stored {
   std::int64_t seq = 0;
   EventId id{};
   std::string entry;  // canonical JSON
+};
+
+/// The afterlog is not the one that was in use, or lacks lines.
+struct AfterlogLoss {
+  std::uint64_t expected = 0;  // lines; 0 when nobody can say
+  std::uint64_t there = 0;
 };
 
 struct Proof {
@@ -70,9 +82,20 @@ class Log final : public Journal {
   Task<Result<std::uint64_t>> generation(MonoTime deadline) override;
   Task<Result<void>> afterlog(std::string_view kind, Bytes id) override;
 
-  /// What the afterlog says must stay undone; `afterlog_missing` when the file was not there.
+  /// What the afterlog says must stay undone.
   std::vector<AfterlogEntry> afterlog_entries() const { return afterlog_->entries(); }
-  bool afterlog_missing() const { return afterlog_missing_; }
+  /// How far it has come, for whoever keeps that elsewhere.
+  AfterlogEnd afterlog_end() const { return afterlog_->end(); }
+  /// The file was not there, or lacked lines that the witness or `afterlog_known` has seen. Nobody
+  /// can say then what it named. Said at each start until settle_afterlog(); not of a new log.
+  std::optional<AfterlogLoss> afterlog_loss() const;
+  /// When it was last found so, settled or not.
+  std::optional<Time> afterlog_lost_at() const;
+  /// What follows from the loss was done and is durable.
+  Task<Result<void>> settle_afterlog();
+  /// What was not there although there were entries: "witness", or its note of the "afterlog",
+  /// which one of an earlier version does not have. Recorded as `journal.witness_missing`.
+  std::string_view witness_lacks() const { return witness_lacks_; }
   /// Whether the log goes on where its witness left it: false after a restore, an accepted
   /// roll-back, and where an older log had no witness.
   bool continued() const { return continued_; }
@@ -145,9 +168,21 @@ class Log final : public Journal {
   Task<Result<void>> migrate();
   Task<Result<void>> start_log();
   Task<Result<void>> resume();
-  Task<Result<void>> check_witness();
+  /// The file beside the database: a note of the log, and one of the afterlog's end, which one that
+  /// an earlier version wrote does not have.
+  struct Witness {
+    Checkpoint head;
+    std::optional<AfterlogEnd> afterlog;
+  };
+  Task<Result<std::optional<Witness>>> read_witness();
+  static Result<Witness> open_witness(std::string_view text, const crypto::PublicKey& key);
+  Task<Result<void>> check_witness(Result<std::optional<Witness>> kept);
+  Task<Result<void>> miss(std::string_view what);
   Task<Result<void>> new_origin(Checkpoint witness, std::string_view activity);
-  Task<Result<void>> open_afterlog();
+  Result<void> open_afterlog(const Result<std::optional<Witness>>& witness);
+  /// The number of lines that an afterlog which is not whole should have.
+  std::optional<std::uint64_t> lines_lost(const std::optional<AfterlogEnd>& witness) const;
+  Result<void> keep_afterlog();
   Task<Result<bool>> drain_pending();
   Task<Result<std::size_t>> take_in();
   Task<Result<void>> save_tiles();
@@ -164,10 +199,12 @@ class Log final : public Journal {
   Task<Result<Checkpoint>> head();
   /// Errors: locked.
   Result<std::string> signed_note(const Checkpoint& head) const;
+  Result<std::string> witness_text(const Checkpoint& head, const AfterlogEnd& end) const;
   /// While the log is opened.
   void sign_with(std::shared_ptr<const crypto::Signer> signer);
-  /// On the thread for files: writes unless a newer one was written.
-  static Task<Result<void>> keep_witness(Log* log, std::uint64_t size, std::string note);
+  /// On the thread for files, as lines of the afterlog are: writes unless a newer one was written.
+  /// Gives how many lines it vouches for.
+  static Task<Result<std::uint64_t>> keep_witness(Log* log, Checkpoint head);
 
   using CheckedTiles = std::map<std::pair<unsigned, std::uint64_t>, std::vector<crypto::Digest>>;
   Task<Result<std::vector<crypto::Digest>>> checked_tile(unsigned level, std::uint64_t index,
@@ -177,7 +214,9 @@ class Log final : public Journal {
   LogOptions options_;
   std::unique_ptr<db::Writer> writer_;
   std::unique_ptr<Afterlog> afterlog_;
-  bool afterlog_missing_ = false;
+  std::optional<std::uint64_t> lines_lost_;  // while opening: what the afterlog should have
+  std::string_view witness_lacks_;
+  bool fresh_ = false;  // made just now
   bool continued_ = false;
   std::string origin_;
   /// Shared, because roll_signer replaces it while others sign; empty once the keys were dropped.
@@ -186,12 +225,13 @@ class Log final : public Journal {
   boost::asio::thread_pool files_{1};
   std::uint64_t newest_witness_ = 0;  // used on that thread only
 
-  mutable std::mutex tree_mutex_;   // guards the next six
+  mutable std::mutex tree_mutex_;   // guards the next seven
   crypto::PublicKey public_key_{};  // of the signer, also after it was dropped
   Tree tree_;
   std::deque<Tile> unsaved_;
   bool saving_ = false;
   std::uint64_t witnessed_ = 0;
+  std::uint64_t lines_witnessed_ = 0;
   bool witness_due_ = true;
 
   std::mutex context_mutex_;

@@ -32,8 +32,14 @@ Task<Result<std::unique_ptr<Log>>> Log::open(Deps deps, LogOptions options) {
   log->sign_with(signer_of(keys->ring, keys->ring.active_id(crypto::KeyUse::journal)));
   if (auto done = co_await log->migrate(); !done) co_return std::move(done).error();
   if (auto done = co_await log->resume(); !done) co_return std::move(done).error();
-  if (auto done = co_await log->check_witness(); !done) co_return std::move(done).error();
-  if (auto done = co_await log->open_afterlog(); !done) co_return std::move(done).error();
+  auto witness = co_await log->read_witness();
+  if (auto done = log->open_afterlog(witness); !done) co_return std::move(done).error();
+  if (auto done = co_await log->check_witness(std::move(witness)); !done)
+    co_return std::move(done).error();
+  // Last, so that a refused start leaves the afterlog as it was.
+  if (auto done = log->keep_afterlog(); !done) co_return std::move(done).error();
+  if (log->options_.restored || log->options_.accept_rollback)
+    if (auto done = co_await log->settle(); !done) co_return std::move(done).error();
   co_return log;
 }
 
@@ -52,6 +58,7 @@ Task<Result<void>> Log::migrate() {
     first.append(db::apply(migration, to_ms(now)));
     fresh |= migration.room == "journal" && migration.number == 1;
   }
+  fresh_ = fresh;
   if (fresh) origin_ = "holdfast/" + hex(keys->ring.store_id());
   std::int64_t seq = 0;
   for (const auto& migration : early) {
@@ -122,29 +129,55 @@ Task<Result<void>> Log::resume() {
   co_return co_await sequence();
 }
 
-Task<Result<std::optional<Checkpoint>>> Log::witness() {
+Result<Log::Witness> Log::open_witness(std::string_view text, const crypto::PublicKey& key) {
+  constexpr int kLinesOfANote = 5;
+  std::size_t end = 0;
+  for (int i = 0; i < kLinesOfANote && end != std::string_view::npos; ++i)
+    end = text.find('\n', end == 0 ? 0 : end + 1);
+  auto first = text.substr(0, end == std::string_view::npos ? end : end + 1);
+  auto head = open_checkpoint(first, key);
+  if (!head) return std::move(head).error();
+  Witness out{std::move(*head), {}};
+  text.remove_prefix(first.size());
+  if (text.empty()) return out;
+  auto afterlog = open_checkpoint(text, key);
+  if (!afterlog) return std::move(afterlog).error();
+  if (afterlog->origin != afterlog_origin(out.head.origin))
+    return Error(Code::corrupt, "the notes of the witness are of two logs");
+  out.afterlog = {afterlog->size, afterlog->root};
+  return out;
+}
+
+Task<Result<std::optional<Log::Witness>>> Log::read_witness() {
   auto read = [](std::filesystem::path file) -> Task<Result<std::string>> {
     co_return read_small_file(file, kLongestNote);
   };
   auto note =
       co_await boost::asio::co_spawn(files_, read(options_.witness), boost::asio::use_awaitable);
-  if (!note && note.error().code == Code::not_found) co_return std::optional<Checkpoint>();
+  if (!note && note.error().code == Code::not_found) co_return std::optional<Witness>();
   if (!note) co_return std::move(note).error();
-  auto head = open_checkpoint(*note, public_key_);
+  auto found = open_witness(*note, public_key_);
   // Stopped while the journal's key was rolled: the one before goes on until that is done.
   const auto keys = deps_.keys.get();
   if (!keys) co_return Error(Code::locked, "the server is locked");
   for (auto id : keys->ring.ids(crypto::KeyUse::journal)) {
-    if (head) break;
+    if (found) break;
     auto older = signer_of(keys->ring, id);
-    head = open_checkpoint(*note, older->public_key());
-    if (head) sign_with(std::move(older));
+    found = open_witness(*note, older->public_key());
+    if (found) sign_with(std::move(older));
   }
-  if (!head)
+  if (!found)
     co_return Error(Code::corrupt,
                     "the witness beside the database is damaged or of another store: put the one "
                     "of this database back");
-  co_return std::move(*head);
+  co_return std::move(*found);
+}
+
+Task<Result<std::optional<Checkpoint>>> Log::witness() {
+  auto kept = co_await read_witness();
+  if (!kept) co_return std::move(kept).error();
+  if (!*kept) co_return std::optional<Checkpoint>();
+  co_return std::move((**kept).head);
 }
 
 Task<Result<std::string>> Log::settled_head() {
@@ -152,33 +185,45 @@ Task<Result<std::string>> Log::settled_head() {
   co_return co_await checkpoint();
 }
 
-Task<Result<void>> Log::check_witness() {
-  auto kept = co_await this->witness();
+Task<Result<void>> Log::check_witness(Result<std::optional<Witness>> kept) {
   if (options_.restored)
-    co_return co_await new_origin(kept && *kept ? **kept : Checkpoint{"unknown", 0, {}},
+    co_return co_await new_origin(kept && *kept ? (**kept).head : Checkpoint{"unknown", 0, {}},
                                   "journal.restored");
   if (!kept) co_return std::move(kept).error();
-  if (!*kept) co_return Result<void>();  // first start, or taken away on purpose
-  const auto& witness = *kept;
-  const auto size = witness->size;
-  bool same = witness->origin == origin_ && size <= static_cast<std::uint64_t>(this->size());
+  if (!*kept) co_return co_await miss("witness");
+  const auto& witness = (**kept).head;
+  const auto size = witness.size;
+  bool same = witness.origin == origin_ && size <= static_cast<std::uint64_t>(this->size());
   if (same) {
     auto root = co_await root_at(size);
     if (!root) co_return std::move(root).error();
-    same = *root == witness->root;
+    same = *root == witness.root;
   }
   if (same) {
     continued_ = true;
-    std::scoped_lock lock(tree_mutex_);
-    witnessed_ = size;
-    co_return Result<void>();
+    {
+      std::scoped_lock lock(tree_mutex_);
+      witnessed_ = size;
+    }
+    co_return (**kept).afterlog ? Result<void>() : co_await miss("afterlog");
   }
-  if (options_.accept_rollback) co_return co_await new_origin(*witness, "journal.accept_rollback");
+  if (options_.accept_rollback) co_return co_await new_origin(witness, "journal.accept_rollback");
   co_return Error(Code::conflict,
                   "the database is not the one that was last in use: it is older than the witness "
                   "beside it, or was changed. Put the newest database back, or restore a backup "
                   "with `holdfast restore`, or go on with this one by "
                   "`holdfast journal accept-rollback --dir DIR` (recorded for ever)");
+}
+
+/// Gone on without: nobody can say whether the database, or the afterlog, is the newest.
+Task<Result<void>> Log::miss(std::string_view what) {
+  if (fresh_) co_return Result<void>();
+  witness_lacks_ = what;
+  Event event{.activity = "journal.witness_missing",
+              .facts = {{"lacks", std::string(what)}, {"went_on_at_size", size()}}};
+  auto done = co_await commit(Caller{}, {}, std::move(event));
+  if (!done) co_return std::move(done).error();
+  co_return Result<void>();
 }
 
 /// From here on the log has a new name; the entry names the head that was left and the one that
@@ -198,13 +243,14 @@ Task<Result<void>> Log::new_origin(Checkpoint witness, std::string_view activity
   auto done = co_await commit(Caller{}, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   origin_ = next;
-  co_return co_await settle();
+  co_return Result<void>();
 }
 
-Task<Result<void>> Log::open_afterlog() {
+Result<void> Log::open_afterlog(const Result<std::optional<Witness>>& witness) {
   const auto keys = deps_.keys.get();
-  auto key = keys->ring.active(crypto::KeyUse::afterlog).clone();
-  auto opened = Afterlog::open(options_.afterlog, key.expose());
+  if (!keys) return Error(Code::locked, "the server is locked");
+  auto opened =
+      Afterlog::open(options_.afterlog, keys->ring.active(crypto::KeyUse::afterlog).expose());
   // Under the key before, when a rotation stopped on the way.
   for (auto id : keys->ring.ids(crypto::KeyUse::afterlog))
     if (!opened && opened.error().code == Code::corrupt)
@@ -212,42 +258,76 @@ Task<Result<void>> Log::open_afterlog() {
                                       keys->ring.find(crypto::KeyUse::afterlog, id)->expose());
           older)
         opened = std::move(older);
-  if (!opened && opened.error().code == Code::not_found) {
-    afterlog_missing_ = true;
-    if (auto made = Afterlog::make(options_.afterlog, key.expose()); !made)
-      co_return std::move(made).error();
-    opened = Afterlog::open(options_.afterlog, key.expose());
-  }
-  if (!opened) co_return std::move(opened).error();
-  afterlog_ = std::move(*opened);
-  co_return Result<void>();
+  if (!opened && opened.error().code != Code::not_found) return std::move(opened).error();
+  if (opened) afterlog_ = std::move(*opened);
+  lines_lost_ = lines_lost(witness && *witness ? (**witness).afterlog : std::nullopt);
+  return {};
 }
 
-Task<Result<void>> Log::keep_witness(Log* log, std::uint64_t size, std::string note) {
-  if (size < log->newest_witness_) co_return Result<void>();
-  log->newest_witness_ = size;
-  co_return write_file_atomically(log->options_.witness, note);
+std::optional<std::uint64_t> Log::lines_lost(const std::optional<AfterlogEnd>& witness) const {
+  std::optional<std::uint64_t> out;
+  auto expect = [&](const AfterlogEnd& end) {
+    if (!afterlog_ || !afterlog_->continues(end)) out = std::max(out.value_or(0), end.lines);
+  };
+  if (witness) expect(*witness);
+  // What was known before a loss that was found since is answered for by that loss.
+  const auto& known = options_.afterlog_known;
+  if (known && !(afterlog_ && afterlog_lost_at().value_or(Time::min()) > known->at))
+    expect(known->end);
+  if (!afterlog_ && !fresh_) out = out.value_or(0);
+  return out;
+}
+
+/// The loss is a line of the afterlog itself, before anything else may vouch for what is left.
+Result<void> Log::keep_afterlog() {
+  const auto keys = deps_.keys.get();
+  if (!keys) return Error(Code::locked, "the server is locked");
+  Bytes expected;
+  put_u64(expected, lines_lost_.value_or(0));
+  if (afterlog_)
+    return lines_lost_ ? afterlog_->append(kAfterlogLost, expected, deps_.clock.now())
+                       : Result<void>();
+  std::vector<AfterlogEntry> first;
+  if (lines_lost_) first.push_back({std::string(kAfterlogLost), expected, deps_.clock.now()});
+  const auto& key = keys->ring.active(crypto::KeyUse::afterlog);
+  if (auto made = Afterlog::make(options_.afterlog, key.expose(), first); !made) return made;
+  auto opened = Afterlog::open(options_.afterlog, key.expose());
+  if (!opened) return std::move(opened).error();
+  afterlog_ = std::move(*opened);
+  return {};
+}
+
+Task<Result<std::uint64_t>> Log::keep_witness(Log* log, Checkpoint head) {
+  if (head.size < log->newest_witness_) co_return 0;
+  const auto end = log->afterlog_->end();
+  auto text = log->witness_text(head, end);
+  if (!text) co_return std::move(text).error();
+  log->newest_witness_ = head.size;
+  auto wrote = write_file_atomically(log->options_.witness, *text);
+  if (!wrote) co_return std::move(wrote).error();
+  co_return end.lines;
 }
 
 Task<Result<void>> Log::settle() {
   if (auto done = co_await sequence(); !done) co_return std::move(done).error();
   {
+    const auto lines = afterlog_->end().lines;
     std::scoped_lock lock(tree_mutex_);
-    if (!witness_due_ && tree_.size() == witnessed_) co_return Result<void>();
+    if (!witness_due_ && tree_.size() == witnessed_ && lines == lines_witnessed_)
+      co_return Result<void>();
     witness_due_ = false;
   }
   auto now = co_await head();
-  auto note = now ? signed_note(*now) : Result<std::string>(std::move(now).error());
-  auto wrote =
-      note ? co_await boost::asio::co_spawn(files_, keep_witness(this, now->size, std::move(*note)),
-                                            boost::asio::use_awaitable)
-           : Result<void>(std::move(note).error());
+  auto wrote = now ? co_await boost::asio::co_spawn(files_, keep_witness(this, *now),
+                                                    boost::asio::use_awaitable)
+                   : Result<std::uint64_t>(std::move(now).error());
   std::scoped_lock lock(tree_mutex_);
   if (!wrote) {
     witness_due_ = true;
     co_return std::move(wrote).error();
   }
   witnessed_ = std::max(witnessed_, now->size);
+  lines_witnessed_ = std::max(lines_witnessed_, *wrote);
   co_return Result<void>();
 }
 

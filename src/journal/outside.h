@@ -20,6 +20,8 @@ namespace holdfast::journal {
 
 /// Writes beside, fsyncs, renames, fsyncs the folder. Mode 0600.
 Result<void> write_file_atomically(const std::filesystem::path& file, std::string_view text);
+/// The second half of that, for a file that was written already.
+Result<void> replace_file(const std::filesystem::path& beside, const std::filesystem::path& file);
 /// Errors: not_found, too_large (over `limit`), unavailable.
 Result<std::string> read_small_file(const std::filesystem::path& file, std::size_t limit);
 
@@ -29,12 +31,30 @@ struct AfterlogEntry {
   Bytes id;
   Time at{};
 };
+/// The afterlog lacked lines, or was not there: from that time back nobody can say what it named.
+/// The id is the number of lines that were expected, 0 when nobody could say (u64, big-endian).
+inline constexpr std::string_view kAfterlogLost = "afterlog.lost";
+/// What follows from that was done: the id is the number of lines before this one.
+inline constexpr std::string_view kAfterlogSettled = "afterlog.settled";
+
+/// How far an afterlog has come. Kept elsewhere, it shows whether lines were cut off the end.
+struct AfterlogEnd {
+  std::uint64_t lines = 0;
+  crypto::Digest digest{};  // SHA-256 over the one before and the line; the same under every key
+  friend bool operator==(const AfterlogEnd&, const AfterlogEnd&) = default;
+};
+
+/// What the end of an afterlog is signed as, beside the head of its log.
+inline std::string afterlog_origin(std::string_view log) {
+  return std::string(log) + "/afterlog";
+}
 
 /// What an afterlog's text says.
 struct AfterlogText {
   std::vector<AfterlogEntry> entries;
   std::size_t whole = 0;  // bytes up to the end of the last whole line
   crypto::Digest last{};  // MAC of that line
+  AfterlogEnd end;
 };
 /// Errors: corrupt.
 Result<AfterlogText> parse_afterlog(std::string_view text, const crypto::Hmac& mac);
@@ -46,16 +66,21 @@ std::string afterlog_line(const AfterlogEntry& entry, const crypto::Hmac& mac,
 /// the one before. Threads: safe.
 class Afterlog {
  public:
-  /// Makes a new one; refuses to overwrite.
-  static Result<void> make(const std::filesystem::path& file, BytesView key);
-  /// Reads and checks all of it. Errors: not_found; corrupt (a line was changed, taken out, or is
-  /// of another store). An incomplete last line is what a crash leaves: it was never acknowledged
-  /// and is cut off.
+  /// Makes a new one, with these lines or not at all; refuses to overwrite.
+  static Result<void> make(const std::filesystem::path& file, BytesView key,
+                           const std::vector<AfterlogEntry>& first = {});
+  /// Reads and checks all of it, however long it is. Errors: not_found; corrupt (a line was
+  /// changed, taken out, or is of another store). An incomplete last line is what a crash leaves:
+  /// it was never acknowledged and is cut off. That whole lines are missing at the end is seen by
+  /// continues() alone. Memory: what the lines say.
   static Result<std::unique_ptr<Afterlog>> open(std::filesystem::path file, BytesView key);
 
-  /// Durable when it returns.
+  /// Durable when it returns. Errors: too_large (an id over 500 KiB), locked, unavailable.
   Result<void> append(std::string_view kind, BytesView id, Time at);
   std::vector<AfterlogEntry> entries() const;
+  AfterlogEnd end() const;
+  /// Whether it is this one, or goes on from there. Cost: a hash for each line.
+  bool continues(const AfterlogEnd& end) const;
   /// Writes all lines anew under another key: beside, then in place of the file, so that after a
   /// crash it is whole under the one or the other. False when this is its key already.
   Result<bool> rekey(BytesView key);
@@ -75,6 +100,7 @@ class Afterlog {
   mutable std::mutex mutex_;
   std::optional<crypto::Hmac> mac_;
   crypto::Digest last_{};
+  AfterlogEnd end_;
   std::vector<AfterlogEntry> entries_;
 };
 

@@ -36,6 +36,34 @@ TEST(BackupWindow, files_of_one_backup_go_together) {
   EXPECT_EQ(files.refusal(), "");
 }
 
+TEST(BackupWindow, says_how_far_the_afterlog_had_come) {
+  KeysWindow window{.made = kNow, .journal_size = 100};
+  journal::AfterlogEnd end{.lines = 7, .digest = {1, 2, 3}};
+
+  put_afterlog(window, end);
+  auto read = read_window(to_json(window));
+
+  ASSERT_TRUE(read);
+  EXPECT_EQ(afterlog_of(*read).value(), end);
+}
+
+TEST(BackupWindow, of_an_earlier_version_says_nothing_of_the_afterlog) {
+  auto read = read_window(
+      R"({"made":"2026-09-22T00:00:00.000Z","journal_size":1,"subject_begun":0,"subject_finished":0})");
+
+  ASSERT_TRUE(read);
+  EXPECT_FALSE(afterlog_of(*read).value());
+}
+
+TEST(BackupWindow, half_an_end_of_the_afterlog_is_damage) {
+  KeysWindow window{.made = kNow, .journal_size = 100};
+  window.afterlog_lines = 7;
+
+  EXPECT_EQ(afterlog_of(window).error().code, Code::corrupt);
+  window.afterlog_digest = "00";
+  EXPECT_EQ(afterlog_of(window).error().code, Code::corrupt);
+}
+
 TEST(BackupWindow, older_data_goes_with_the_newest_keys) {
   Case files;
   files.data.journal_size = 3;

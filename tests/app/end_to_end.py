@@ -525,6 +525,133 @@ def rights_written_straight_into_the_database_give_nothing(store):
         assert reveals(revoked["api_key"]) == 401, "a revoked key stays revoked when older rows are put back"
 
 
+def without_last_line(afterlog):
+    whole = afterlog.read_bytes()
+    afterlog.write_bytes(whole[:whole.rindex(b"\n", 0, -1) + 1])
+
+
+def revoked_after_a_backup(own):
+    """The key, its text's owner, and the backup in which it lives."""
+    with own.serve() as server:
+        client = server.client()
+        key = key_with(client, "revoked", roles=["owner"])
+        backup = client.good("POST", "/v1/backups")
+        client.good("POST", f"/v1/api-keys/{key['info']['key']}/revoke")
+        assert server.stop() == 0
+    return key["api_key"], backup
+
+
+def status_of(own, key):
+    with own.serve() as server:
+        status = server.client(key=key).get("/v1/collections").status
+        log = server.log()
+        assert server.stop() == 0
+    return status, log
+
+
+def restored(own, backup):
+    return own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys", backup["keys"])
+
+
+@test
+def a_line_cut_off_the_afterlog_is_noticed_at_start(store):
+    with Store() as own:
+        key, _ = revoked_after_a_backup(own)
+        without_last_line(own.dir / "afterlog")
+        status, log = status_of(own, own.owner_key)
+        assert status == 401 and "afterlog_missing" in log, (status, log)
+        recovered = own.run("access", "recover", "--dir", own.dir)
+        assert recovered.code == DONE, recovered
+        status, log = status_of(own, recovered.out.strip())
+        assert status == 200 and "afterlog_missing" not in log, (status, log)
+        assert status_of(own, key)[0] == 401
+
+
+@test
+def a_line_cut_off_the_afterlog_revives_no_key_in_a_restore(store):
+    with Store() as own:
+        key, backup = revoked_after_a_backup(own)
+        whole = (own.dir / "afterlog").read_bytes()
+        done = restored(own, backup)
+        assert done.code == DONE and "erased and revoked again.\n" in done.out, done
+        assert status_of(own, key)[0] == 401
+        assert status_of(own, own.owner_key)[0] == 200
+
+        without_last_line(own.dir / "afterlog")
+        done = restored(own, backup)
+        assert done.code == DONE and "lines were cut off" in done.out, done
+        assert status_of(own, key)[0] == 401, "cut off before a restore"
+        assert status_of(own, own.owner_key)[0] == 401, "nobody can say who else was revoked"
+
+        done = restored(own, backup)
+        assert done.code == DONE and "lines were cut off" not in done.out, done
+        assert status_of(own, key)[0] == 401, "nor by restoring once more"
+
+        for name in ("witness", "afterlog"):
+            (own.dir / name).unlink()
+        (own.dir / "afterlog").write_bytes(whole)
+        later = own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys", backup["keys"])
+        assert later.code == DONE and "lines were cut off" not in later.out, later
+        assert status_of(own, own.owner_key)[0] == 200
+        assert status_of(own, key)[0] == 401
+
+
+@test
+def a_backup_knows_how_far_the_afterlog_had_come(store):
+    with Store() as own:
+        key, _ = revoked_after_a_backup(own)
+        with own.serve() as server:
+            backup = server.client().good("POST", "/v1/backups")
+            assert server.stop() == 0
+        without_last_line(own.dir / "afterlog")
+        (own.dir / "witness").unlink()
+        done = restored(own, backup)
+        assert done.code == DONE and "lines were cut off" in done.out, done
+        assert status_of(own, own.owner_key)[0] == 401
+
+
+@test
+def a_missing_witness_is_said_and_recorded(store):
+    with Store() as own:
+        with own.serve() as server:
+            assert "witness_missing" not in server.log()
+            assert server.stop() == 0
+        (own.dir / "witness").unlink()
+        with own.serve() as server:
+            assert "witness_missing" in server.log(), server.log()
+            entries = json.dumps(server.client().good("GET", "/v1/journal"))
+            assert "journal.witness_missing" in entries, entries[:500]
+            assert server.stop() == 0
+        with own.serve() as server:
+            assert "witness_missing" not in server.log()
+            assert server.stop() == 0
+
+
+@test
+def a_legal_hold_changed_by_hand_stops_neither_the_start_nor_the_check(store):
+    with Store() as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            create(client, "ext:1", email="ann@example.org")
+            held = client.good("POST", "/v1/retention/holds", {"subject": "ext:1", "reason": "dispute"})
+            assert server.stop() == 0
+        with contextlib.closing(sqlite3.connect(own.dir / "holdfast.db")) as raw:
+            raw.execute("update vault_holds set until_ms = 1")
+            raw.commit()
+        checked = own.check_state()
+        assert checked.code == FAILED and held["hold"] in checked.out, checked
+        with own.serve() as server:
+            assert held["hold"] in server.log(), server.log()
+            client = server.client()
+            refused = client.post("/v1/subjects/ext:1/erase", {"reason": "asked"})
+            assert refused.status >= 400 and "hold" in refused.json["detail"], refused
+            client.good("POST", "/v1/retention/holds", {"subject": "ext:1", "reason": "dispute"})
+            client.good("POST", f"/v1/retention/holds/{held['hold']}/lift", {"reason": "placed anew"})
+            assert server.stop() == 0
+        assert own.check_state().code == DONE
+
+
 @test
 def a_flipped_byte_in_the_database_never_shows_a_wrong_value(store):
     rng = random.Random(20)

@@ -56,13 +56,14 @@ class LogBench {
   }
 
   void open(bool accept_rollback = false) { must(try_open(accept_rollback)); }
-  Result<void> try_open(bool accept_rollback = false) {
+  Result<void> try_open(bool accept_rollback = false) { return try_open(options(accept_rollback)); }
+  Result<void> try_open(LogOptions options) {
     if (kind_ == db::Database::Kind::sqlite)
       database_ = must(db::open_sqlite({.dir = dir_.path()}, clock_));
     else
       database_ = must(
           db::open_postgres({.url = test::shared_postgres()->url(), .schema = schema_}, clock_));
-    auto log = run(Log::open({*database_, keys_, clock_}, options(accept_rollback)));
+    auto log = run(Log::open({*database_, keys_, clock_}, std::move(options)));
     if (!log) {
       database_->close();
       return std::move(log).error();

@@ -396,6 +396,43 @@ TEST(Witness, that_is_missing_is_made_again) {
   EXPECT_TRUE(std::filesystem::exists(bench.dir() / "witness"));
 }
 
+bool any_entry(LogBench& bench, std::string_view operation) {
+  bench.settle();
+  auto wanted = "\"operation\":\"" + std::string(operation) + '"';
+  for (const auto& stored : bench(bench.log().read(0, 1000)))
+    if (stored.entry.find(wanted) != std::string::npos) return true;
+  return false;
+}
+
+TEST(Witness, that_is_missing_is_recorded_but_not_of_a_new_log) {
+  LogBench bench;
+  EXPECT_EQ(bench.log().witness_lacks(), "");
+  EXPECT_FALSE(any_entry(bench, "journal.witness_missing"));
+  bench.close();
+  std::filesystem::remove(bench.dir() / "witness");
+
+  bench.open();
+
+  EXPECT_EQ(bench.log().witness_lacks(), "witness");
+  EXPECT_TRUE(any_entry(bench, "journal.witness_missing"));
+  bench.reopen();
+  EXPECT_EQ(bench.log().witness_lacks(), "");
+}
+
+TEST(Witness, that_is_missing_is_not_recorded_of_a_restored_log) {
+  LogBench bench;
+  bench.settle();
+  bench.close();
+  std::filesystem::remove(bench.dir() / "witness");
+  auto options = bench.options();
+  options.restored = true;
+
+  ASSERT_TRUE(bench.try_open(options));
+
+  EXPECT_EQ(bench.log().witness_lacks(), "");
+  EXPECT_FALSE(any_entry(bench, "journal.witness_missing"));
+}
+
 TEST(Witness, may_be_behind_the_database) {
   LogBench bench;
   bench.settle();
@@ -446,14 +483,221 @@ TEST(DatabaseFile, shows_no_address_no_user_agent_no_person_and_no_reason) {
 
 TEST(Afterlog, keeps_what_the_journal_was_told_over_a_restart) {
   LogBench bench;
-  EXPECT_TRUE(bench.log().afterlog_missing());
+  EXPECT_FALSE(bench.log().afterlog_loss()) << "a new log has lost nothing";
   bench(bench.log().afterlog("subject.erased", Bytes{1, 2}));
 
   bench.reopen();
 
-  EXPECT_FALSE(bench.log().afterlog_missing());
+  EXPECT_FALSE(bench.log().afterlog_loss());
   ASSERT_EQ(bench.log().afterlog_entries().size(), 1u);
   EXPECT_EQ(bench.log().afterlog_entries()[0].id, (Bytes{1, 2}));
+}
+
+class AfterlogEndKept : public testing::Test {
+ protected:
+  LogBench bench_;
+  std::filesystem::path file_ = bench_.dir() / "afterlog", witness_ = bench_.dir() / "witness";
+
+  void note(std::uint8_t id) {
+    bench_(bench_.log().afterlog("api_key.revoked", Bytes{id}));
+    bench_.commit_many(1);
+  }
+  std::string text() const { return must(read_small_file(file_, 1 << 20)); }
+  void put(const std::filesystem::path& file, std::string_view text) const {
+    must(write_file_atomically(file, text));
+  }
+  void cut_last_line() {
+    auto all = text();
+    put(file_, all.substr(0, all.rfind('\n', all.size() - 2) + 1));
+  }
+  /// As an earlier version wrote it: the note of the log alone.
+  void make_witness_old() {
+    auto all = must(read_small_file(witness_, 4096));
+    put(witness_, all.substr(0, all.rfind('\n', all.find("/afterlog\n")) + 1));
+  }
+  LogOptions restored() const {
+    auto out = bench_.options();
+    out.restored = true;
+    return out;
+  }
+};
+
+TEST_F(AfterlogEndKept, shows_a_line_that_was_cut_off_until_what_follows_is_done) {
+  note(1);
+  note(2);
+  bench_.settle();
+  bench_.close();
+  cut_last_line();
+
+  bench_.open();
+
+  ASSERT_TRUE(bench_.log().afterlog_loss());
+  EXPECT_EQ(bench_.log().afterlog_loss()->expected, 2u);
+  EXPECT_EQ(bench_.log().afterlog_loss()->there, 1u);
+  bench_.settle();
+  bench_.reopen();
+  EXPECT_TRUE(bench_.log().afterlog_loss()) << "a stop in between changes nothing";
+  bench_(bench_.log().settle_afterlog());
+  EXPECT_FALSE(bench_.log().afterlog_loss());
+  bench_.reopen();
+  EXPECT_FALSE(bench_.log().afterlog_loss());
+  EXPECT_EQ(bench_.log().afterlog_lost_at(), bench_.clock().now());
+}
+
+TEST_F(AfterlogEndKept, shows_an_older_copy_and_one_that_went_on_otherwise) {
+  note(1);
+  bench_.settle();
+  bench_.close();
+  auto older = text();
+  bench_.open();
+  note(2);
+  bench_.settle();
+  bench_.close();
+  auto newer = text();
+  put(file_, older);
+  bench_.open();
+  EXPECT_TRUE(bench_.log().afterlog_loss());
+  bench_(bench_.log().settle_afterlog());
+  bench_.settle();
+  bench_.close();
+  put(file_, newer);
+
+  bench_.open();
+
+  EXPECT_TRUE(bench_.log().afterlog_loss());
+}
+
+TEST_F(AfterlogEndKept, shows_a_file_that_is_gone) {
+  note(1);
+  bench_.settle();
+  bench_.close();
+  std::filesystem::remove(file_);
+
+  bench_.open();
+
+  ASSERT_TRUE(bench_.log().afterlog_loss());
+  EXPECT_EQ(bench_.log().afterlog_loss()->expected, 1u);
+  EXPECT_EQ(bench_.log().afterlog_loss()->there, 0u);
+  bench_.reopen();
+  EXPECT_TRUE(bench_.log().afterlog_loss());
+}
+
+TEST_F(AfterlogEndKept, takes_a_longer_one_as_a_crash_before_the_witness_leaves_it) {
+  note(1);
+  bench_.settle();
+  note(2);
+  bench_(bench_.log().afterlog("api_key.revoked", Bytes{3}));
+
+  bench_.reopen();
+
+  EXPECT_FALSE(bench_.log().afterlog_loss());
+  EXPECT_EQ(bench_.log().afterlog_entries().size(), 3u);
+}
+
+TEST_F(AfterlogEndKept, is_written_for_a_line_whose_deed_failed) {
+  bench_.settle();
+  bench_(bench_.log().afterlog("api_key.revoked", Bytes{1}));
+  bench_.settle();
+  bench_.close();
+  cut_last_line();
+
+  bench_.open();
+
+  EXPECT_TRUE(bench_.log().afterlog_loss());
+}
+
+TEST_F(AfterlogEndKept, is_not_asked_of_a_witness_of_an_earlier_version_which_is_recorded) {
+  note(1);
+  bench_.settle();
+  bench_.close();
+  make_witness_old();
+
+  bench_.open();
+
+  EXPECT_FALSE(bench_.log().afterlog_loss());
+  EXPECT_EQ(bench_.log().witness_lacks(), "afterlog");
+  EXPECT_TRUE(any_entry(bench_, "journal.witness_missing"));
+  bench_.reopen();
+  EXPECT_EQ(bench_.log().witness_lacks(), "");
+}
+
+TEST_F(AfterlogEndKept, cannot_be_changed_in_the_witness) {
+  note(1);
+  bench_.settle();
+  bench_.close();
+  auto all = must(read_small_file(witness_, 4096));
+  auto at = all.find("/afterlog\n1\n");
+  ASSERT_NE(at, std::string::npos);
+  all[at + std::string_view("/afterlog\n").size()] = '0';
+  put(witness_, all);
+
+  EXPECT_FALSE(bench_.try_open());
+}
+
+TEST_F(AfterlogEndKept, is_the_same_under_another_key) {
+  note(1);
+  bench_.settle();
+  auto ring = bench_.keys().get()->ring.with_new(crypto::KeyUse::afterlog, bench_.clock().now());
+  bench_.keys().set(std::make_shared<crypto::KeySet>(std::move(ring)));
+  ASSERT_TRUE(bench_(bench_.log().rekey_afterlog()));
+
+  bench_.reopen();
+
+  EXPECT_FALSE(bench_.log().afterlog_loss());
+  bench_.close();
+  cut_last_line();
+  bench_.open();
+  EXPECT_TRUE(bench_.log().afterlog_loss());
+}
+
+TEST_F(AfterlogEndKept, shows_a_cut_line_to_a_restore) {
+  note(1);
+  bench_.settle();
+  bench_.close();
+  cut_last_line();
+
+  must(bench_.try_open(restored()));
+
+  EXPECT_TRUE(bench_.log().afterlog_loss());
+}
+
+TEST_F(AfterlogEndKept, in_a_backup_shows_a_cut_line_where_there_is_no_witness) {
+  note(1);
+  auto options = restored();
+  options.afterlog_known = {bench_.log().afterlog_end(), bench_.clock().now()};
+  bench_.close();
+  std::filesystem::remove(witness_);
+  auto whole = text();
+  must(bench_.try_open(options));
+  EXPECT_FALSE(bench_.log().afterlog_loss());
+  bench_.close();
+  std::filesystem::remove(witness_);
+  put(file_, whole);
+  cut_last_line();
+
+  must(bench_.try_open(options));
+
+  EXPECT_TRUE(bench_.log().afterlog_loss());
+  bench_(bench_.log().settle_afterlog());
+  bench_.close();
+  options.afterlog_known->at -= Millis(1);
+  must(bench_.try_open(options));
+  EXPECT_FALSE(bench_.log().afterlog_loss()) << "a loss that was found since answers for it";
+}
+
+TEST_F(AfterlogEndKept, is_not_moved_by_a_start_that_was_refused) {
+  note(1);
+  bench_.settle();
+  bench_.close();
+  auto before = text();
+  cut_last_line();
+  auto cut = text();
+  std::filesystem::copy_file(bench_.dir() / "holdfast.db", bench_.dir() / "aside.db");
+  bench_.tamper("delete from journal_entries; update journal_head set size = 0");
+  ASSERT_FALSE(bench_.try_open());
+
+  EXPECT_EQ(text(), cut);
+  EXPECT_NE(text(), before);
 }
 
 Task<void> commit_then_stop(Log& log, std::atomic<bool>& stop) {

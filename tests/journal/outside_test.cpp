@@ -144,6 +144,56 @@ TEST(Afterlog, that_cannot_be_written_anew_stays_and_goes_on) {
   EXPECT_EQ(Afterlog::open(bench.file, kKey).value()->entries().size(), 4u);
 }
 
+TEST(Afterlog, goes_on_from_each_of_its_ends_and_from_no_other) {
+  AfterlogBench bench;
+  std::vector<AfterlogEnd> ends;
+  for (auto size : bench.ends) {
+    put(bench.file, std::string_view(bench.text).substr(0, size));
+    ends.push_back(Afterlog::open(bench.file, kKey).value()->end());
+  }
+  auto log = Afterlog::open(bench.file, kKey).value();
+
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    EXPECT_EQ(ends[i].lines, i);
+    EXPECT_TRUE(log->continues(ends[i]));
+  }
+  EXPECT_EQ(log->end(), ends.back());
+  EXPECT_FALSE(log->continues({ends[1].lines, ends[2].digest}));
+  EXPECT_FALSE(log->continues({ends.back().lines + 1, ends.back().digest}));
+  EXPECT_TRUE(log->append("subject.erased", Bytes{7}, from_ms(9)));
+  EXPECT_TRUE(log->continues(ends.back()));
+  EXPECT_TRUE(log->rekey(Bytes(32, 6)).value());
+  EXPECT_TRUE(log->continues(ends.back()));
+  auto end = log->end();
+  EXPECT_EQ(Afterlog::open(bench.file, Bytes(32, 6)).value()->end(), end);
+}
+
+TEST(Afterlog, longer_than_what_is_read_at_once_comes_back_whole) {
+  test::TempDir dir;
+  auto file = dir / "afterlog";
+  std::vector<AfterlogEntry> many;
+  for (std::uint8_t i = 0; i < 200; ++i)
+    many.push_back({"subject.erased", Bytes(static_cast<std::size_t>(i) * 23, i), from_ms(i)});
+  ASSERT_TRUE(Afterlog::make(file, kKey, many));
+
+  auto log = Afterlog::open(file, kKey).value();
+
+  ASSERT_GT(std::filesystem::file_size(file), 900'000u);
+  ASSERT_EQ(log->end().lines, many.size());
+  EXPECT_EQ(log->entries()[199].id, many[199].id);
+}
+
+TEST(Afterlog, refuses_a_line_that_it_could_not_read_again) {
+  AfterlogBench bench;
+  auto log = Afterlog::open(bench.file, kKey).value();
+
+  auto noted = log->append("subject.erased", Bytes(1 << 20), from_ms(1));
+
+  ASSERT_FALSE(noted);
+  EXPECT_EQ(noted.error().code, Code::too_large);
+  EXPECT_EQ(text_of(bench.file), bench.text);
+}
+
 TEST(Afterlog, is_never_overwritten) {
   AfterlogBench bench;
 

@@ -541,6 +541,59 @@ TEST_P(VaultRetention, stands_still_when_a_hold_was_changed_past_the_server) {
             Code::corrupt);
 }
 
+TEST_P(VaultRetention, starts_beside_a_damaged_hold_and_destroys_nothing_until_it_is_put_right) {
+  visit("ext:1", {{"address", "192.0.2.7"}});
+  auto other = visit("ext:2", {{"address", "192.0.2.8"}});
+  auto placed = hold("ext:1");
+  bench_.clock().advance(31 * kDay);
+  for (std::string changed : {"until_ms = 1", "released_ms = 1, released_by = 'key_owner'",
+                              "sealed = mac", "version = version + 1"}) {
+    bench_.raw().run("update vault_holds set " + changed + "");
+    bench_.reopen();
+
+    auto again = bench_(bench_.holds().replay(bench_.log().afterlog_entries()));
+
+    EXPECT_EQ(again.again, 0) << changed;
+    EXPECT_EQ(again.damaged, std::vector{placed.hold}) << changed;
+    EXPECT_EQ(code_of(bench_.swept()), Code::corrupt) << changed;
+    EXPECT_EQ(code_of(bench_.run(bench_.holds().held(other.subject, MonoTime::max()))),
+              Code::corrupt)
+        << changed;
+    EXPECT_EQ(rows("vault_records"), 2) << changed;
+    auto found = bench_.state();
+    ASSERT_EQ(found.changed_total, 1) << changed;
+    EXPECT_EQ(found.changed[0].kind, "holds");
+    EXPECT_EQ(found.changed[0].row, to_bytes(placed.hold.bytes()));
+  }
+
+  auto anew = hold("ext:1");
+  EXPECT_EQ(code_of(bench_.swept()), Code::corrupt) << "the damaged one is there still";
+  auto lifted = lift(placed.hold);
+
+  EXPECT_EQ(lifted.lifted_by, "key_owner");
+  EXPECT_TRUE(bench_.state().good());
+  EXPECT_TRUE(bench_.swept());
+  EXPECT_EQ(rows("vault_records"), 1) << "what is held anew stays";
+  EXPECT_TRUE(bench_(bench_.holds().held(*anew.subject, MonoTime::max())));
+  bench_.reopen();
+  EXPECT_TRUE(bench_(bench_.holds().replay(bench_.log().afterlog_entries())).damaged.empty());
+}
+
+TEST_P(VaultRetention, a_damaged_hold_that_was_lifted_holds_nothing_up) {
+  visit("ext:1", {{"address", "192.0.2.7"}});
+  auto placed = hold("ext:1");
+  lift(placed.hold);
+  bench_.clock().advance(31 * kDay);
+  bench_.raw().run("update vault_holds set until_ms = 1");
+  bench_.reopen();
+
+  auto again = bench_(bench_.holds().replay(bench_.log().afterlog_entries()));
+
+  EXPECT_EQ(again.damaged, std::vector{placed.hold});
+  EXPECT_TRUE(bench_.swept());
+  EXPECT_EQ(rows("vault_records"), 0);
+}
+
 TEST_P(VaultRetention, places_a_hold_again_that_a_restore_or_a_hand_took_away) {
   visit("ext:1", {{"address", "192.0.2.7"}});
   auto file = bench_.backup();
@@ -552,12 +605,12 @@ TEST_P(VaultRetention, places_a_hold_again_that_a_restore_or_a_hand_took_away) {
 
   auto again = bench_(bench_.holds().replay(bench_.log().afterlog_entries()));
 
-  EXPECT_EQ(again, 1);
+  EXPECT_EQ(again.again, 1);
   auto list = bench_(bench_.retention().holds({}, {}));
   ASSERT_EQ(list.holds.size(), 1u);
   EXPECT_EQ(list.holds[0].hold, placed.hold);
   EXPECT_EQ(list.holds[0].subject, placed.subject);
-  EXPECT_EQ(bench_(bench_.holds().replay(bench_.log().afterlog_entries())), 0);
+  EXPECT_EQ(bench_(bench_.holds().replay(bench_.log().afterlog_entries())).again, 0);
   EXPECT_TRUE(bench_.state().good());
 }
 

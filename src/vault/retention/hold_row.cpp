@@ -65,6 +65,17 @@ std::optional<Hold> authentic_hold(const crypto::KeySet& keys, const db::Rows::R
   return hold;
 }
 
+std::optional<Hold> hold_as_it_is(const crypto::KeySet& keys, const db::Rows::Row& row) {
+  if (auto hold = authentic_hold(keys, row)) return hold;
+  auto hold = hold_from(row);
+  if (!hold) return std::nullopt;
+  hold->damaged = true;
+  hold->released_by.clear();
+  hold->released.reset();
+  if (!open_reason(keys, *hold)) hold->sealed = seal_reason(keys, hold->id, "");
+  return hold;
+}
+
 Bytes hold_mac(const crypto::KeySet& keys, std::int64_t key, const Hold& hold) {
   if (key < 0 || key > UINT32_MAX) return {};
   const auto* secret = keys.ring.find(crypto::KeyUse::authority, static_cast<std::uint32_t>(key));

@@ -24,12 +24,16 @@ struct Hold {
   std::optional<Time> released;
   Bytes sealed;  // the reason
   std::int64_t version = 1;
+  bool damaged = false;  // the row is not as Holdfast wrote it: believe the id alone
 };
 
 /// With the columns of vault.all_holds, unchecked; nothing when an id has not its length.
 std::optional<Hold> hold_from(const db::Rows::Row& row);
 /// The same; nothing for a row whose MAC is of no authority key that the keyring holds.
 std::optional<Hold> authentic_hold(const crypto::KeySet& keys, const db::Rows::Row& row);
+/// The same; a row without its MAC comes `damaged`, as one that nobody lifted, and with an empty
+/// reason where that does not open. Nothing when an id has not its length.
+std::optional<Hold> hold_as_it_is(const crypto::KeySet& keys, const db::Rows::Row& row);
 /// Under that authority key, over the whole row; empty when the keyring does not hold it.
 Bytes hold_mac(const crypto::KeySet& keys, std::int64_t key, const Hold& hold);
 /// What events leave behind of the row.

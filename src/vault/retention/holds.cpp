@@ -15,6 +15,11 @@ inline constexpr db::Sql kLiftHold{
     "vault.lift_hold",
     "update vault_holds set released_by = $3, released_ms = $4, version = $5, mac_key = $6, "
     "mac = $7 where id = $1 and version = $2 and released_ms is null"};
+inline constexpr db::Sql kMendHold{
+    "vault.mend_hold",
+    "update vault_holds set subject = $3, collection = $4, placed_by = $5, placed_ms = $6, "
+    "until_ms = $7, released_by = $8, released_ms = $9, sealed = $10, version = $11, "
+    "mac_key = $12, mac = $13 where id = $1 and version = $2"};
 inline constexpr db::Sql kFindHold{
     "vault.find_hold",
     "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
@@ -80,8 +85,8 @@ Error held_meanwhile() {
 }
 Error forged() {
   return {Code::corrupt,
-          "a legal hold in the database is not as Holdfast wrote it, so nothing is destroyed: run "
-          "`holdfast journal verify --state`, and place the hold anew"};
+          "a legal hold in the database is not as Holdfast wrote it, so nothing is destroyed: "
+          "`holdfast journal verify --state` names it; place the hold anew, then lift that one"};
 }
 
 /// The afterlog's line: id, customer or nothing, collection + 1 or 0, until + 1 or 0.
@@ -142,7 +147,24 @@ Task<Result<std::vector<Hold>>> LegalHolds::read(const db::Sql& sql, db::Args ar
   co_return out;
 }
 
+Task<Result<void>> LegalHolds::none_damaged(MonoTime deadline) {
+  std::vector<HoldId> left;
+  {
+    std::scoped_lock lock(mutex_);
+    left.assign(damaged_.begin(), damaged_.end());
+  }
+  for (const auto& id : left) {
+    auto found = co_await find(id, deadline);
+    if (!found) co_return std::move(found).error();
+    if (!*found || (*found)->damaged) co_return forged();
+    std::scoped_lock lock(mutex_);
+    damaged_.erase(id);
+  }
+  co_return Result<void>();
+}
+
 Task<Result<bool>> LegalHolds::held(SubjectId subject, MonoTime deadline) {
+  if (auto good = co_await none_damaged(deadline); !good) co_return std::move(good).error();
   auto found = co_await read(kHoldsOn, {blob(subject)}, deadline);
   if (!found) co_return std::move(found).error();
   co_return !found->empty();
@@ -170,6 +192,7 @@ void LegalHolds::guard(db::Changes& changes, const std::vector<SubjectId>& subje
 }
 
 Task<Result<Held>> LegalHolds::in_force(MonoTime deadline) {
+  if (auto good = co_await none_damaged(deadline); !good) co_return std::move(good).error();
   Held out;
   HoldId after{};
   for (;;) {
@@ -190,10 +213,14 @@ Task<Result<std::vector<Hold>>> LegalHolds::list(bool ended, HoldId after, std::
 }
 
 Task<Result<std::optional<Hold>>> LegalHolds::find(HoldId id, MonoTime deadline) {
-  auto found = co_await read(kFindHold, {blob(id)}, deadline);
-  if (!found) co_return std::move(found).error();
-  if (found->empty()) co_return std::optional<Hold>();
-  co_return std::optional(std::move(found->front()));
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  auto rows = co_await context_.journal.reader().read(kFindHold, {blob(id)}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  if (rows->empty()) co_return std::optional<Hold>();
+  auto hold = hold_as_it_is(*keys, (*rows)[0]);
+  if (!hold) co_return forged();
+  co_return hold;
 }
 
 Task<Result<std::int64_t>> LegalHolds::count(MonoTime deadline) {
@@ -229,11 +256,22 @@ void LegalHolds::lift(db::Changes& changes, journal::Event& event, const crypto:
   hold.released_by = std::move(by);
   hold.released = at;
   auto key = std::int64_t{keys.ring.active_id(crypto::KeyUse::authority)};
-  changes.write(kLiftHold,
-                {blob(hold.id), before, hold.released_by, to_ms(at), hold.version, key,
-                 hold_mac(keys, key, hold)},
-                db::Expect::exactly(1),
-                Error(Code::conflict, "the hold changed meanwhile: read it and repeat"));
+  Error changed(Code::conflict, "the hold changed meanwhile: read it and repeat");
+  if (std::exchange(hold.damaged, false)) {
+    event.facts.emplace_back("damaged", std::int64_t{1});
+    changes.write(
+        kMendHold,
+        {blob(hold.id), before, hold.subject ? db::Value(blob(*hold.subject)) : db::Value(),
+         hold.collection ? db::Value(std::int64_t{*hold.collection}) : db::Value(), hold.placed_by,
+         to_ms(hold.placed), nullable(hold.until), hold.released_by, to_ms(at), hold.sealed,
+         hold.version, key, hold_mac(keys, key, hold)},
+        db::Expect::exactly(1), std::move(changed));
+  } else {
+    changes.write(kLiftHold,
+                  {blob(hold.id), before, hold.released_by, to_ms(at), hold.version, key,
+                   hold_mac(keys, key, hold)},
+                  db::Expect::exactly(1), std::move(changed));
+  }
   event.touches.push_back({hold.subject, "holds", blob(hold.id), hold_digest(keys, hold)});
 }
 
@@ -245,7 +283,7 @@ Task<Result<void>> LegalHolds::note_lifted(HoldId id) {
   return context_.journal.afterlog(kLifted, blob(id));
 }
 
-Task<Result<std::int64_t>> LegalHolds::replay(std::vector<journal::AfterlogEntry> entries) {
+Task<Result<HeldAgain>> LegalHolds::replay(std::vector<journal::AfterlogEntry> entries) {
   auto keys = context_.keys.get();
   if (!keys) co_return Error(Code::locked, "the server is locked");
   std::map<HoldId, Hold> placed;
@@ -261,10 +299,16 @@ Task<Result<std::int64_t>> LegalHolds::replay(std::vector<journal::AfterlogEntry
       lifted.insert(*id);
     }
   }
-  std::int64_t count = 0;
+  HeldAgain out;
   for (auto& [id, hold] : placed) {
     auto there = co_await find(id, MonoTime::max());
-    if (!there) co_return std::move(there).error();
+    if (!there && there.error().code != Code::corrupt) co_return std::move(there).error();
+    if (!there || (*there && (*there)->damaged)) {
+      out.damaged.push_back(id);
+      std::scoped_lock lock(mutex_);
+      if (!lifted.contains(id)) damaged_.insert(id);
+      continue;
+    }
     db::Changes changes;
     journal::Event event;
     if (!*there && !lifted.contains(id)) {
@@ -281,9 +325,9 @@ Task<Result<std::int64_t>> LegalHolds::replay(std::vector<journal::AfterlogEntry
     // The customer or collection itself is not in this database: there is nothing to hold.
     if (!done && done.error().code == Code::not_found) continue;
     if (!done) co_return std::move(done).error();
-    ++count;
+    ++out.again;
   }
-  co_return count;
+  co_return out;
 }
 
 Task<Result<void>> LegalHolds::rows(journal::StateSource::Report report,
@@ -316,9 +360,10 @@ Task<Result<void>> HoldState::rows_under(std::shared_ptr<const crypto::KeySet> k
 
 std::span<const db::Sql* const> hold_statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kAddHold,       &kLiftHold,        &kFindHold,           &kHoldsInForce, &kAllHolds,
-      &kEndedHolds,    &kHoldsOn,         &kCountHolds,         &kHoldSubject,  &kHoldCollection,
-      &kShareSubjects, &kShareCollection, &kShareCollectionsOf, &kGuardNoHold,  &kGuardNoHoldOn};
+      &kAddHold,         &kMendHold,           &kLiftHold,       &kFindHold,
+      &kHoldsInForce,    &kAllHolds,           &kEndedHolds,     &kHoldsOn,
+      &kCountHolds,      &kHoldSubject,        &kHoldCollection, &kShareSubjects,
+      &kShareCollection, &kShareCollectionsOf, &kGuardNoHold,    &kGuardNoHoldOn};
   return kAll;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -30,8 +31,15 @@ struct Held {
   }
 };
 
+/// What replay() found.
+struct HeldAgain {
+  std::int64_t again = 0;       // held or lifted again
+  std::vector<HoldId> damaged;  // in the database, but not as Holdfast wrote them
+};
+
 /// Threads: any io_context thread. Errors of all: locked; corrupt (a row of a hold was written past
-/// Holdfast: nothing is destroyed until it is put right); unavailable.
+/// Holdfast: nothing is destroyed until it is put right, by placing the hold anew and lifting the
+/// damaged one); unavailable.
 class LegalHolds final : public Holds {
  public:
   explicit LegalHolds(Context context) : context_(context) {}
@@ -51,6 +59,7 @@ class LegalHolds final : public Holds {
   /// By id, oldest first, behind `after`; `ended` shows lifted ones, too.
   Task<Result<std::vector<Hold>>> list(bool ended, HoldId after, std::int64_t limit,
                                        MonoTime deadline);
+  /// To be lifted: a damaged one comes, too. Errors: corrupt when it cannot even be read.
   Task<Result<std::optional<Hold>>> find(HoldId id, MonoTime deadline);
   Task<Result<std::int64_t>> count(MonoTime deadline);
   /// Those in force whose `until` has come.
@@ -59,7 +68,8 @@ class LegalHolds final : public Holds {
   /// Adds the row to a commit, and what the event says of it.
   static void add(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
                   const Hold& hold);
-  /// Lifts it: `hold` as it was read; it is changed to what will be there.
+  /// Lifts it: `hold` as it was read; it is changed to what will be there. A damaged row is written
+  /// anew, so that it does not stand in the way any longer.
   static void lift(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
                    Hold& hold, std::string by, Time at);
 
@@ -67,8 +77,9 @@ class LegalHolds final : public Holds {
   Task<Result<void>> note_placed(const Hold& hold);
   Task<Result<void>> note_lifted(HoldId id);
   /// Before serving: what the afterlog says is held and the database does not know is held again
-  /// (without its reason, which no backup had); what it says was lifted is lifted. Gives how many.
-  Task<Result<std::int64_t>> replay(std::vector<journal::AfterlogEntry> entries);
+  /// (without its reason, which no backup had); what it says was lifted is lifted. A damaged row
+  /// stays as it is, and until it is put right nothing is destroyed, whatever the row says.
+  Task<Result<HeldAgain>> replay(std::vector<journal::AfterlogEntry> entries);
 
   /// For `journal verify --state`: with the digests that `keys` make.
   Task<Result<void>> rows(journal::StateSource::Report report,
@@ -77,8 +88,12 @@ class LegalHolds final : public Holds {
 
  private:
   Task<Result<std::vector<Hold>>> read(const db::Sql& sql, db::Args args, MonoTime deadline);
+  /// Errors: corrupt while one that replay() found damaged is not put right.
+  Task<Result<void>> none_damaged(MonoTime deadline);
 
   Context context_;
+  std::mutex mutex_;
+  std::set<HoldId> damaged_;  // in force by the afterlog
 };
 
 /// Rows as they are now, for `journal verify --state`. While the digest key is rotated each row is
