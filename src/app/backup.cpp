@@ -332,13 +332,13 @@ int restore(const LocalOptions& options) {
   else if (afterlog)
     std::cout << "The afterlog is an older one, or lines were cut off it. What it still names was "
                  "erased and revoked again, but\n"
-                 "nobody can say what else was revoked: every API key is suspended, and customers "
+                 "nobody can say what else was revoked: every API key is revoked, and customers "
                  "erased since then are back.\n"
                  "Make an owner key with `holdfast access recover`.\n";
   else
     std::cout << "There was no afterlog, so nobody can say which keys were revoked since the "
                  "backup: every API key is\n"
-                 "suspended, and customers erased since then are back. Make an owner key with "
+                 "revoked, and customers erased since then are back. Make an owner key with "
                  "`holdfast access recover`.\n";
   (*instance)->stop();
   return kDone;
