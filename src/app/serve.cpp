@@ -5,7 +5,6 @@
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <functional>
 #include <iostream>
@@ -19,25 +18,6 @@
 
 namespace holdfast::app {
 namespace {
-
-/// "127.0.0.1:8443", "[::1]:8443", ":8443" (all addresses), "8443" (loopback).
-Result<http::ServerOptions::Listen> parse_listen(std::string_view text) {
-  Error bad(
-      Code::invalid,
-      "an address to listen on is written ADDRESS:PORT, such as 127.0.0.1:8443 or [::1]:8443");
-  http::ServerOptions::Listen out;
-  auto colon = text.rfind(':');
-  auto port = colon == std::string_view::npos ? text : text.substr(colon + 1);
-  if (colon != std::string_view::npos) {
-    auto address = text.substr(0, colon);
-    if (address.starts_with('[') && address.ends_with(']'))
-      address = address.substr(1, address.size() - 2);
-    out.address = address.empty() ? "0.0.0.0" : std::string(address);
-  }
-  auto [end, failed] = std::from_chars(port.data(), port.data() + port.size(), out.port);
-  if (failed != std::errc() || end != port.data() + port.size() || port.empty()) return bad;
-  return out;
-}
 
 Result<http::TlsContext> certificate(const Config& config, const Clock& clock) {
   if (config.text("server.certificate").empty()) {
@@ -233,15 +213,9 @@ Result<Unlocked> get_keys(Serving& serving, std::optional<LockReason> after) {
 
 Result<http::ServerOptions> server_options(const Config& config) {
   http::ServerOptions out{.proxies = config.list("server.proxies"), .version = HOLDFAST_VERSION};
-  out.listen.clear();
-  for (const auto& one : config.list("server.listen")) {
-    auto listen = parse_listen(one);
-    if (!listen) return std::move(listen).error().at(FieldPath("server") / "listen");
-    out.listen.push_back(*listen);
-  }
-  if (out.listen.empty())
-    return Error(Code::invalid, "name at least one address to listen on")
-        .at(FieldPath("server") / "listen");
+  auto listen = listens_of(config);
+  if (!listen) return std::move(listen).error();
+  out.listen = std::move(*listen);
   auto per_address = config.number("server.connections_per_address", 1, 100'000);
   if (!per_address) return std::move(per_address).error();
   out.limits.connections_per_address = static_cast<std::size_t>(*per_address);

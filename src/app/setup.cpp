@@ -8,7 +8,6 @@
 #include "access/hours.h"
 #include "app/unlock.h"
 #include "http/certificate.h"
-#include "http/server.h"
 #include "vault/policy.h"
 
 namespace holdfast::app {
@@ -45,6 +44,8 @@ Result<http::ServerOptions::Listen> listen_of(std::string_view text) {
   return out;
 }
 
+}  // namespace
+
 Result<std::vector<http::ServerOptions::Listen>> listens_of(const Config& config) {
   std::vector<http::ServerOptions::Listen> out;
   for (const auto& one : config.list("server.listen")) {
@@ -57,6 +58,8 @@ Result<std::vector<http::ServerOptions::Listen>> listens_of(const Config& config
         .at(setting_path("server.listen"));
   return out;
 }
+
+namespace {
 
 Result<void> check_server(const Config& config) {
   auto listen = listens_of(config);

@@ -8,11 +8,14 @@
 #include "app/config.h"
 #include "app/instance.h"
 #include "app/local.h"
+#include "http/server.h"
 
 namespace holdfast::app {
 
 /// Errors: those of Config::load; invalid (an address to listen on without its host or port).
 Result<Config> config_of(const LocalOptions& options);
+/// `server.listen`. Errors: invalid (none, or one without its host or port).
+Result<std::vector<http::ServerOptions::Listen>> listens_of(const Config& config);
 /// Each setting as `serve` and the store take it later: for what must not stop half-way over one
 /// of them. Makes PostgreSQL's schema where that is configured. Blocking.
 /// Errors: invalid (the field names the setting), unavailable (the database).
