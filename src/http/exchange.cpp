@@ -193,7 +193,7 @@ Result<void> Exchange::read_fields() {
 Task<Result<Answer>> Exchange::call(const Route& route) {
   try {
     auto done = co_await route.run(std::move(call_));
-    if (!done) co_return with_limits(*route.request, std::move(done).error());
+    if (!done && route.request) co_return with_limits(*route.request, std::move(done).error());
     co_return std::move(done);
   } catch (const std::bad_alloc&) {
     co_return Error(Code::unavailable, "the server is out of memory");
