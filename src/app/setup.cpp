@@ -117,7 +117,8 @@ Result<void> check_settings(const Config& config) {
   if (auto keys = check_keys(config); !keys) return keys;
   if (auto rest = check_rest(config); !rest) return rest;
   if (config.text("database.url").empty()) return {};
-  auto database = open_database(config, SystemClock(), 1);
+  const SystemClock clock;
+  auto database = open_database(config, clock, 1);
   if (!database) return std::move(database).error().at(setting_path("database.url"));
   return {};
 }
