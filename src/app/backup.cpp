@@ -187,7 +187,7 @@ Result<Placed> restore_files(const LocalOptions& options, const Config& config) 
                               clock);
   } else if (done) {
     auto database = open_database(config, clock, 1);
-    done = database ? (*database)->load_from(joined) : Result<void>(std::move(database).error());
+    done = database ? (*database)->load_from(joined) : Result<void>(database.error());
     if (database) (*database)->close();
   }
   fs::remove(joined, failed);

@@ -165,6 +165,7 @@ Result<Config> Config::load(const std::filesystem::path& dir,
     }
   }
   for (const auto& setting : settings())
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets any
     if (const char* text = std::getenv(environment_name(setting.key).c_str()))
       out.values_[std::string(setting.key)] = {text, Source::environment};
   for (const auto& [key, value] : overrides) {

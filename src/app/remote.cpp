@@ -55,7 +55,7 @@ std::string flag_name(std::string_view member) {
 
 /// An environment variable, or the built-in value.
 std::string environment(const char* name, const char* otherwise) {
-  const char* text = std::getenv(name);
+  const char* text = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any
   return text && *text ? text : otherwise;
 }
 

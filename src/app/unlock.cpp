@@ -130,6 +130,7 @@ Result<crypto::Means> own_means(const Config& config) {
   if (!record || record->method != crypto::Method::passphrase) return out;
   auto file = config.path("keys.passphrase_file");
   if (file.empty()) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets any
     const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
     if (!credentials || !*credentials) return out;
     file = fs::path(credentials) / "holdfast-passphrase";

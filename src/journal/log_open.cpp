@@ -320,7 +320,7 @@ Task<Result<void>> Log::settle() {
   auto now = co_await head();
   auto wrote = now ? co_await boost::asio::co_spawn(files_, keep_witness(this, *now),
                                                     boost::asio::use_awaitable)
-                   : Result<std::uint64_t>(std::move(now).error());
+                   : Result<std::uint64_t>(now.error());
   std::scoped_lock lock(tree_mutex_);
   if (!wrote) {
     witness_due_ = true;

@@ -433,7 +433,7 @@ Task<Result<void>> ImportRun::pass_on(std::size_t most) {
     auto batch = std::move(sealing_.front());
     sealing_.pop_front();
     auto sealed = co_await batch.sealed.wait();
-    if (out && !sealed) out = std::move(sealed).error();
+    if (out && !sealed) out = sealed.error();
     if (auto done = co_await landed(); out && !done) out = std::move(done);
     if (!out) continue;
     auto newer = co_await caught_up(*batch.rows);

@@ -132,12 +132,12 @@ Task<Result<Rotations::Pace>> Rotations::roll_when_due() {
 }
 
 Task<Result<Rotations::Pace>> Rotations::go_on(Rotation row) {
+  const auto settled = has_pass(row.kind, Pass::renew) ? Phase::renewing : Phase::moving;
   switch (row.phase) {
     case Phase::adding:
       co_return co_await add_key(std::move(row));
     case Phase::settling:
-      co_return co_await settle(std::move(row),
-                                has_pass(row.kind, Pass::renew) ? Phase::renewing : Phase::moving);
+      co_return co_await settle(std::move(row), settled);
     case Phase::renewing:
       co_return co_await pass(std::move(row), Pass::renew, Phase::renewed);
     case Phase::renewed:
