@@ -61,8 +61,6 @@ std::string node_name(const Config& config) {
                                                           : std::string("node");
 }
 
-}  // namespace
-
 Result<vault::RotationSettings> rotation_settings(const Config& config) {
   vault::RotationSettings out;
   auto window = config.duration("backup.keep_keys", kShortestKept);
@@ -75,6 +73,8 @@ Result<vault::RotationSettings> rotation_settings(const Config& config) {
   out.epoch = *epoch;
   return out;
 }
+
+}  // namespace
 
 Result<void> Instance::save_keyring(const crypto::Keyring& ring) {
   const auto keys = keys_.get();
@@ -231,21 +231,28 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   return cores_.wait(replay());
 }
 
-Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
-  auto each = config_.duration("retention.each", kShortestPause);
+Result<RoomSettings> room_settings(const Config& config) {
+  auto each = config.duration("retention.each", kShortestPause);
   if (!each) return std::move(each).error();
-  auto rotation = rotation_settings(config_);
+  auto rotation = rotation_settings(config);
   if (!rotation) return std::move(rotation).error();
-  auto zone = access::Zone::named(config_.text("access.time_zone"));
+  auto zone = access::Zone::named(config.text("access.time_zone"));
   if (!zone) return std::move(zone).error().at(FieldPath("access") / "time_zone");
-  auto per_hour = config_.number("access.store_per_hour", 0, 1'000'000'000);
+  auto per_hour = config.number("access.store_per_hour", 0, 1'000'000'000);
   if (!per_hour) return std::move(per_hour).error();
-  auto per_day = config_.number("access.store_per_day", 0, 1'000'000'000);
+  auto per_day = config.number("access.store_per_day", 0, 1'000'000'000);
   if (!per_day) return std::move(per_day).error();
-  auto calling_code = config_.text("vault.calling_code");
+  auto calling_code = config.text("vault.calling_code");
   if (!vault::is_calling_code(calling_code))
     return Error(Code::invalid, "a calling code is 1 to 3 digits, such as 49, or empty")
         .at(FieldPath("vault") / "calling_code");
+  return RoomSettings{
+      *each, *rotation, std::move(*zone), {*per_hour, *per_day}, std::move(calling_code)};
+}
+
+Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
+  auto settings = room_settings(config_);
+  if (!settings) return std::move(settings).error();
   rooms_ = std::make_unique<Rooms>(Rooms::Deps{
       .log = *log_,
       .index = *index_,
@@ -254,19 +261,19 @@ Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
       .notices = notices_,
       .pool = pool_,
       .time = *time_,
-      .sweep = {.each = *each},
+      .sweep = {.each = settings->sweep_each},
       .controller = controller_of(config_),
       .save_keyring = [this](const crypto::Keyring& ring) { return save_keyring(ring); },
       .forget_backups =
           [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
-      .rotation = *rotation,
+      .rotation = settings->rotation,
       .alarms = alarms_,
-      .ceiling = {*per_hour, *per_day},
-      .zone = std::move(*zone),
+      .ceiling = settings->ceiling,
+      .zone = std::move(settings->zone),
       .node = node_name(config_),
       .unlock_host = host_,
       .unlock_places = std::move(places),
-      .calling_code = calling_code});
+      .calling_code = std::move(settings->calling_code)});
   return {};
 }
 

@@ -36,8 +36,16 @@ struct OpenOptions {
   std::function<void(bool)> locked{};
 };
 
-/// How keys are rotated, out of the settings. Errors: invalid.
-Result<vault::RotationSettings> rotation_settings(const Config& config);
+/// What the rooms take out of the settings.
+struct RoomSettings {
+  Millis sweep_each;
+  vault::RotationSettings rotation;
+  access::Zone zone;
+  access::Ceiling ceiling;
+  std::string calling_code;
+};
+/// Errors: invalid (the field names the setting).
+Result<RoomSettings> room_settings(const Config& config);
 
 /// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,

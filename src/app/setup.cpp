@@ -5,15 +5,11 @@
 
 #include <charconv>
 
-#include "access/hours.h"
 #include "app/unlock.h"
 #include "http/certificate.h"
-#include "vault/policy.h"
 
 namespace holdfast::app {
 namespace {
-
-constexpr Millis kShortestPause{1'000};
 
 FieldPath setting_path(std::string_view key) {
   auto dot = key.find('.');
@@ -91,21 +87,6 @@ Result<void> check_keys(const Config& config) {
   if (over != "yes" && over != "no")
     return Error(Code::invalid, "this is yes or no").at(setting_path("keys.unlock_over_https"));
   if (auto places = unlock_places(config); !places) return std::move(places).error();
-  if (auto rotation = rotation_settings(config); !rotation) return std::move(rotation).error();
-  return {};
-}
-
-Result<void> check_rest(const Config& config) {
-  if (auto each = config.duration("retention.each", kShortestPause); !each)
-    return std::move(each).error();
-  if (auto zone = access::Zone::named(config.text("access.time_zone")); !zone)
-    return std::move(zone).error().at(setting_path("access.time_zone"));
-  for (auto ceiling : {"access.store_per_hour", "access.store_per_day"})
-    if (auto count = config.number(ceiling, 0, 1'000'000'000); !count)
-      return std::move(count).error();
-  if (!vault::is_calling_code(config.text("vault.calling_code")))
-    return Error(Code::invalid, "a calling code is 1 to 3 digits, such as 49, or empty")
-        .at(setting_path("vault.calling_code"));
   return {};
 }
 
@@ -115,7 +96,7 @@ Result<void> check_settings(const Config& config) {
   if (auto level = check_log_level(config); !level) return level;
   if (auto server = check_server(config); !server) return server;
   if (auto keys = check_keys(config); !keys) return keys;
-  if (auto rest = check_rest(config); !rest) return rest;
+  if (auto rooms = room_settings(config); !rooms) return std::move(rooms).error();
   if (config.text("database.url").empty()) return {};
   const SystemClock clock;
   auto database = open_database(config, clock, 1);

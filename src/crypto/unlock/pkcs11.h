@@ -25,7 +25,8 @@ struct HsmKey {
   std::string key_label;
 };
 
-/// Each call opens a session of its own, logs in, and ends it. Threads: safe, one call at a time.
+/// Each call opens a session of its own, logs in, and ends it. A PIN that was refused is not tried
+/// again by this process. Threads: safe, one call at a time in the whole process.
 /// Blocking: a network HSM may take seconds; use the pool.
 class Hsm {
  public:
