@@ -211,25 +211,6 @@ Result<Unlocked> get_keys(Serving& serving, std::optional<LockReason> after) {
   return Unlocked(Unlocker::Opened{std::move(*opened), std::move(by)});
 }
 
-Result<http::ServerOptions> server_options(const Config& config) {
-  http::ServerOptions out{.proxies = config.list("server.proxies"), .version = HOLDFAST_VERSION};
-  auto listen = listens_of(config);
-  if (!listen) return std::move(listen).error();
-  out.listen = std::move(*listen);
-  auto per_address = config.number("server.connections_per_address", 1, 100'000);
-  if (!per_address) return std::move(per_address).error();
-  out.limits.connections_per_address = static_cast<std::size_t>(*per_address);
-  return out;
-}
-
-Result<void> check_unlock_settings(const Config& config) {
-  const auto& over = config.text("keys.unlock_over_https");
-  if (over != "yes" && over != "no")
-    return Error(Code::invalid, "this is yes or no").at(FieldPath("keys") / "unlock_over_https");
-  if (auto places = unlock_places(config); !places) return std::move(places).error();
-  return {};
-}
-
 Result<void> run(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return ready;
   auto config = config_of(options);
@@ -237,7 +218,7 @@ Result<void> run(const LocalOptions& options) {
   if (!std::filesystem::exists(config->path("keys.keyring")))
     return Error(Code::not_found,
                  "there is no store in this folder: make one with `holdfast init --dir DIR`");
-  auto threads = config->number("server.cores", 0, 256);
+  auto threads = threads_of(*config);
   if (!threads) return std::move(threads).error();
   if (auto level = check_log_level(*config); !level) return level;
   if (auto good = check_unlock_settings(*config); !good) return good;
@@ -257,8 +238,7 @@ Result<void> run(const LocalOptions& options) {
     if (!keys) return std::move(keys).error();
     if (!*keys) return {};
     auto by = (*keys)->by.over == "start" ? std::nullopt : std::optional(std::move((*keys)->by));
-    auto locked = serve_open(serving, std::move((*keys)->store), std::move(by),
-                             static_cast<std::size_t>(*threads));
+    auto locked = serve_open(serving, std::move((*keys)->store), std::move(by), *threads);
     if (!locked) return std::move(locked).error();
     if (!*locked) return {};
     after = *locked;

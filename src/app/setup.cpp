@@ -55,20 +55,41 @@ Result<std::vector<http::ServerOptions::Listen>> listens_of(const Config& config
   return out;
 }
 
+Result<http::ServerOptions> server_options(const Config& config) {
+  http::ServerOptions out{.proxies = config.list("server.proxies"), .version = HOLDFAST_VERSION};
+  auto listen = listens_of(config);
+  if (!listen) return std::move(listen).error();
+  out.listen = std::move(*listen);
+  auto per_address = config.number("server.connections_per_address", 1, 100'000);
+  if (!per_address) return std::move(per_address).error();
+  out.limits.connections_per_address = static_cast<std::size_t>(*per_address);
+  return out;
+}
+
+Result<std::size_t> threads_of(const Config& config) {
+  auto out = config.number("server.cores", 0, 256);
+  if (!out) return std::move(out).error();
+  return static_cast<std::size_t>(*out);
+}
+
+Result<void> check_unlock_settings(const Config& config) {
+  const auto& over = config.text("keys.unlock_over_https");
+  if (over != "yes" && over != "no")
+    return Error(Code::invalid, "this is yes or no").at(setting_path("keys.unlock_over_https"));
+  if (auto places = unlock_places(config); !places) return std::move(places).error();
+  return {};
+}
+
 namespace {
 
 Result<void> check_server(const Config& config) {
-  auto listen = listens_of(config);
-  if (!listen) return std::move(listen).error();
-  if (auto good = http::check_addresses({.listen = std::move(*listen)}); !good)
+  auto options = server_options(config);
+  if (!options) return std::move(options).error();
+  if (auto good = http::check_addresses({.listen = options->listen}); !good)
     return std::move(good).error().at(setting_path("server.listen"));
-  if (auto good = http::check_addresses({.listen = {}, .proxies = config.list("server.proxies")});
-      !good)
+  if (auto good = http::check_addresses({.listen = {}, .proxies = options->proxies}); !good)
     return std::move(good).error().at(setting_path("server.proxies"));
-  if (auto count = config.number("server.connections_per_address", 1, 100'000); !count)
-    return std::move(count).error();
-  if (auto threads = config.number("server.cores", 0, 256); !threads)
-    return std::move(threads).error();
+  if (auto threads = threads_of(config); !threads) return std::move(threads).error();
   if (auto names = config.list("server.names"); !names.empty()) {
     // Only a certificate that is made shows whether it takes the names.
     const auto now = SystemClock().now();
@@ -82,20 +103,12 @@ Result<void> check_server(const Config& config) {
   return {};
 }
 
-Result<void> check_keys(const Config& config) {
-  const auto& over = config.text("keys.unlock_over_https");
-  if (over != "yes" && over != "no")
-    return Error(Code::invalid, "this is yes or no").at(setting_path("keys.unlock_over_https"));
-  if (auto places = unlock_places(config); !places) return std::move(places).error();
-  return {};
-}
-
 }  // namespace
 
 Result<void> check_settings(const Config& config) {
   if (auto level = check_log_level(config); !level) return level;
   if (auto server = check_server(config); !server) return server;
-  if (auto keys = check_keys(config); !keys) return keys;
+  if (auto keys = check_unlock_settings(config); !keys) return keys;
   if (auto rooms = room_settings(config); !rooms) return std::move(rooms).error();
   if (config.text("database.url").empty()) return {};
   const SystemClock clock;

@@ -16,6 +16,12 @@ namespace holdfast::app {
 Result<Config> config_of(const LocalOptions& options);
 /// `server.listen`. Errors: invalid (none, or one without its host or port).
 Result<std::vector<http::ServerOptions::Listen>> listens_of(const Config& config);
+/// What the server is started with, but for the log. Errors: invalid.
+Result<http::ServerOptions> server_options(const Config& config);
+/// `server.cores`; 0: one a core. Errors: invalid.
+Result<std::size_t> threads_of(const Config& config);
+/// Errors: invalid (whether and where the server can be unlocked).
+Result<void> check_unlock_settings(const Config& config);
 /// Each setting as `serve` and the store take it later: for what must not stop half-way over one
 /// of them. Makes PostgreSQL's schema where that is configured. Blocking.
 /// Errors: invalid (the field names the setting), unavailable (the database).

@@ -66,6 +66,17 @@ struct KeySet {
   /// Newest first: new tokens use the first, and those made under an older one are still found.
   std::vector<TokenKey> tokens;
 
+  /// The id of the digest key under which `fits(const Hmac&)` is true, tried newest first, for
+  /// rows that were written before the last rotation; nullopt: none of them is theirs.
+  template <class Fits>
+  std::optional<std::uint32_t> digest_key_that(Fits&& fits) const {
+    const auto newest = ring.active_id(KeyUse::digest);
+    if (fits(digest)) return newest;
+    for (auto id : ring.ids(KeyUse::digest))
+      if (id != newest && fits(Hmac(ring.find(KeyUse::digest, id)->expose()))) return id;
+    return std::nullopt;
+  }
+
   /// The same keys with an older digest key in its place: to tell how rows looked to events that
   /// were written under it. Errors: nullptr when the ring does not hold it.
   std::shared_ptr<const KeySet> with_digest(std::uint32_t id) const {

@@ -281,12 +281,13 @@ crypto::Digest rotation_digest(const crypto::KeySet& keys, const Rotation& rotat
 RowHand hand_of(const crypto::KeySet& keys, const Rotation& rotation) {
   if (rotation.mac.empty()) return RowHand::unsigned_row;
   const auto input = row_input(kMacPurpose, rotation);
-  if (equal_constant_time(keys.digest.mac(input), rotation.mac)) return RowHand::newest_key;
-  for (auto id : keys.ring.ids(crypto::KeyUse::digest)) {
-    const crypto::Hmac key(keys.ring.find(crypto::KeyUse::digest, id)->expose());
-    if (equal_constant_time(key.mac(input), rotation.mac)) return RowHand::older_key;
-  }
-  return RowHand::unknown;
+  auto made_it = [&](const crypto::Hmac& key) {
+    return equal_constant_time(key.mac(input), rotation.mac);
+  };
+  auto id = keys.digest_key_that(made_it);
+  if (!id) return RowHand::unknown;
+  return id == keys.ring.active_id(crypto::KeyUse::digest) ? RowHand::newest_key
+                                                           : RowHand::older_key;
 }
 
 Error rotation_by_another_hand() {

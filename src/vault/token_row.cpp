@@ -57,12 +57,10 @@ Bytes token_mac(const crypto::KeySet& keys, const TokenRow& row) {
 }
 
 bool token_mac_fits(const crypto::KeySet& keys, const TokenRow& row) {
-  if (equal_constant_time(token_mac(keys, row), row.mac)) return true;
-  for (auto id : keys.ring.ids(crypto::KeyUse::digest)) {
-    const crypto::Hmac key(keys.ring.find(crypto::KeyUse::digest, id)->expose());
-    if (equal_constant_time(mac_under(key, row), row.mac)) return true;
-  }
-  return false;
+  auto made_it = [&](const crypto::Hmac& key) {
+    return equal_constant_time(mac_under(key, row), row.mac);
+  };
+  return keys.digest_key_that(made_it).has_value();
 }
 
 Result<TokenRow> token_row_from(const crypto::KeySet& keys, const db::Rows::Row& row) {

@@ -3,14 +3,16 @@
 #pragma once
 
 #include <deque>
-#include <map>
 #include <mutex>
 
 #include "base/pool.h"
 #include "http/route.h"
 #include "vault/context.h"
 #include "vault/declarations.h"
-#include "vault/import/row_source.h"
+#include "vault/import/mapping.h"
+#include "vault/import/presets.h"
+#include "vault/import/report.h"
+#include "vault/import/run.h"
 
 namespace holdfast::vault {
 
@@ -24,39 +26,6 @@ struct ImportRequest {
   ImportId import;
   static std::span<const Member> described();
 };
-struct RefusedRow {
-  std::int64_t line = 0;
-  std::int64_t column = 0;
-  std::string field;
-  std::string reason;
-  static std::span<const Member> described();
-};
-struct LeftOutColumn {
-  std::string column;
-  std::string reason;
-  static std::span<const Member> described();
-};
-enum class ImportState : std::uint8_t { running, done, failed };
-std::span<const std::string_view> enum_names(ImportState);
-
-struct ImportReport {
-  ImportId import;
-  ImportState state = ImportState::running;
-  std::string shape;
-  std::int64_t bytes = 0;
-  std::int64_t rows = 0;
-  std::int64_t customers = 0;
-  std::int64_t created = 0;
-  std::int64_t updated = 0;
-  std::int64_t unchanged = 0;
-  std::int64_t refused = 0;
-  std::vector<RefusedRow> refusals;
-  std::vector<std::string> unknown_columns;
-  std::vector<LeftOutColumn> left_out;
-  std::string failure;
-  static std::span<const Member> described();
-};
-
 /// Threads: any io_context thread. Memory: four batches of 5,000 rows, about 60 MB.
 class Imports {
  public:
@@ -73,7 +42,7 @@ class Imports {
   Task<Result<ImportReport>> get(Caller caller, ImportRequest request);
 
  private:
-  friend class ImportRun;
+  ImportRun::Uses uses();
   void publish(const ImportReport& report);
 
   Context context_;
