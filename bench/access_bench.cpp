@@ -113,7 +113,7 @@ class StillJournal final : public journal::Journal, public db::Reader, public db
   }
   db::Reader& reader() override { return *this; }
   db::Scratch& scratch() override { return *this; }
-  bool contended() const override { return false; }
+  db::Load load() const override { return db::Load::none; }
   Task<Result<std::uint64_t>> generation(MonoTime) override { co_return 1; }
   Task<Result<void>> afterlog(std::string_view, Bytes) override { co_return Result<void>(); }
 

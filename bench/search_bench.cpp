@@ -24,6 +24,7 @@
 namespace holdfast::vault {
 namespace {
 
+using bench::Bar;
 using bench::Everyone;
 using bench::fail;
 using bench::must;
@@ -37,18 +38,28 @@ constexpr int kBatch = 20'000;
 constexpr int kSearches = 2000;
 constexpr int kScanned = 20'000;  // of the peer; scaled to all records
 
-const char* const kSyllables[] = {"an", "ber", "cho", "dor", "el",  "fin", "gar", "hol", "in",
-                                  "ja", "kel", "lo",  "mar", "nor", "os",  "pe",  "qui", "ro",
-                                  "sa", "tor", "ul",  "van", "wil", "yor", "zan"};
+const char* const kOnsets[] = {"m", "s",  "b", "h",  "w",  "c",  "k",  "l",  "r",  "d",
+                               "g", "p",  "f", "t",  "n",  "j",  "br", "st", "gr", "sch",
+                               "v", "cl", "z", "sh", "tr", "ch", "kr", "fl", "y",  "th"};
+const char* const kNuclei[] = {"a", "e", "o", "i", "u", "ei", "oo", "ie", "y", "au"};
+const char* const kCodas[] = {"",  "n", "r",  "l",  "s",  "ll", "t",  "rt", "ck",
+                              "m", "d", "nd", "tt", "ng", "x",  "rd", "lm", "ss"};
+const char* const kEndings[] = {"son", "er", "mann", "ez", "ov", "ton", "ski", "ley"};
 
-/// Three to five syllables; some come often.
+/// The front of a list comes more often than its end.
+template <std::size_t N>
+std::string_view some(const char* const (&from)[N], std::mt19937& random) {
+  return from[std::min({random() % N, random() % N})];
+}
+
+/// Made of sounds as surnames are; one in three ends as many do.
 std::string surname(std::mt19937& random) {
   std::string out;
-  auto count = 3 + random() % 3;
-  for (unsigned i = 0; i < count; ++i) {
-    auto at = std::min(random() % 25, random() % 25);
-    out += kSyllables[at];
-  }
+  auto count = 2 + random() % 2;
+  for (unsigned i = 0; i < count; ++i)
+    for (auto part : {some(kOnsets, random), some(kNuclei, random), some(kCodas, random)})
+      out += part;
+  if (random() % 3 == 0) out += some(kEndings, random);
   return out;
 }
 
@@ -178,14 +189,15 @@ void measure_all(const std::filesystem::path& dir, int records) {
     return query("email", "Customer." + std::to_string(at) + "@example.org");
   });
   row("search: exact, p50", exact.p50, "ms");
-  row("search: exact, p99", exact.p99, "ms", "opening every record", peer);
+  row("search: exact, p99", exact.p99, "ms", "bar", 2, Bar::most);
   auto part = timed(search, [&](int) {
     auto name = surname(random);
     auto size = std::min<std::size_t>(name.size(), 5 + random() % 4);
     return query("last_name", name.substr(random() % (name.size() - size + 1), size));
   });
   row("search: substring of 5 to 8 characters, p50", part.p50, "ms");
-  row("search: substring of 5 to 8 characters, p99", part.p99, "ms", "opening every record", peer);
+  row("search: substring of 5 to 8 characters, p99", part.p99, "ms", "bar", 25, Bar::most);
+  row("the same without an index: opening every record", peer, "ms");
   held.database->close();
 }
 

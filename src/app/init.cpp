@@ -52,6 +52,20 @@ std::string file_for(const Config& config) {
   return text;
 }
 
+/// The text of holdfast.toml: that of a file which is there, as it is, else of a new one.
+/// Errors: conflict (a file is there, and --set or --listen says what it does not).
+Result<std::string> settings_file(const Config& config) {
+  auto fresh = file_for(config);
+  std::ifstream in(config.dir() / "holdfast.toml", std::ios::binary);
+  if (!in) return fresh;
+  std::string there(std::istreambuf_iterator<char>(in), {});
+  if (there == fresh || fresh == default_file()) return there;
+  if (there == default_file()) return fresh;
+  return Error(Code::conflict,
+               "there is a holdfast.toml in this folder already, which init keeps as it is: write "
+               "the settings there instead of --set and --listen");
+}
+
 /// The everyday method, with what it needs; the root key's first way in.
 Result<crypto::OpenedStore> make_keys(const Config& config, const LocalOptions& options,
                                       const Clock& clock, std::vector<std::string>& made) {
@@ -130,6 +144,11 @@ Result<void> check(const Config& config, const LocalOptions& options) {
   if (fs::exists(config.path("keys.keyring")))
     return Error(Code::conflict,
                  "there is a store in this folder already: use another --dir, or `holdfast serve`");
+  if (is_store_left(config))
+    return Error(Code::conflict,
+                 "a store is in this folder, without its keyring: put that back instead, or use "
+                 "another --dir");
+  if (auto file = settings_file(config); !file) return std::move(file).error();
   auto method = crypto::method_of(options.method);
   if (!method)
     return Error(Code::invalid, "the method is file, passphrase, shamir or pkcs11").at("method");
@@ -151,8 +170,9 @@ Result<std::string> make_store(const Config& config, const LocalOptions& options
   if (failed)
     return Error(Code::unavailable, "the folder cannot be made: check its parent and your rights");
   fs::permissions(config.dir(), fs::perms::owner_all, failed);
-  if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", file_for(config));
-      !wrote)
+  auto file = settings_file(config);
+  if (!file) return std::move(file).error();
+  if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", *file); !wrote)
     return std::move(wrote).error();
 
   SystemClock clock;

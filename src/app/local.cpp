@@ -43,10 +43,7 @@ int with_store(const LocalOptions& options, OpenOptions open,
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
-  if (!std::filesystem::exists(config->path("keys.keyring"))) {
-    std::cerr << "holdfast: there is no store in this folder: name it with --dir\n";
-    return kNotFound;
-  }
+  if (auto there = check_store_is_there(*config); !there) return print_error(there.error());
   auto means = means_of(options, *config);
   if (!means) return print_error(means.error());
   auto store = unlock(*config, *means);

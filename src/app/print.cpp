@@ -194,6 +194,11 @@ bool write_report(std::string_view body, std::ostream& out) {
       out << one.at("line").as_int64() << ',' << one.at("column").as_int64() << ','
           << plain(one.at("field")) << ",\"" << plain(one.at("reason")) << "\"\n";
     }
+  auto listed = rows && rows->is_array() ? static_cast<std::int64_t>(rows->get_array().size()) : 0;
+  const auto* refused = parsed->get_object().if_contains("refused");
+  if (refused && refused->is_int64() && refused->get_int64() > listed)
+    out << ",,,\"and " << refused->get_int64() - listed
+        << " more, which are not listed: mend these, and run the file again\"\n";
   out.flush();
   return out.good();
 }

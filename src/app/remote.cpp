@@ -268,6 +268,14 @@ bool has_member(const Type* type, std::string_view name) {
          std::ranges::find(type->members(), name, &Member::name) != type->members().end();
 }
 
+/// A check that was made and found something: `"good": false`, so that a script need not read it.
+bool says_not_good(std::string_view body) {
+  auto parsed = parse_json(body, {.depth = 64, .values = 10'000'000});
+  if (!parsed || !parsed->is_object()) return false;
+  const auto* good = parsed->get_object().if_contains("good");
+  return good && good->is_bool() && !good->get_bool();
+}
+
 int answer(const RemoteCommand& command, const http::ClientResponse& response) {
   if (!response.good()) {
     print_problem(response.body, response.status);
@@ -275,7 +283,7 @@ int answer(const RemoteCommand& command, const http::ClientResponse& response) {
   }
   print_answer(command.route.response, response.body, command.json);
   if (!command.json && has_member(command.route.request, "after")) print_more(response.body);
-  return kDone;
+  return says_not_good(response.body) ? kFailed : kDone;
 }
 
 /// The file of a command, opened, or standard input.

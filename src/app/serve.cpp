@@ -215,9 +215,7 @@ Result<void> run(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return ready;
   auto config = config_of(options);
   if (!config) return std::move(config).error();
-  if (!std::filesystem::exists(config->path("keys.keyring")))
-    return Error(Code::not_found,
-                 "there is no store in this folder: make one with `holdfast init --dir DIR`");
+  if (auto there = check_store_is_there(*config); !there) return there;
   auto threads = threads_of(*config);
   if (!threads) return std::move(threads).error();
   if (auto level = check_log_level(*config); !level) return level;

@@ -117,6 +117,27 @@ Result<void> check_settings(const Config& config) {
   return {};
 }
 
+bool is_store_left(const Config& config) {
+  auto previous = config.path("keys.keyring");
+  previous += ".previous";
+  for (const auto& file : {previous, config.dir() / "holdfast.db", config.dir() / "witness",
+                           config.dir() / "afterlog"})
+    if (std::filesystem::exists(file)) return true;
+  return false;
+}
+
+Result<void> check_store_is_there(const Config& config) {
+  if (std::filesystem::exists(config.path("keys.keyring"))) return {};
+  if (is_store_left(config))
+    return Error(Code::not_found,
+                 "the keyring is missing, and the rest of the store is here: put back "
+                 "KEYRING.previous or a copy of it, or restore a backup with `holdfast restore`. "
+                 "Without it nothing sealed can be opened");
+  return Error(Code::not_found,
+               "there is no store in this folder: name it with --dir, or make one with `holdfast "
+               "init --dir DIR`");
+}
+
 Result<Config> config_of(const LocalOptions& options) {
   std::vector<std::pair<std::string, std::string>> overrides;
   for (const auto& one : options.set) {

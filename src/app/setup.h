@@ -26,6 +26,11 @@ Result<void> check_unlock_settings(const Config& config);
 /// of them. Makes PostgreSQL's schema where that is configured. Blocking.
 /// Errors: invalid (the field names the setting), unavailable (the database).
 Result<void> check_settings(const Config& config);
+/// Files of a store that has no keyring.
+bool is_store_left(const Config& config);
+/// Errors: not_found. What is left of a store without its keyring is told from no store at all: a
+/// new one in its place would lose what it holds.
+Result<void> check_store_is_there(const Config& config);
 /// Errors: invalid (log.level is none of its words).
 Result<void> check_log_level(const Config& config);
 /// JSON lines on standard error: `{"at":"...","level":"info","log":{...}}`.

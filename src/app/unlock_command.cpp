@@ -123,10 +123,7 @@ int unlock_command(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
-  if (!std::filesystem::exists(config->path("keys.keyring"))) {
-    std::cerr << "holdfast: there is no store in this folder: name it with --dir\n";
-    return kNotFound;
-  }
+  if (auto there = check_store_is_there(*config); !there) return print_error(there.error());
   auto status = ask(*config, line_of("status", "", nullptr, false));
   if (!status && status.error().code == Code::not_found) return unlock_stopped(options, *config);
   if (!status) return print_error(status.error());

@@ -66,6 +66,13 @@ class Changes {
   /// Adds the statements of another after these.
   Changes& append(Changes other);
 
+  /// Nobody waits for this one: it makes no other bulk work smaller.
+  Changes& in_background() {
+    background_ = true;
+    return *this;
+  }
+  bool background() const { return background_; }
+
   const std::vector<Write>& writes() const { return writes_; }
   std::vector<Write>& writes() { return writes_; }
   bool empty() const { return writes_.empty(); }
@@ -76,6 +83,7 @@ class Changes {
 
  private:
   std::vector<Write> writes_;
+  bool background_ = false;
 };
 
 }  // namespace holdfast::db

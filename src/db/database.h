@@ -39,6 +39,10 @@ class Reader {
                                   MonoTime deadline = MonoTime::max()) = 0;
 };
 
+/// Who writes, apart from the server's own work in the background: nobody; one bulk load (an
+/// import), alone; anybody else.
+enum class Load : std::uint8_t { none, bulk, others };
+
 /// Commits a Changes atomically and durably before it answers.
 /// Errors: the failed statement's own Error; unavailable (disk full, connection lost, deadline
 /// passed). After a deadline passed the commit may still have happened: repeat under the same
@@ -47,9 +51,9 @@ class Writer {
  public:
   virtual ~Writer() = default;
   virtual Task<Result<Committed>> commit(Changes changes, MonoTime deadline = MonoTime::max()) = 0;
-  /// True when somebody else committed or waits within the last second: bulk work then takes
-  /// batches that hold the writer at most 5 ms.
-  virtual bool contended() const = 0;
+  /// Who wrote within the last second. Bulk work that others wait for takes batches that hold the
+  /// writer at most 5 ms beside `others`; work in the background does so beside anybody.
+  virtual Load load() const = 0;
 };
 
 /// Operational state that decays or can be rebuilt: throttle counters, last-seen times, cursors,

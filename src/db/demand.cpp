@@ -9,13 +9,19 @@ std::size_t rows_in(const Changes& changes) {
 }
 
 void Demand::note(const Changes& changes, bool others_wait) {
+  if (changes.background()) return;
   bool bulk = rows_in(changes) > changes.writes().size();
-  if (!bulk || others_wait) others_at_ = clock_.mono();
+  (bulk && !others_wait ? bulk_at_ : others_at_) = clock_.mono();
 }
 
-bool Demand::contended() const {
-  MonoTime at = others_at_;
-  return at != MonoTime::min() && clock_.mono() - at <= std::chrono::seconds(1);
+bool Demand::lately(const std::atomic<MonoTime>& at) const {
+  MonoTime then = at;
+  return then != MonoTime::min() && clock_.mono() - then <= std::chrono::seconds(1);
+}
+
+Load Demand::load() const {
+  if (lately(others_at_)) return Load::others;
+  return lately(bulk_at_) ? Load::bulk : Load::none;
 }
 
 }  // namespace holdfast::db

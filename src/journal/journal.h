@@ -38,8 +38,8 @@ class Journal {
   /// Reads see what was committed before they began.
   virtual db::Reader& reader() = 0;
   virtual db::Scratch& scratch() = 0;
-  /// Whether bulk work should keep its batches small now.
-  virtual bool contended() const = 0;
+  /// Who writes now: see db::Writer. What is committed for the server itself is in the background.
+  virtual db::Load load() const = 0;
 
   /// Adds to `changes` the statement that makes every node decide anew: for policy changes.
   static void bump_generation(db::Changes& changes);

@@ -124,6 +124,7 @@ Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Eve
               {static_cast<std::int64_t>(caller.generation)},
               Error(Code::stale, "the policy changed meanwhile"));
   all.append(std::move(changes));
+  if (caller.principal == Caller().principal) all.in_background();
   std::string fresh_context;
   auto stamped = stamp(*keys, caller, event, all, fresh_context);
   if (!stamped) co_return std::move(stamped).error();

@@ -78,7 +78,7 @@ class Log final : public Journal {
   Task<Result<Written>> commit(const Caller& caller, db::Changes changes, Event event) override;
   db::Reader& reader() override { return deps_.database.reader(); }
   db::Scratch& scratch() override { return deps_.database.scratch(); }
-  bool contended() const override { return writer_->contended(); }
+  db::Load load() const override { return writer_->load(); }
   Task<Result<std::uint64_t>> generation(MonoTime deadline) override;
   Task<Result<void>> afterlog(std::string_view kind, Bytes id) override;
 

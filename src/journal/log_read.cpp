@@ -72,7 +72,7 @@ Task<Result<bool>> Log::drain_pending() {
   changes.write(kMoveHead, {size, size + count}, db::Expect::exactly(1));
   changes.write(kDeletePending, {std::int64_t{1}, std::move(counters)}, db::Expect::exactly(count));
   changes.bulk(kPutEntry, std::move(entries), db::Expect::exactly(count));
-  auto done = co_await writer_->commit(std::move(changes));
+  auto done = co_await writer_->commit(std::move(changes.in_background()));
   // Somebody else drained the same entries: nothing was lost, look again.
   if (!done && done.error().code != Code::conflict) co_return std::move(done).error();
   co_return true;
@@ -111,7 +111,7 @@ Task<Result<void>> Log::save_tiles() {
   const auto count = rows.size();
   db::Changes changes;
   changes.bulk(kAddTile, std::move(rows), db::Expect::exactly(static_cast<std::int64_t>(count)));
-  auto done = co_await writer_->commit(std::move(changes));
+  auto done = co_await writer_->commit(std::move(changes.in_background()));
   std::scoped_lock lock(tree_mutex_);
   saving_ = false;
   if (!done) co_return std::move(done).error();

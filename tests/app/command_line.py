@@ -34,6 +34,16 @@ def an_import_that_brings_nothing_in_fails_and_still_shows_its_report(store, ser
 
 
 @test
+def a_report_says_how_many_refused_rows_it_does_not_list(store, server):
+    file, report = store.base / "in.csv", store.base / "refused.csv"
+    file.write_bytes(b"id,mail\ngood,good@example.org\n" + b"".join(b"%d,none\n" % i for i in range(10_050)))
+    done = store.run("imports", "create", "--mapping", json.dumps(MAPPING), file, "--report", report, server=server)
+    assert done.code == DONE, done.err
+    lines = report.read_text().splitlines()
+    assert len(lines) == 1 + 10_000 + 1 and lines[1].startswith("3,") and "and 50 more" in lines[-1], lines[-1]
+
+
+@test
 def a_report_that_cannot_be_written_stops_an_import_before_it_starts(store, server):
     file = store.base / "in.csv"
     file.write_bytes(b"id,mail\nunsent,ann@example.org\n")

@@ -405,6 +405,71 @@ def a_missing_damaged_or_foreign_key_is_refused(store):
 
 
 @test
+def a_store_without_its_keyring_is_not_taken_for_no_store(store):
+    with Store("--set", "controller.name=The Shop") as own:
+        with own.serve() as server:
+            assert server.stop() == 0
+        keyring = (own.dir / "keyring").read_bytes()
+        settings = (own.dir / "holdfast.toml").read_bytes()
+        (own.dir / "keyring").unlink()
+        refused_at_start(own, "the keyring is missing", ".previous", code=NOT_FOUND)
+        again = own.run("init", "--dir", own.dir)
+        assert again.code == CONFLICT and "keyring" in again.err, again
+        assert (own.dir / "holdfast.toml").read_bytes() == settings
+        assert not (own.dir / "keyring").exists()
+        (own.dir / "keyring").write_bytes(keyring)
+        (own.dir / "keyring").chmod(0o600)
+        with own.serve() as server:
+            assert server.client().get("/readyz").status == 200
+
+
+@test
+def init_keeps_a_settings_file_that_is_there(store):
+    with Store() as own:
+        folder = own.base / "second"
+        folder.mkdir()
+        written = b"[controller]\nname = 'The Shop'\n"
+        (folder / "holdfast.toml").write_bytes(written)
+        refused = own.run("init", "--dir", folder, "--set", "controller.email=it@example.org")
+        assert refused.code == CONFLICT and "holdfast.toml" in refused.err, refused
+        assert sorted(path.name for path in folder.iterdir()) == ["holdfast.toml"]
+        made = own.run("init", "--dir", folder)
+        assert made.code == DONE, made
+        assert (folder / "holdfast.toml").read_bytes() == written
+
+
+@test
+def verify_tells_a_script_by_its_exit_code(store):
+    with Store() as own:
+        with own.serve() as server:
+            weak = key_with(server.client(), "weak", roles=["auditor"])
+            good = own.run("journal", "verify", "--state", server=server)
+            assert good.code == DONE, good
+            assert server.stop() == 0
+        with contextlib.closing(sqlite3.connect(own.dir / "holdfast.db")) as raw:
+            raw.execute("update access_authority set content = replace(content, 'auditor', 'owner') where id = ?", [weak["info"]["key"]])
+            raw.commit()
+        with own.serve() as server:
+            bad = own.run("journal", "verify", "--state", server=server)
+            assert bad.code == FAILED and "false" in bad.out, bad
+            assert own.run("journal", "verify", server=server).code == DONE, "the entries themselves are good"
+
+
+@test
+def restoring_without_any_afterlog_revokes_every_key(store):
+    with Store() as own:
+        key, backup = revoked_after_a_backup(own)
+        for name in ("witness", "afterlog"):
+            (own.dir / name).unlink()
+        done = restored(own, backup)
+        assert done.code == DONE and "There was no afterlog" in done.out, done
+        assert status_of(own, key)[0] == 401
+        assert status_of(own, own.owner_key)[0] == 401
+        recovered = own.run("access", "recover", "--dir", own.dir)
+        assert status_of(own, recovered.out.strip())[0] == 200
+
+
+@test
 def shares_bring_the_root_key_back_and_a_wrong_one_is_named(store):
     with Store() as own, Store() as other:
         with own.serve() as server:

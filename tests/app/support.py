@@ -200,7 +200,10 @@ class Store:
         self.more_env = env or {}
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-app-", dir=parent))
         self.dir = self.base / "shop"
-        self.settings = []
+        database = os.environ.get("HOLDFAST_TEST_POSTGRES")  # on_postgres.py
+        if database:
+            init_arguments += ("--set", f"database.url={database}",
+                               "--set", f"database.schema=shop_{self.base.name.rsplit('-', 1)[1]}")
         made = self.run("init", "--dir", str(self.dir), *init_arguments, stdin=stdin)
         assert made.code == 0, made
         self.owner_key = made.out.strip().splitlines()[-1]

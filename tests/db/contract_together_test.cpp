@@ -166,19 +166,24 @@ TEST_P(ContractTogether, commits_that_lock_the_same_rows_both_ways_all_end) {
   EXPECT_EQ(read(kSums)[0].integer(0), 2 * kThreads * kEach);
 }
 
-TEST_P(ContractTogether, is_contended_only_when_others_commit) {
+TEST_P(ContractTogether, tells_a_bulk_load_from_others_and_from_the_background) {
   insert(1, 1);
   std::vector<Args> rows;
   for (std::int64_t i = 0; i < 100; ++i) rows.push_back({i, "bulk"});
   std::this_thread::sleep_for(std::chrono::milliseconds(1'100));
 
+  Changes own;
+  own.write(kInsertEvent, {2'000, "the server itself"}).in_background();
+  ASSERT_TRUE(commit(std::move(own)));
+  auto background = db_.writer().load();
   ASSERT_TRUE(commit(Changes().bulk(kInsertEvent, rows)));
-  bool alone = db_.writer().contended();
+  auto alone = db_.writer().load();
   ASSERT_TRUE(commit(Changes().write(kInsertEvent, {1'000, "somebody else"})));
-  bool beside = db_.writer().contended();
+  auto beside = db_.writer().load();
 
-  EXPECT_FALSE(alone);
-  EXPECT_TRUE(beside);
+  EXPECT_EQ(background, Load::none);
+  EXPECT_EQ(alone, Load::bulk);
+  EXPECT_EQ(beside, Load::others);
 }
 
 TEST_P(ContractTogether, scratch_has_tables_of_its_own) {

@@ -46,7 +46,7 @@ class FakeJournal final : public journal::Journal {
                                         journal::Event event) override;
   db::Reader& reader() override { return database_.reader(); }
   db::Scratch& scratch() override { return database_.scratch(); }
-  bool contended() const override { return writer_->contended(); }
+  db::Load load() const override { return writer_->load(); }
   Task<Result<std::uint64_t>> generation(MonoTime deadline) override;
   Task<Result<void>> afterlog(std::string_view kind, Bytes id) override;
 

@@ -33,7 +33,7 @@ class FaultyWriter final : public db::Writer {
     if (take(faults_.fail_after)) co_return Error(Code::unavailable, "failed after the hand-over");
     co_return done;
   }
-  bool contended() const override { return real_->contended(); }
+  db::Load load() const override { return real_->load(); }
 
  private:
   static bool take(std::atomic<int>& left) {

@@ -94,7 +94,7 @@ class SwitchedJournal final : public journal::Journal {
   }
   db::Reader& reader() override { return real_.reader(); }
   db::Scratch& scratch() override { return real_.scratch(); }
-  bool contended() const override { return real_.contended(); }
+  db::Load load() const override { return real_.load(); }
   Task<Result<std::uint64_t>> generation(MonoTime deadline) override {
     return real_.generation(deadline);
   }

@@ -50,7 +50,7 @@ class PostgresWriter final : public Writer {
   Task<Result<Committed>> commit(Changes changes, MonoTime deadline) override {
     return commit_on(io_, Io::Kind::write, std::move(changes), deadline);
   }
-  bool contended() const override { return io_.contended(); }
+  Load load() const override { return io_.load(); }
 
  private:
   Io& io_;

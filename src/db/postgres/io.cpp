@@ -40,8 +40,9 @@ void Io::submit(Kind kind, std::shared_ptr<Request> request) {
     } else {
       first = arrived_.empty();
       if (kind == Kind::write) {
-        demand_.note(std::get<Commit>(request->what).changes, present_.use_count() > 1);
-        request->present = present_;
+        const auto& changes = std::get<Commit>(request->what).changes;
+        demand_.note(changes, present_.use_count() > 1);
+        if (!changes.background()) request->present = present_;
       }
       arrived_.push_back({kind, std::move(request)});
     }

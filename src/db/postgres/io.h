@@ -26,7 +26,7 @@ class Io {
 
   void submit(Kind kind, std::shared_ptr<Request> request);
   Health health() const;
-  bool contended() const { return demand_.contended(); }
+  Load load() const { return demand_.load(); }
   /// Waits for what was accepted (at most 15 s), then leaves the server. Idempotent.
   void close();
 
@@ -57,7 +57,7 @@ class Io {
   std::vector<Arrived> arrived_;                                   // guarded by mutex_
   bool closed_ = false;                                            // guarded by mutex_
   Health health_;                                                  // guarded by mutex_
-  std::shared_ptr<const int> present_ = std::make_shared<int>(0);  // shared by commits under way
+  std::shared_ptr<const int> present_ = std::make_shared<int>(0);  // shared by others' commits
   std::thread thread_;                                             // last: it uses all of the above
 };
 

@@ -35,7 +35,7 @@ class Committer {
   /// Runs a job alone on the thread's connection, outside of any transaction. Blocks.
   Result<void> run_alone(Job job);
 
-  bool contended() const { return demand_.contended(); }
+  Load load() const { return demand_.load(); }
   Health health() const;
   /// Answers those whose deadline passed; true while others wait under one.
   bool answer_late();
@@ -43,6 +43,8 @@ class Committer {
   void close();
 
  private:
+  /// Under mutex_. Whether a commit that is not in the background waits or is on its way.
+  bool others_wait() const;
   struct Request {
     Changes changes;
     MonoTime deadline = MonoTime::max();

@@ -41,7 +41,7 @@ Result<void> attach(Connection& connection, const std::filesystem::path& keys) {
 
 Result<Parts> parts_of(Connection& connection) {
   auto rows = connection.run(kReadParts, {});
-  Error foreign(Code::invalid, "this is not a keys file that `holdfast backup` wrote");
+  Error foreign(Code::invalid, "this is not a keys file that `holdfast backups create` wrote");
   if (!rows) return foreign;
   Parts out;
   for (std::size_t i = 0; i < rows->rows.size(); ++i)
@@ -115,8 +115,9 @@ Result<void> join_data(const std::filesystem::path& data, const std::filesystem:
     auto name = in_quotes(table, '"');
     if (auto done = exec(connection, "insert into main." + name + " select * from keys." + name);
         !done)
-      return Error(Code::conflict,
-                   "the data file holds keys already: it is not one that `holdfast backup` wrote");
+      return Error(
+          Code::conflict,
+          "the data file holds keys already: it is not one that `holdfast backups create` wrote");
   }
   if (auto done = exec(connection, "detach database keys"); !done) return done;
   return sqlite::finish_data_file(connection);

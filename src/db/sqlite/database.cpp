@@ -41,7 +41,7 @@ class SqliteWriter final : public Writer {
   Task<Result<Committed>> commit(Changes changes, MonoTime deadline) override {
     return commit_on(committer_, std::move(changes), deadline);
   }
-  bool contended() const override { return committer_.contended(); }
+  Load load() const override { return committer_.load(); }
 
  private:
   Committer& committer_;

@@ -54,7 +54,7 @@ std::span<const Member> ImportReport::described() {
       member<&I::updated>("updated", "Records that changed."),
       member<&I::unchanged>("unchanged", "Records that were there already, the same."),
       member<&I::refused>("refused", "Rows that did not go in."),
-      member<&I::refusals>("refusals", "The first 1,000 of them, with place and reason."),
+      member<&I::refusals>("refusals", "The first 10,000 of them, with place and reason."),
       member<&I::unknown_columns>("unknown_columns", "Columns that no field takes; left out."),
       member<&I::left_out>("left_out", "Known columns that are not stored, and why."),
       member<&I::failure>("failure",

@@ -6,10 +6,10 @@
 namespace holdfast::vault {
 namespace {
 
-constexpr std::size_t kBatch = 5'000;
+constexpr std::size_t kBatch = 3'000;
 constexpr std::size_t kContendedBatch = 150;
 constexpr std::size_t kSealedAtOnce = 2;  // while one is written
-constexpr std::size_t kListedRefusals = 1000;
+constexpr std::size_t kListedRefusals = 10'000;
 constexpr std::string_view kMainSlot = "main";
 
 /// Errors: those of carry_over() for one row.
@@ -211,10 +211,13 @@ Task<Result<void>> ImportRun::flush(bool all) {
     // A customer who comes again must be seen as the batch before left them.
     if (repeats)
       if (auto done = co_await landed(); !done) co_return done;
+    // Ids begin with the time: those of a batch lie side by side, behind those of the one before.
+    // All of one time would be spread over everything that this import wrote.
+    work_.now = context_.clock.now();
     auto sealed = Later<Result<SealedRows>>(co_await boost::asio::this_coro::executor,
                                             prepare(work_, *next_));
     sealing_.push_back({std::move(next_), std::move(customers), std::move(sealed)});
-    batch_ = context_.journal.contended() ? kContendedBatch : kBatch;
+    batch_ = context_.journal.load() == db::Load::others ? kContendedBatch : kBatch;
   }
   if (all) co_return co_await pass_on(0);
   co_return Result<void>();

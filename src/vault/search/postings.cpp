@@ -48,35 +48,25 @@ Task<Result<std::vector<Counted>>> counted(db::Reader& reader, std::vector<Poste
   co_return out;
 }
 
-struct Block {
-  Bytes id, sealed;
-};
-
-Result<std::vector<RecordId>> opened(const PostedTerm& term, const std::vector<Block>& blocks) {
-  std::vector<Posting> entries;
-  for (const auto& block : blocks) {
-    auto part = term.index->open_block(term.term, block.id, block.sealed);
+Result<std::vector<RecordId>> opened(const PostedTerm& term, const db::Rows& blocks) {
+  std::vector<std::vector<Posting>> parts;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    auto part = term.index->open_block(term.term, blocks[i].bytes(0), blocks[i].bytes(1));
     if (!part) return std::move(part).error();
-    entries.insert(entries.end(), part->begin(), part->end());
+    count += part->size();
+    if (!part->empty()) parts.push_back(std::move(*part));
   }
+  // Blocks are read in no order, but most hold records that came one after another.
+  std::ranges::sort(parts, {}, [](const auto& part) { return part.front().record; });
+  std::vector<Posting> entries;
+  entries.reserve(count);
+  for (const auto& part : parts) entries.insert(entries.end(), part.begin(), part.end());
   std::vector<RecordId> out;
   auto hold = resolved(std::move(entries));
   out.reserve(hold.size());
   for (const auto& one : hold) out.push_back(one.record);
   return out;
-}
-
-Task<Result<std::vector<Block>>> read_blocks(db::Reader& reader, const PostedTerm& term,
-                                             MonoTime deadline) {
-  // In one statement: a compaction between two would move entries to where they are not read. No
-  // more blocks than entries, which the caller counted.
-  auto rows =
-      co_await reader.read(kReadPostings, {term.index->index().number, term.term}, deadline);
-  if (!rows) co_return std::move(rows).error();
-  std::vector<Block> out;
-  for (std::size_t i = 0; i < rows->size(); ++i)
-    out.push_back({to_bytes((*rows)[i].bytes(0)), to_bytes((*rows)[i].bytes(1))});
-  co_return out;
 }
 
 }  // namespace
@@ -98,7 +88,10 @@ Task<Result<std::vector<RecordId>>> records_with_all(db::Reader& reader, Pool& p
     if (!first && static_cast<std::size_t>(entries) >
                       std::min(kEntriesPerOpening * out.size(), kMostIntersected))
       break;
-    auto blocks = co_await read_blocks(reader, term, deadline);
+    // In one statement: a compaction between two would move entries to where they are not read. No
+    // more blocks than entries, which were counted.
+    auto blocks =
+        co_await reader.read(kReadPostings, {term.index->index().number, term.term}, deadline);
     if (!blocks) co_return std::move(blocks).error();
     auto records = co_await pool.run([&] { return opened(term, *blocks); });
     if (!records) co_return std::move(records).error();

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""The scripts whose stores may stand on any database, on PostgreSQL; and what is PostgreSQL's own:
+a backup comes back into a new schema, and no planted value stands in the server's files."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+from support import ROOT, Postgres, Skip, Store, create, declare, main, test
+
+SCRIPTS = ("rights", "fill", "conditions", "card_values", "who_gets_in", "hostile_requests", "command_line")
+PLANTED = {"email": "planted.pg.4711@example.org", "name": "Plantedsurname Qwertzuiop", "phone": "+442079460999"}
+
+
+def on_schema(name):
+    return ["--set", f"database.schema={name}"]
+
+
+@test
+def a_backup_comes_back_into_a_new_schema(postgres):
+    with Store("--set", f"database.url={postgres.url()}", *on_schema("first")) as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            kept = create(client, "ext:1", email="ann@example.org")
+            erased = create(client, "ext:2", email="bob@example.org")
+            backup = client.good("POST", "/v1/backups", {})
+            client.good("POST", "/v1/subjects/ext:2/erase", {"reason": "asked"})
+            create(client, "ext:3", email="cas@example.org")
+            assert server.stop() == 0
+        files = ["--data", backup["data"], "--keys", backup["keys"]]
+        refused = own.run("restore", "--dir", own.dir, *files)
+        assert refused.code == 5 and "not empty" in refused.err, refused
+        done = own.run("restore", "--dir", own.dir, *files, *on_schema("second"))
+        assert done.code == 0 and "erased and revoked again.\n" in done.out, done
+        with own.serve(*on_schema("second")) as server:
+            client = server.client()
+            shown = client.reveal(kept["record"], ["email"])
+            assert shown.status == 200 and "ann@example.org" in shown.body.decode(), shown
+            gone = client.reveal(erased["record"], ["email"])
+            assert gone.status in (404, 410) and "bob@example.org" not in gone.body.decode(), gone
+            assert client.get("/v1/subjects/ext:3").status == 404, "it came after the backup"
+            assert server.stop() == 0
+
+
+@test
+def a_keys_file_and_a_data_file_are_not_taken_for_each_other(postgres):
+    with Store("--set", f"database.url={postgres.url()}", *on_schema("exchanged")) as own:
+        with own.serve() as server:
+            backup = server.client().good("POST", "/v1/backups", {})
+            assert server.stop() == 0
+        done = own.run("restore", "--dir", own.dir, "--data", backup["keys"], "--keys", backup["data"],
+                       *on_schema("never"))
+        assert done.code not in (0, 2) and "keys" in done.err, done
+
+
+@test
+def no_planted_value_stands_in_the_files_of_the_database(postgres):
+    with Store("--set", f"database.url={postgres.url()}", *on_schema("planted")) as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            made = create(client, "ext:planted.external.815", **PLANTED)
+            assert client.reveal(made["record"], list(PLANTED)).status == 200
+            client.good("POST", "/v1/collections/people/search", {"q": {"email": PLANTED["email"]}, "purpose": "support"})
+            assert server.stop() == 0
+        postgres.stop()  # a clean stop writes everything out
+        wanted = [one.encode() for one in (*PLANTED.values(), "planted.external.815")]
+        looked = 0
+        for file in pathlib.Path(postgres.base).rglob("*"):
+            if not file.is_file():
+                continue
+            body = file.read_bytes()
+            looked += len(body)
+            for one in wanted:
+                assert one not in body, (file, one)
+        assert looked > 1 << 20
+        postgres.start()
+
+
+def run_script(name, url):
+    """Its lines, each said to be of this database; whether all is well."""
+    done = subprocess.run([sys.executable, ROOT / "tests" / "app" / f"{name}.py"], capture_output=True, text=True,
+                          env={**os.environ, "HOLDFAST_TEST_POSTGRES": url})
+    for line in done.stdout.splitlines():
+        print(re.sub(r"^(PASS|FAIL|SKIP) ", rf"\1 on PostgreSQL, {name}: ", line), flush=True)
+    if done.returncode != 0 and "FAIL" not in done.stdout:
+        print(f"FAIL on PostgreSQL, {name}: exit status {done.returncode}\n{done.stderr[-3000:]}", flush=True)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    try:
+        with Postgres() as database:
+            failed = main(postgres=database)
+            if not sys.argv[1:]:
+                for script in SCRIPTS:
+                    failed |= not run_script(script, database.url())
+            sys.exit(failed)
+    except Skip as why:
+        print(f"SKIP a store on PostgreSQL: {why}")
