@@ -55,18 +55,16 @@ std::vector<Role> make() {
   std::vector<Role> out;
   out.push_back(
       role("owner", "Everything, for every purpose.", {"*"}, {shows(all_classes(), {"*"})}));
-  out.push_back(role("admin",
-                     "Runs the server: keys, roles, collections, imports. Sees masks only.",
-                     {"access.*",           "api_keys.*",    "budgets.*",
-                      "canaries.*",         "cards.status",  "collections.*",
-                      "engagement_kinds.*", "engagements.*", "imports.*",
-                      "indexes.rebuild",    "journal.*",     "keys.progress",
-                      "keys.rehearse",      "keys.status",   "records.get",
-                      "records.list",       "reports.*",     "requests.answer",
-                      "requests.list",      "requests.open", "requests.update",
-                      "retention.*",        "roles.*",       "subjects.accesses",
-                      "subjects.get"},
-                     {masks(all_classes())}));
+  out.push_back(
+      role("admin", "Runs the server: keys, roles, collections, imports. Sees masks only.",
+           {"access.*",          "api_keys.*",      "budgets.*",       "canaries.*",
+            "cards.status",      "collections.*",   "purposes.list",   "engagement_kinds.*",
+            "engagements.*",     "imports.*",       "indexes.rebuild", "journal.*",
+            "keys.progress",     "keys.rehearse",   "keys.status",     "records.get",
+            "records.list",      "reports.*",       "requests.answer", "requests.list",
+            "requests.open",     "requests.update", "retention.*",     "roles.*",
+            "subjects.accesses", "subjects.get"},
+           {masks(all_classes())}));
   out.push_back(role("security", "Watches: the journal, keys, canaries; may revoke and lock.",
                      {"access.*", "api_keys.get", "api_keys.list", "api_keys.revoke", "budgets.*",
                       "canaries.*", "cards.status", "engagement_kinds.list", "engagements.list",
@@ -75,54 +73,56 @@ std::vector<Role> make() {
                      {}));
   out.push_back(role("privacy", "Answers customers' rights: access, rectify, restrict, erase.",
                      {"access.explain", "cards.status", "collections.get", "collections.list",
-                      "engagements.list", "journal.*", "records.get", "records.list", "reports.*",
-                      "requests.*", "retention.*", "subjects.*"},
+                      "purposes.list", "engagements.list", "journal.*", "records.get",
+                      "records.list", "reports.*", "requests.*", "retention.*", "subjects.*"},
                      {masks(all_classes()), shows(all_classes(), {"subject_request"})}));
   out.push_back(role("support", "Helps customers: opens personal fields for support.",
-                     {"access.explain", "collections.get", "collections.list",
+                     {"access.explain", "collections.get", "collections.list", "purposes.list",
                       "engagement_kinds.list", "engagements.*", "records.get", "records.list",
                       "records.reveal", "records.reveal_batch", "records.search", "records.verify",
                       "requests.list", "requests.open", "subjects.get", "tokens.reveal"},
                      {masks(all_classes()), shows({plain, personal}, {"support"})}));
   out.push_back(role("fulfilment", "Sends orders: opens names, addresses and phones for that.",
-                     {"access.explain", "collections.get", "collections.list", "fill", "fills.get",
-                      "records.get", "records.list", "records.reveal", "records.reveal_batch",
-                      "records.search", "subjects.get", "tokens.reveal"},
+                     {"access.explain", "collections.get", "collections.list", "purposes.list",
+                      "fill", "fills.get", "records.get", "records.list", "records.reveal",
+                      "records.reveal_batch", "records.search", "subjects.get", "tokens.reveal"},
                      {masks({plain, personal}), shows({plain}, {"order_fulfilment"}),
                       shows_fields(delivery_fields(), {"order_fulfilment"})}));
-  out.push_back(
-      role("marketing", "Mailings to those who agreed: opens emails and first names.",
-           {"access.explain", "collections.get", "collections.list", "fill", "fills.get",
-            "records.get", "records.list", "records.search", "reports.art30", "reports.art30_page",
-            "reports.data_map", "reports.data_map_csv", "reports.key_versions", "reports.unused",
-            "subjects.consent", "subjects.get", "subjects.object", "tokens.reveal"},
-           {masks({plain, personal}), shows({plain}, {"marketing"}),
-            shows_fields({"email", "first_name"}, {"marketing"})}));
+  out.push_back(role(
+      "marketing", "Mailings to those who agreed: opens emails and first names.",
+      {"access.explain", "collections.get", "collections.list", "purposes.list", "fill",
+       "fills.get", "records.get", "records.list", "records.search", "reports.art30",
+       "reports.art30_page", "reports.data_map", "reports.data_map_csv", "reports.key_versions",
+       "reports.unused", "subjects.consent", "subjects.get", "subjects.object", "tokens.reveal"},
+      {masks({plain, personal}), shows({plain}, {"marketing"}),
+       shows_fields({"email", "first_name"}, {"marketing"})}));
   auto invoice = delivery_fields();
   invoice.insert(invoice.end(), {"email", "tax_id", "vat_id", "taxvat", "iban"});
-  out.push_back(role(
-      "finance", "Invoices and accounts: opens what they must state.",
-      {"access.explain", "collections.get", "collections.list", "fill", "fills.get", "records.get",
-       "records.list", "records.reveal", "records.reveal_batch", "records.search", "reports.art30",
-       "reports.art30_page", "reports.data_map", "reports.data_map_csv", "reports.key_versions",
-       "reports.unused", "subjects.get", "tokens.reveal"},
-      {masks({plain, personal, payment}), shows({plain}, {"accounting"}),
-       shows_fields(std::move(invoice), {"accounting"})}));
+  out.push_back(role("finance", "Invoices and accounts: opens what they must state.",
+                     {"access.explain", "collections.get", "collections.list", "purposes.list",
+                      "fill", "fills.get", "records.get", "records.list", "records.reveal",
+                      "records.reveal_batch", "records.search", "reports.art30",
+                      "reports.art30_page", "reports.data_map", "reports.data_map_csv",
+                      "reports.key_versions", "reports.unused", "subjects.get", "tokens.reveal"},
+                     {masks({plain, personal, payment}), shows({plain}, {"accounting"}),
+                      shows_fields(std::move(invoice), {"accounting"})}));
   out.push_back(
       role("developer", "Builds the integration: declares, imports, writes. Opens nothing.",
-           {"access.explain", "collections.*", "imports.*", "indexes.rebuild", "keys.status",
-            "records.create", "records.get", "records.list", "records.update", "reports.unused",
-            "subjects.get", "tokens.create", "tokens.delete"},
+           {"access.explain", "collections.*", "purposes.list", "imports.*", "indexes.rebuild",
+            "keys.status", "records.create", "records.get", "records.list", "records.update",
+            "reports.unused", "subjects.get", "tokens.create", "tokens.delete"},
            {masks({plain, personal})}));
   out.push_back(role("auditor", "Reads and verifies the journal.", {"journal.*"}, {}));
   out.push_back(role(
       "service", "The shop's backend: writes, searches, verifies; opens for the person it names.",
-      {"access.explain",    "collections.get",      "collections.list", "engagement_kinds.list",
-       "engagements.close", "engagements.find",     "engagements.open", "fill",
-       "fills.get",         "records.create",       "records.get",      "records.list",
-       "records.reveal",    "records.reveal_batch", "records.search",   "records.update",
-       "records.verify",    "requests.open",        "subjects.consent", "subjects.export",
-       "subjects.get",      "subjects.object",      "tokens.*"},
+      {"access.explain",   "collections.get",       "collections.list",
+       "purposes.list",    "engagement_kinds.list", "engagements.close",
+       "engagements.find", "engagements.open",      "fill",
+       "fills.get",        "records.create",        "records.get",
+       "records.list",     "records.reveal",        "records.reveal_batch",
+       "records.search",   "records.update",        "records.verify",
+       "requests.open",    "subjects.consent",      "subjects.export",
+       "subjects.get",     "subjects.object",       "tokens.*"},
       {masks(all_classes()),
        shows({plain, personal},
              {"accounting", "fraud_check", "marketing", "order_fulfilment", "support"},

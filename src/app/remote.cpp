@@ -12,6 +12,7 @@
 
 #include "app/exit_codes.h"
 #include "app/print.h"
+#include "app/toml_text.h"
 #include "base/described.h"
 #include "base/json.h"
 #include "http/client.h"
@@ -228,6 +229,8 @@ Result<Built> build(const RemoteCommand& command) {
   bool has_body = command.route.method != "GET" && !streams && command.route.method != "DELETE";
   if (!command.body.empty()) {
     auto body = resolve(command.body);
+    if (body && command.body.starts_with('@') && command.body.ends_with(".toml"))
+      body = json_of_toml(*body);
     if (!body) return std::move(body).error().at("body");
     if (!members.empty())
       return Error(Code::invalid, "give --body or the members by themselves, not both").at("body");
@@ -541,13 +544,16 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
                             command.route.method != "GET" && command.route.method != "DELETE";
     if (takes_json)
       sub->add_option("--body", command.body,
-                      "The whole request as JSON instead of single members.")
-          ->type_name("JSON|-|@FILE");
+                      "The whole request as JSON, or a file of TOML, instead of single members.")
+          ->type_name("JSON|-|@FILE|@FILE.toml");
     std::string name(id);
     std::ranges::replace(name, '.', ' ');
     std::ranges::replace(name, '_', '-');
     sub->footer(examples_of(command.route, name + path));
     sub->final_callback([&chosen, &command] { chosen = &command; });
+    if (id == "backups.create")  // what everybody types
+      app.add_subcommand("backup", "The same as `holdfast backups create`")
+          ->final_callback([&chosen, &command] { chosen = &command; });
   }
 }
 

@@ -152,7 +152,9 @@ std::string_view problem_headers(int status) {
 std::string problem_headers(const Problem& problem, Time now) {
   if (!problem.free_at) return std::string(problem_headers(problem.status));
   const auto left = std::chrono::ceil<std::chrono::seconds>(*problem.free_at - now).count();
-  return "Retry-After: " + std::to_string(std::max<std::int64_t>(left, 1)) + "\r\n";
+  const auto seconds = std::to_string(std::max<std::int64_t>(left, 1));
+  // draft-ietf-httpapi-ratelimit-headers: nothing remains, and when some will again.
+  return "Retry-After: " + seconds + "\r\nRateLimit: \"budget\";r=0;t=" + seconds + "\r\n";
 }
 
 std::string_view reason_phrase(int status) {

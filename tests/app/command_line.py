@@ -71,6 +71,23 @@ def a_mapping_may_be_a_file_with_line_breaks(store, server):
 # ── what is sent
 
 @test
+def a_schema_may_be_toml(store, server):
+    file = store.base / "orders.toml"
+    file.write_text('doc = "A parcel."  # with a comment\n[[fields]]\nname = "recipient"\ntype = "name"\n')
+    done = store.run("collections", "put", "orders", "--body", f"@{file}", server=server)
+    assert done.code == DONE and done.rows[0]["doc"] == "A parcel.", done
+    file.write_text('doc = "A parcel."\ndoc = "Twice."\n')
+    refused = store.run("collections", "put", "orders", "--body", f"@{file}", server=server)
+    assert refused.code == FAILED and "TOML" in refused.err, refused
+
+
+@test
+def backup_is_one_word_too(store, server):
+    done = store.run("backup", server=server)
+    assert done.code == DONE and os.path.exists(done.rows[0]["data"]), done
+
+
+@test
 def a_customer_whose_id_has_a_slash_can_be_named(store, server):
     client = server.client()
     declare(client)

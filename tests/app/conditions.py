@@ -65,6 +65,7 @@ def the_desk_opens_what_its_tickets_are_about_and_no_more(store):
         spent = agent.reveal(made[2]["record"], ["email"], on_behalf_of="staff:17", engagement=tickets[2])
         assert (spent.status, spent.json["field"]) == (429, "budget.person.per_hour"), spent
         assert 3000 < int(spent.headers["Retry-After"]) <= 3660, spent.headers
+        assert spent.headers["RateLimit"] == f'"budget";r=0;t={spent.headers["Retry-After"]}', spent.headers
         assert spent.json["free_at"].endswith("Z"), spent
         closed = store.run("engagements", "close", tickets[0], server=server)
         assert closed.code == 0 and not closed.rows[0]["live"], closed

@@ -5,7 +5,7 @@ roles that the server shows, so that two programs must agree."""
 import http.client
 import sys
 
-from support import Store, main, test
+from support import ROOT, Store, main, test
 
 OPEN_TO_ALL = {"server.health", "server.ready", "server.openapi"}
 OPEN_TO_EVERY_KEY = {"access.whoami"}
@@ -59,6 +59,21 @@ def each_role_may_use_its_own_operations_and_no_others(server):
     assert not wrong, wrong
     entries = client.get("/v1/journal?outcome=refused&limit=500").json["entries"]
     assert len(entries) >= min(refused, 400), (len(entries), refused)
+
+
+@test
+def the_agreed_matrix_has_every_operation_and_role(server):
+    client = server.client()
+    roles = {role["role"]: role["permissions"] for role in client.get("/v1/roles").json["roles"]}
+    lines = (ROOT / "tests" / "cases" / "access" / "matrix.tsv").read_text().splitlines()[1:]
+    names = lines[0].split("\t")[1:]
+    agreed = {line.split("\t")[0]: dict(zip(names, line.split("\t")[1:])) for line in lines[1:]}
+    assert set(names) == set(roles), set(names) ^ set(roles)
+    routes = {one[0] for one in operations(client) if not one[0].startswith("server.")}
+    assert set(agreed) == routes, set(agreed) ^ routes
+    for operation, row in agreed.items():
+        for name, may in row.items():
+            assert (may == "y") == permits(roles[name], operation), (operation, name)
 
 
 @test

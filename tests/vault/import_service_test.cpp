@@ -74,6 +74,26 @@ TEST_P(VaultImports, seal_every_row_and_can_be_found) {
   EXPECT_TRUE(bench_.state().good());
 }
 
+TEST_P(VaultImports, give_each_batch_ids_of_its_own_time) {
+  Body body(table(1200), 25'000);
+  body.between = [this]() -> Task<void> {
+    bench_.clock().advance(std::chrono::minutes(5));
+    co_return;
+  };
+
+  must(import(body));
+
+  auto late = bench_.raw().number(
+      "select count(*) from vault_records where created_ms > (select min(created_ms) from "
+      "vault_records)");
+  auto out_of_order = bench_.raw().number(
+      "select count(*) from vault_records late, vault_records early "
+      "where late.created_ms > early.created_ms and late.id < early.id");
+  EXPECT_GT(late, 0);
+  EXPECT_LT(late, 1200);
+  EXPECT_EQ(out_of_order, 0);
+}
+
 TEST_P(VaultImports, rows_of_one_customer_under_two_names_follow_each_other) {
   must(import("id,mail,name\n1,ann@example.org,Ann\n2,guest@example.org,Anna\n"));
   bench_(bench_.subjects().merge({}, {"ext:1", "ext:2", {}}));

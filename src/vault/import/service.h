@@ -26,7 +26,7 @@ struct ImportRequest {
   ImportId import;
   static std::span<const Member> described();
 };
-/// Threads: any io_context thread. Memory: four batches of 5,000 rows, about 60 MB.
+/// Threads: any io_context thread. Memory: four batches of 2,500 rows, about 30 MB.
 class Imports {
  public:
   Imports(Context context, Declarations& declarations, Pool& pool)
