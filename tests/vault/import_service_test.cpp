@@ -41,6 +41,14 @@ std::string table(int rows, const std::string& domain = "example.org") {
   return out;
 }
 
+const std::string kShopifyExport =
+    "Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Default Address "
+    "Company,Default Address Address1,Default Address Address2,Default Address City,Default "
+    "Address Province Code,Default Address Country Code,Default Address Zip,Default Address "
+    "Phone,Phone,Accepts SMS Marketing,Total Spent,Total Orders,Note,Tax Exempt,Tags\n"
+    "'4471,Ann,Lee,ann@example.org,yes,,1 High St,,Leeds,ENG,GB,'LS1 "
+    "1AA,,'+442079460000,no,10.00,1,,no,vip\n";
+
 class VaultImports : public Vault {
  protected:
   Result<ImportReport> import(Body& body, std::string mapping = std::string(kMapping),
@@ -92,6 +100,17 @@ TEST_P(VaultImports, give_each_batch_ids_of_its_own_time) {
   EXPECT_GT(late, 0);
   EXPECT_LT(late, 1200);
   EXPECT_EQ(out_of_order, 0);
+}
+
+TEST_P(VaultImports, name_the_field_that_a_collection_of_another_preset_lacks) {
+  Body body(kShopifyExport);
+
+  auto refused = bench_.run(bench_.imports().create({}, {Preset::shopify, {}, {}}, body));
+
+  ASSERT_FALSE(refused);  // the bench declares `customers` by itself
+  EXPECT_EQ(refused.error().code, Code::conflict);
+  EXPECT_TRUE(refused.error().field.text().starts_with("customers."));
+  EXPECT_EQ(rows("vault_records"), 0);
 }
 
 TEST_P(VaultImports, rows_of_one_customer_under_two_names_follow_each_other) {
@@ -311,14 +330,7 @@ TEST_P(VaultImports, whose_header_does_not_fit_take_nothing) {
 
 TEST_P(VaultImports, by_a_preset_declare_what_they_need_if_they_may) {
   bench_(bench_.declarations().remove({}, {"customers", {}}));
-  std::string text =
-      "Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Default Address "
-      "Company,Default Address Address1,Default Address Address2,Default Address City,Default "
-      "Address Province Code,Default Address Country Code,Default Address Zip,Default Address "
-      "Phone,Phone,Accepts SMS Marketing,Total Spent,Total Orders,Note,Tax Exempt,Tags\n"
-      "'4471,Ann,Lee,ann@example.org,yes,,1 High St,,Leeds,ENG,GB,'LS1 "
-      "1AA,,'+442079460000,no,10.00,1,,no,vip\n";
-  Body refused(text), taken(text), strange(text), empty("");
+  Body refused(kShopifyExport), taken(kShopifyExport), strange(kShopifyExport), empty("");
 
   auto wrong = bench_(bench_.imports().create({}, {Preset::woocommerce, {}, {}}, strange));
   auto nothing = bench_(bench_.imports().create({}, {Preset::shopify, {}, {}}, empty));

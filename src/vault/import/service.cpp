@@ -50,6 +50,18 @@ class Begun final : public http::BodyReader {
   std::string current_;
 };
 
+/// Else each row with such a value would be refused by itself. Errors: conflict (the field that is
+/// missing).
+Result<void> check_preset(const CollectionSpec& spec, const Collection& there) {
+  for (const auto& field : spec.fields)
+    if (!there.find(field.name))
+      return Error(Code::conflict,
+                   "the collection is declared already, without this field of the preset: add it "
+                   "with `holdfast collections put`, or import with a mapping of your own")
+          .at(FieldPath(spec.collection) / field.name);
+  return {};
+}
+
 }  // namespace
 
 ImportRun::Uses Imports::uses() {
@@ -84,7 +96,11 @@ Task<Result<ImportReport>> Imports::create(Caller caller, CreateImport request,
   if (!fits) co_return std::move(fits).error();
   bool declared = false;
   for (auto& spec : collections_of(*request.preset)) {
-    if (!*fits || work->schema->find(spec.collection)) continue;
+    if (!*fits) continue;
+    if (const auto* there = work->schema->find(spec.collection)) {
+      if (auto has_all = check_preset(spec, *there); !has_all) co_return std::move(has_all).error();
+      continue;
+    }
     if (!context_.permits.may(caller, "collections.put"))
       co_return Error(Code::forbidden,
                       "a collection of the preset is not declared, and this key may not declare it")
