@@ -69,7 +69,7 @@ struct KeySet {
   /// The id of the digest key under which `fits(const Hmac&)` is true, tried newest first, for
   /// rows that were written before the last rotation; nullopt: none of them is theirs.
   template <class Fits>
-  std::optional<std::uint32_t> digest_key_that(Fits&& fits) const {
+  std::optional<std::uint32_t> digest_key_that(const Fits& fits) const {
     const auto newest = ring.active_id(KeyUse::digest);
     if (fits(digest)) return newest;
     for (auto id : ring.ids(KeyUse::digest))

@@ -6,7 +6,7 @@
 namespace holdfast::vault {
 namespace {
 
-constexpr std::size_t kBatch = 2'500;
+constexpr std::size_t kBatch = 2'000;
 constexpr std::size_t kContendedBatch = 150;
 constexpr std::size_t kSealedAtOnce = 2;  // while one is written
 constexpr std::size_t kListedRefusals = 10'000;

@@ -26,14 +26,14 @@ struct ImportRequest {
   ImportId import;
   static std::span<const Member> described();
 };
-/// Threads: any io_context thread. Memory: four batches of 2,500 rows, about 30 MB.
+/// Threads: any io_context thread. Memory: four batches of 2,000 rows, about 25 MB.
 class Imports {
  public:
   Imports(Context context, Declarations& declarations, Pool& pool)
       : context_(context), declarations_(declarations), pool_(pool) {}
 
   /// Reads the body to its end. Collections of a preset that are not declared yet are declared, if
-  /// the caller may. Cost: about 18,000 rows of 8 fields/s on two cores; batches shrink to 150 rows
+  /// the caller may. Cost: about 20,000 rows of 8 fields/s on two cores; batches shrink to 150 rows
   /// while others commit. Errors: invalid (mapping, header; the field says which), forbidden,
   /// stale, locked, unavailable (also when the pool is full). What went in before an error stays
   /// in.
