@@ -47,8 +47,7 @@ struct Sweep::Pass {
 
 Task<Result<Swept>> Sweep::pass(const std::atomic<bool>& stop) {
   auto now = deps_.time.now();
-  auto work =
-      now ? co_await begin(deps_.context, Caller{}) : Result<Working>(std::move(now).error());
+  auto work = now ? co_await begin(deps_.context, Caller{}) : Result<Working>(now.error());
   {
     std::scoped_lock lock(mutex_);
     status_.running = work.has_value();
