@@ -40,6 +40,8 @@ class Journal {
   virtual db::Scratch& scratch() = 0;
   /// Who writes now: see db::Writer. What is committed for the server itself is in the background.
   virtual db::Load load() const = 0;
+  /// Whether work in the background should keep its batches small now.
+  bool busy() const { return load() != db::Load::none; }
 
   /// Adds to `changes` the statement that makes every node decide anew: for policy changes.
   static void bump_generation(db::Changes& changes);

@@ -53,7 +53,7 @@ Task<void> rest(Millis time) {
 
 std::int64_t Rotations::batch_size() const {
   if (deps_.settings.batch > 0) return deps_.settings.batch;
-  auto size = deps_.context.journal.load() != db::Load::none ? kSmall : kLarge;
+  auto size = deps_.context.journal.busy() ? kSmall : kLarge;
   return std::max<std::int64_t>(16, size / shrink_);
 }
 
@@ -409,7 +409,7 @@ Task<void> Rotations::run(std::function<void(const Error*)> tell) {
     failing = failed;
     if (done && *done == Pace::more) {
       // Others get as much of the machine as this takes.
-      if (deps_.context.journal.load() != db::Load::none)
+      if (deps_.context.journal.busy())
         co_await rest(std::min(
             Millis(50), std::chrono::duration_cast<Millis>(deps_.context.clock.mono() - began)));
       continue;

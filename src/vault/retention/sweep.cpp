@@ -124,8 +124,7 @@ Task<Result<void>> Sweep::collection(Pass& pass, std::uint32_t id) {
     auto found = co_await due(pass, *declared, std::move(*records));
     if (!found) co_return std::move(found).error();
     for (auto& one : *found) waiting.push_back(std::move(one));
-    auto most =
-        deps_.context.journal.load() != db::Load::none ? options_.contended : options_.alone;
+    auto most = deps_.context.journal.busy() ? options_.contended : options_.alone;
     while (waiting.size() >= most || (!more && !waiting.empty())) {
       auto count = static_cast<std::ptrdiff_t>(std::min(most, waiting.size()));
       std::vector<Due> batch(std::make_move_iterator(waiting.begin()),
@@ -133,7 +132,7 @@ Task<Result<void>> Sweep::collection(Pass& pass, std::uint32_t id) {
       waiting.erase(waiting.begin(), waiting.begin() + count);
       if (auto done = co_await flush(pass, id, std::move(batch)); !done) co_return done;
       if (pass.stop) co_return Result<void>();
-      bool busy = deps_.context.journal.load() != db::Load::none;
+      bool busy = deps_.context.journal.busy();
       co_await journal::pause_for(busy ? kBreathContended : kBreath);
       most = busy ? options_.contended : options_.alone;
     }
@@ -319,7 +318,7 @@ Task<Result<void>> Sweep::remains(Pass& pass) {
     while (!pass.stop) {
       auto now = deps_.time.now();
       if (!now) co_return std::move(now).error();
-      bool busy = deps_.context.journal.load() != db::Load::none;
+      bool busy = deps_.context.journal.busy();
       auto most = static_cast<std::int64_t>(busy ? options_.contended : options_.alone);
       auto count = co_await one->forget(*now, most);
       if (!count) co_return std::move(count).error();

@@ -61,7 +61,7 @@ bool superseded(const Newest& newest, const Posting& one) {
 
 Task<Result<std::vector<Compaction::Term>>> Compaction::due() {
   auto& reader = context_.journal.reader();
-  auto limit = context_.journal.load() != db::Load::none ? kContendedTerms : kTermsPerStep;
+  auto limit = context_.journal.busy() ? kContendedTerms : kTermsPerStep;
   std::vector<Term> out;
   auto rows =
       co_await reader.read(kTakenBack, {limit + static_cast<std::int64_t>(damaged_.size())});

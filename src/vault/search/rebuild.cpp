@@ -222,7 +222,7 @@ Task<Result<bool>> Rebuild::begin_build(const Working& work, const Collection& c
 Task<Result<bool>> Rebuild::build(const Working& work, const Collection& collection,
                                   const Field& field, const IndexInfo& index, const State& state) {
   if (state.total == 0) co_return co_await begin_build(work, collection, field, index);
-  auto limit = context_.journal.load() != db::Load::none ? kContendedBatch : kBatch;
+  auto limit = context_.journal.busy() ? kContendedBatch : kBatch;
   auto after = RecordId::from(state.after).value_or(RecordId{});
   auto page = co_await context_.store.page(collection.id, after, limit, MonoTime::max());
   if (!page) co_return std::move(page).error();
@@ -309,7 +309,7 @@ Task<Result<bool>> Rebuild::end_build(const Working& work, const Collection& col
 /// Rows of an index that no field declares any more.
 Task<Result<bool>> Rebuild::drop(const Working& work, const State& state) {
   auto& reader = context_.journal.reader();
-  auto limit = context_.journal.load() != db::Load::none ? kContendedBatch : kDropBatch;
+  auto limit = context_.journal.busy() ? kContendedBatch : kDropBatch;
   db::Changes changes;
   auto terms = co_await reader.read(kSomeTerms, {state.number, limit});
   if (!terms) co_return std::move(terms).error();
@@ -470,7 +470,7 @@ Task<void> Rebuild::run(std::function<void(const Error*)> tell) {
     failing = failed;
     if (more && *more) {
       // Others go first.
-      co_await rest(context_.journal.load() != db::Load::none ? Millis{20} : Millis{1});
+      co_await rest(context_.journal.busy() ? Millis{20} : Millis{1});
       continue;
     }
     for (int i = 0; i < (again ? 1 : kRests) && !stopping_; ++i) co_await rest(kRest);
