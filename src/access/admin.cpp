@@ -74,6 +74,15 @@ void prune(Edit& edit, const Snapshot& snapshot, Time now) {
   }
 }
 
+/// Whether something of the role is not in the next one, word by word.
+bool narrows(const Role& before, const Role& next) {
+  auto all_in = [](const auto& these, const auto& those) {
+    return std::ranges::all_of(
+        these, [&those](const auto& one) { return std::ranges::find(those, one) != those.end(); });
+  };
+  return !all_in(before.permissions, next.permissions) || !all_in(before.grants, next.grants);
+}
+
 bool is_owner(const Principal& principal, Time now) {
   return state_of(principal.key, now) == KeyState::live && principal.rights->owner();
 }
@@ -309,15 +318,29 @@ Task<Result<Role>> Admin::put_role_once(Caller caller, PutRole spec) {
         at->caller, "roles.put", "escalation",
         Error(Code::forbidden, "this would give more than your own key has"));
 
+  // Later than what was, also where the clock was set back.
+  const auto since = std::max(
+      at->now, before == nullptr ? at->now : before->updated.value_or(at->now) + Millis(1));
+  if (before != nullptr && narrows(*before, *role))
+    if (auto noted = co_await note_narrowed(role->role, since); !noted)
+      co_return std::move(noted).error();
   Edit edit(at->snapshot->authority, *at->keys);
   role->version = edit.version();
-  role->updated = at->now;
+  role->updated = since;
   edit.put(kRoles, role->role, to_json(*role));
   auto done = co_await commit(
       *at, std::move(edit).done(),
       {.activity = "roles.put", .facts = {{"role", role->role}, {"version", role->version}}});
   if (!done) co_return std::move(done).error();
   co_return role;
+}
+
+/// The afterlog's line: the role, and since when it is as it is.
+Task<Result<void>> Admin::note_narrowed(std::string role, Time now) {
+  Bytes line;
+  put_part(line, role);
+  put_u64(line, static_cast<std::uint64_t>(to_ms(now)));
+  co_return co_await deps_.journal.afterlog(kRoleNarrowed, std::move(line));
 }
 
 Task<Result<Deleted>> Admin::delete_role_once(Caller caller, RoleRef request) {
@@ -335,6 +358,9 @@ Task<Result<Deleted>> Admin::delete_role_once(Caller caller, RoleRef request) {
       in_use.also.push_back(Error(Code::conflict, "holds this role").at(principal.key.key));
   if (!in_use.also.empty()) co_return std::move(in_use).at("role");
 
+  const auto since = std::max(at->now, role->updated.value_or(at->now) + Millis(1));
+  if (auto noted = co_await note_narrowed(role->role, since); !noted)
+    co_return std::move(noted).error();
   Edit edit(at->snapshot->authority, *at->keys);
   edit.remove(kRoles, role->role);
   auto done = co_await commit(*at, std::move(edit).done(),

@@ -16,6 +16,9 @@
 
 namespace holdfast::access {
 
+/// The kind of the afterlog's lines about roles.
+inline constexpr std::string_view kRoleNarrowed = "role.narrowed";
+
 /// Errors of all verbs besides their own: unauthenticated (the caller's key has ended meanwhile),
 /// corrupt (the manifest does not authenticate: `holdfast access recover`), locked, unavailable;
 /// conflict when If-Match names another version.
@@ -47,7 +50,8 @@ class Admin {
   /// changes nothing. Errors: not_found; conflict (the last live key of the owner role).
   Task<Result<ApiKey>> revoke_key(Caller caller, RevokeKey request);
 
-  /// Makes or replaces an own role; replacing needs If-Match.
+  /// Makes or replaces an own role; replacing needs If-Match. What takes something away from a role
+  /// is also written to the afterlog, so that a restore does not bring it back.
   /// Errors: invalid, forbidden (more than the caller has; recorded), conflict (built in).
   Task<Result<Role>> put_role(Caller caller, PutRole spec);
   /// Errors: not_found; conflict (built in, or held by live keys, which `also` names).
@@ -60,6 +64,10 @@ class Admin {
   /// For `restore`: revokes these keys (`key_...`, from the afterlog), or all of them when there is
   /// no afterlog to say which. Gives how many were live.
   Task<Result<std::int64_t>> revoke_after_restore(std::optional<std::vector<std::string>> which);
+
+  /// For `restore`: roles that lost something after the backup was made, by the afterlog's lines,
+  /// give nothing until they are put again. Gives how many.
+  Task<Result<std::int64_t>> suspend_narrowed(std::vector<Bytes> lines);
 
   /// For `journal verify --state`: each row with the digest that the last event about it must have
   /// left; then what does not authenticate.
@@ -96,7 +104,9 @@ class Admin {
   Task<Result<Role>> put_role_once(Caller caller, PutRole spec);
   Task<Result<Deleted>> delete_role_once(Caller caller, RoleRef request);
 
+  Task<Result<void>> note_narrowed(std::string role, Time now);
   Task<Result<Stand>> stand(Caller caller);
+  Task<Result<Stand>> stand_alone();
   Task<Result<void>> within_own(Stand at, std::string_view operation, ApiKey key);
   Result<NewKey> draft(Edit& edit, const Stand& at, ApiKey key, std::string request) const;
   Task<Result<void>> commit(Stand at, Edit::Done edit, journal::Event event, bool force = false);

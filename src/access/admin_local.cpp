@@ -1,18 +1,27 @@
 // The verbs of Admin that no caller asks for over the network: init, recover, restore, verify.
 #include <algorithm>
+#include <map>
 
 #include "access/admin.h"
 #include "access/store.h"
 
 namespace holdfast::access {
 
-Task<Result<Secret>> Admin::bootstrap_owner_key(std::string_view activity) {
+/// For the server's own work, under what is stored now.
+Task<Result<Admin::Stand>> Admin::stand_alone() {
   Stand at{.keys = deps_.keys.get(), .now = deps_.clock.now()};
   if (!at.keys) co_return Error(Code::locked, "the server is locked");
   auto snapshot = co_await deps_.cache.refresh(at.caller.deadline);
   if (!snapshot) co_return std::move(snapshot).error();
   at.snapshot = std::move(*snapshot);
   at.caller.generation = at.snapshot->generation;
+  co_return at;
+}
+
+Task<Result<Secret>> Admin::bootstrap_owner_key(std::string_view activity) {
+  auto stood = co_await stand_alone();
+  if (!stood) co_return std::move(stood).error();
+  auto& at = *stood;
 
   const auto& authority = at.snapshot->authority;
   const auto afresh = start_over(authority);
@@ -36,12 +45,9 @@ Task<Result<Secret>> Admin::bootstrap_owner_key(std::string_view activity) {
 
 Task<Result<std::int64_t>> Admin::revoke_after_restore(
     std::optional<std::vector<std::string>> which) {
-  Stand at{.keys = deps_.keys.get(), .now = deps_.clock.now()};
-  if (!at.keys) co_return Error(Code::locked, "the server is locked");
-  auto snapshot = co_await deps_.cache.refresh(at.caller.deadline);
-  if (!snapshot) co_return std::move(snapshot).error();
-  at.snapshot = std::move(*snapshot);
-  at.caller.generation = at.snapshot->generation;
+  auto stood = co_await stand_alone();
+  if (!stood) co_return std::move(stood).error();
+  auto& at = *stood;
 
   Edit edit(at.snapshot->authority, *at.keys);
   std::int64_t live = 0, ended_now = 0;
@@ -62,6 +68,43 @@ Task<Result<std::int64_t>> Admin::revoke_after_restore(
        .facts = {{"live", live}}});
   if (!done) co_return std::move(done).error();
   co_return live;
+}
+
+Task<Result<std::int64_t>> Admin::suspend_narrowed(std::vector<Bytes> lines) {
+  std::map<std::string, Time> narrowed;
+  for (const auto& line : lines) {
+    ByteReader reader(line);
+    auto name = reader.part();
+    auto since = reader.u64();
+    if (!name || !since || !reader.done())
+      co_return Error(Code::corrupt, "a line of the afterlog cannot be read");
+    auto& last = narrowed[std::string(as_text(*name))];
+    last = std::max(last, from_ms(static_cast<std::int64_t>(*since)));
+  }
+  if (narrowed.empty()) co_return 0;
+  auto stood = co_await stand_alone();
+  if (!stood) co_return std::move(stood).error();
+  auto& at = *stood;
+
+  Edit edit(at.snapshot->authority, *at.keys);
+  std::int64_t suspended = 0;
+  for (const auto& [name, since] : narrowed) {
+    const auto* role = at.snapshot->role(name);
+    if (role == nullptr || role->built_in || role->updated.value_or(Time{}) >= since) continue;
+    auto empty = *role;
+    empty.permissions.clear();
+    empty.grants.clear();
+    empty.version = edit.version();
+    empty.updated = std::max(at.now, since);
+    edit.put(kRoles, empty.role, to_json(empty));
+    ++suspended;
+  }
+  if (suspended == 0) co_return 0;
+  auto done = co_await commit(
+      at, std::move(edit).done(),
+      {.activity = "access.roles_suspended_after_restore", .facts = {{"roles", suspended}}});
+  if (!done) co_return std::move(done).error();
+  co_return suspended;
 }
 
 Task<Result<std::vector<Finding>>> Admin::check_state(StateSink sink) {
@@ -93,12 +136,9 @@ Task<Result<std::int64_t>> Admin::under_older_keys() {
 }
 
 Task<Result<Admin::Remade>> Admin::remake() {
-  Stand at{.keys = deps_.keys.get(), .now = deps_.clock.now()};
-  if (!at.keys) co_return Error(Code::locked, "the server is locked");
-  auto snapshot = co_await deps_.cache.refresh(at.caller.deadline);
-  if (!snapshot) co_return std::move(snapshot).error();
-  at.snapshot = std::move(*snapshot);
-  at.caller.generation = at.snapshot->generation;
+  auto stood = co_await stand_alone();
+  if (!stood) co_return std::move(stood).error();
+  auto& at = *stood;
   const auto& authority = at.snapshot->authority;
   Remade out{.rows = static_cast<std::int64_t>(authority.rows.size()),
              .remade = 0,

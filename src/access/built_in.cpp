@@ -106,12 +106,13 @@ std::vector<Role> make() {
                       "reports.key_versions", "reports.unused", "subjects.get", "tokens.reveal"},
                      {masks({plain, personal, payment}), shows({plain}, {"accounting"}),
                       shows_fields(std::move(invoice), {"accounting"})}));
-  out.push_back(
-      role("developer", "Builds the integration: declares, imports, writes. Opens nothing.",
-           {"access.explain", "collections.*", "purposes.list", "imports.*", "indexes.rebuild",
-            "keys.status", "records.create", "records.get", "records.list", "records.update",
-            "reports.unused", "subjects.get", "tokens.create", "tokens.delete"},
-           {masks({plain, personal})}));
+  out.push_back(role("developer",
+                     "Builds the integration: declares, imports, writes. Opens nothing.",
+                     {"access.explain", "collections.*", "purposes.list", "imports.*",
+                      "indexes.rebuild", "keys.status", "records.create", "records.get",
+                      "records.list", "records.update", "reports.unused", "subjects.get",
+                      "tokens.create", "tokens.delete", "tokens.exchange", "tokens.sealing_key"},
+                     {masks({plain, personal})}));
   out.push_back(role("auditor", "Reads and verifies the journal.", {"journal.*"}, {}));
   out.push_back(role(
       "service", "The shop's backend: writes, searches, verifies; opens for the person it names.",

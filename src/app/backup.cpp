@@ -293,10 +293,10 @@ Task<Result<std::int64_t>> Backups::add_keys(BackupFiles files, Time now) {
 
 std::vector<http::Route> Backups::rows(Backups* backups) {
   std::vector<http::Route> out;
-  out.push_back(
-      http::route<&Backups::create>(backups, "backups.create", "POST", "/v1/backups",
-                                    "Back the store up: data and keys, two files to two places",
-                                    {.limits = {.time = std::chrono::hours(2)}, .status = 201}));
+  out.push_back(http::route<&Backups::create>(
+      backups, "backups.create", "POST", "/v1/backups",
+      "Back the store up: data and keys, two files to two places",
+      {.limits = {.time = std::chrono::hours(2)}, .status = 201, .grows = true}));
   return out;
 }
 

@@ -34,6 +34,9 @@ std::span<const Setting> settings() {
       {"server.cores", "0", "Threads that serve requests; 0: one per core."},
       {"database.url", "", "A libpq connection string for PostgreSQL; empty: the embedded SQLite."},
       {"database.schema", "holdfast", "The PostgreSQL schema that holds Holdfast's tables."},
+      {"database.reserve_mib", "64",
+       "Disk space kept back in the store's folder (embedded SQLite): when the disk runs full, "
+       "openings, erasures and locks are still recorded. 0: none."},
       {"keys.file", "{dir}.keys/root.key",
        "The file that unlocks the keyring. Keep it off the data directory and off its backups."},
       {"keys.keyring", "keyring", "The keyring: all other keys, sealed under the root key."},

@@ -84,8 +84,14 @@ Result<void> Instance::save_keyring(const crypto::Keyring& ring) {
 
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
                                                     std::size_t cores) {
-  if (config.text("database.url").empty())
-    return db::open_sqlite({.dir = config.dir(), .readers = cores}, clock);
+  if (config.text("database.url").empty()) {
+    auto reserve = config.number("database.reserve_mib", 0, 1 << 20);
+    if (!reserve) return std::move(reserve).error();
+    return db::open_sqlite({.dir = config.dir(),
+                            .readers = cores,
+                            .reserve_bytes = static_cast<std::uint64_t>(*reserve) << 20},
+                           clock);
+  }
   return db::open_postgres(
       {.url = config.text("database.url"), .schema = config.text("database.schema")}, clock);
 }
@@ -209,6 +215,7 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   if (!log) return std::move(log).error();
   log_ = std::move(*log);
   restored_ = options.restored;
+  older_ = options.restored || options.accept_rollback;
   if (auto lacks = log_->witness_lacks(); !lacks.empty())
     logger_->warn(said("witness_missing",
                        {{"lacks", lacks},
@@ -317,6 +324,17 @@ Task<Result<void>> Instance::replay() {
   auto entries = log_->afterlog_entries();
   auto ended = co_await revoke_again(entries);
   if (!ended) co_return std::move(ended).error();
+  std::vector<Bytes> narrowed;
+  for (const auto& entry : entries)
+    if (entry.kind == access::kRoleNarrowed) narrowed.push_back(entry.id);
+  if (!older_) narrowed.clear();
+  auto suspended = co_await rooms_->admin.suspend_narrowed(std::move(narrowed));
+  if (!suspended) co_return std::move(suspended).error();
+  if (*suspended > 0)
+    logger_->warn(said("roles_suspended",
+                       {{"roles", std::to_string(*suspended)},
+                        {"why", "they were narrowed after this backup, and give nothing now"},
+                        {"next", "holdfast roles list, and put them again"}}));
   auto held = co_await rooms_->holds.replay(entries);
   if (!held) co_return std::move(held).error();
   for (const auto& hold : held->damaged)

@@ -157,6 +157,7 @@ class Instance {
   std::unique_ptr<Rooms> rooms_;
   std::unique_ptr<Backups> backups_;
   bool restored_ = false;
+  bool older_ = false;  // the database is one of before: restored, or accepted as rolled back
   bool afterlog_was_lost_ = false;
   bool keys_added_ = false;               // in memory, and not yet in the keyring's file
   boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place

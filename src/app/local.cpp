@@ -142,6 +142,8 @@ int journal_verify(const LocalOptions& options) {
       show("are not as the last event left them", state->changed_total, state->changed);
       show("were made by no event", state->unrecorded_total, state->unrecorded);
       show("are missing", state->missing_total, state->missing);
+      show("hold what does not open: a key is gone or exchanged", state->closed_total,
+           state->closed);
       auto findings = instance.cores().wait(instance.rooms().admin.check_state([](auto&&...) {}));
       if (!findings) return print_error(findings.error());
       for (const auto& finding : *findings)
@@ -391,6 +393,21 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
     sub->add_option("shares", options.shares, "Files of the shares.")
         ->required()
         ->type_name("FILE");
+  auto* tokens = app.add_subcommand("tokens", "Operations on tokens")->require_subcommand(1);
+  auto* sealed = command(*tokens, "seal",
+                         "Seal values as pending tokens, without any server: the body of `tokens "
+                         "create` becomes that of `tokens exchange`",
+                         tokens_seal, false);
+  sealed->add_option("file", options.file, "The body, as JSON; - for standard input.")
+      ->required()
+      ->type_name("FILE");
+  sealed->add_option("--key", options.sealing_key, "What `holdfast tokens sealing-key` printed.")
+      ->required()
+      ->type_name("FILE");
+  sealed->footer(
+      "Example, while Holdfast is away:\n"
+      "  holdfast tokens seal --key sealing-key.json order.json >> pending.jsonl\n");
+
   app.add_subcommand("openapi", "Print the OpenAPI 3.1 document")->final_callback([&run] {
     run = openapi;
   });

@@ -14,7 +14,7 @@ struct LocalOptions {
   std::string dir = "holdfast";
   std::vector<std::string> set;  // key=value
   std::vector<std::string> listen;
-  std::string file, verifier, data, keys, afterlog;
+  std::string file, verifier, data, keys, afterlog, sealing_key;
   std::vector<std::string> shares;
   std::vector<std::string> unlock_shares;  // files, or - for standard input
   std::string passphrase_file;             // or -
@@ -30,5 +30,6 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
 
 int serve(const LocalOptions& options);
 int init(const LocalOptions& options);
+int tokens_seal(const LocalOptions& options);
 
 }  // namespace holdfast::app

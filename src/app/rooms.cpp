@@ -161,10 +161,7 @@ Task<Result<access::FieldClass>> Rooms::Fields::class_of(std::string collection,
 Task<Result<void>> Rooms::Fields::purpose(std::string name, MonoTime deadline) {
   auto schema = co_await schemas_.get(Caller{.deadline = deadline});
   if (!schema) co_return std::move(schema).error();
-  if (!(*schema)->purposes.contains(name))
-    co_return Error(Code::not_found,
-                    "this purpose is not declared: `holdfast purposes list` shows those that are")
-        .at("purpose");
+  if (!(*schema)->purposes.contains(name)) co_return vault::no_such_purpose(**schema, name);
   co_return Result<void>();
 }
 

@@ -147,6 +147,8 @@ void add_metrics(http::Metrics& metrics, Instance& instance) {
                 [rooms] { return static_cast<double>(rooms->rebuild.building()); });
   metrics.gauge("holdfast_index_alarms", "Indexes that somebody must see to: collections.get.",
                 [rooms] { return static_cast<double>(rooms->rebuild.alarms()); });
+  metrics.gauge("holdfast_disk_low", "1 while the disk is nearly full and nothing may grow.",
+                [store] { return store->database().health().low_on_space ? 1.0 : 0.0; });
   metrics.gauge("holdfast_locked", "1 while the server holds no keys.",
                 [keys] { return keys->get() ? 0.0 : 1.0; });
   for (std::size_t i = 0; i < std::size(vault::kAlarmNames); ++i)
@@ -179,7 +181,14 @@ Result<std::optional<LockReason>> serve_open(Serving& serving, crypto::OpenedSto
       return Error(Code::unavailable, "the database cannot be written");
     return {};
   };
+  options.may_grow = [at = instance->get()]() -> Result<void> {
+    if (!at->database().health().low_on_space) return {};
+    return Error(Code::unavailable,
+                 "the disk is nearly full: what is left is kept for openings, erasures and locks; "
+                 "make room on it");
+  };
   options.warning = [at = instance->get()]() -> std::string_view {
+    if (at->database().health().low_on_space) return "disk_low";
     return at->rooms().unlocking.hsm_away() ? "hsm_away" : std::string_view();
   };
   http::Metrics metrics;

@@ -14,7 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kLongestSecret = 64 << 10;
 constexpr Millis kDay{86'400'000};
 
 /// The value of a line `name: value`.
@@ -96,16 +95,15 @@ std::optional<Latch> read_latch(const fs::path& file) {
   return out;
 }
 
-Result<Secret> read_secret(const std::string& file) {
+Result<Secret> read_secret(const std::string& file, std::size_t longest) {
   if (file == "-") {
     std::string text(std::istreambuf_iterator<char>(std::cin), {});
-    if (text.size() > kLongestSecret)
-      return Error(Code::too_large, "standard input is over 64 KiB");
+    if (text.size() > longest) return Error(Code::too_large, "standard input is too long for this");
     auto out = Secret::copy(text);
     wipe(text);
     return out;
   }
-  auto text = journal::read_small_file(file, kLongestSecret);
+  auto text = journal::read_small_file(file, longest);
   if (!text) return std::move(text).error();
   auto out = Secret::copy(*text);
   wipe(*text);

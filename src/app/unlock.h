@@ -9,6 +9,8 @@
 
 namespace holdfast::app {
 
+inline constexpr std::size_t kLongestSecret = 64 << 10;
+
 crypto::RootFiles root_files(const Config& config);
 /// Errors: invalid (a number of days that is none).
 Result<vault::UnlockPlaces> unlock_places(const Config& config);
@@ -33,7 +35,7 @@ Result<crypto::Means> means_of(const LocalOptions& options, const Config& config
 /// Errors: invalid.
 Result<Secret> ask_passphrase(const char* what, bool twice);
 /// The text of a file, or of standard input for `-`. Errors: not_found, too_large, unavailable.
-Result<Secret> read_secret(const std::string& file);
+Result<Secret> read_secret(const std::string& file, std::size_t longest = kLongestSecret);
 
 /// Opens the keyring for a command on this machine.
 /// Errors: locked (on purpose: `holdfast unlock` first), and those of crypto::open_store.

@@ -9,4 +9,7 @@ namespace holdfast {
 template <class T>
 using Task = boost::asio::awaitable<T>;
 
+/// Lets others on this core have their turn: within work that would hold it for long.
+Task<void> give_way();
+
 }  // namespace holdfast

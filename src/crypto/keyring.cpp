@@ -11,10 +11,10 @@ namespace holdfast::crypto {
 namespace {
 
 /// The first ten are in every keyring; what comes after them is missing from older ones.
-constexpr std::array kUses = {KeyUse::epoch,       KeyUse::index,    KeyUse::external,
-                              KeyUse::authority,   KeyUse::digest,   KeyUse::journal,
-                              KeyUse::side,        KeyUse::afterlog, KeyUse::cursor,
-                              KeyUse::idempotency, KeyUse::token,    KeyUse::pseudonym};
+constexpr std::array kUses = {
+    KeyUse::epoch,   KeyUse::index,     KeyUse::external, KeyUse::authority, KeyUse::digest,
+    KeyUse::journal, KeyUse::side,      KeyUse::afterlog, KeyUse::cursor,    KeyUse::idempotency,
+    KeyUse::token,   KeyUse::pseudonym, KeyUse::sealing};
 constexpr std::size_t kFirstUses = 10;
 constexpr std::string_view kAddedLabel = "holdfast keyring, key of an added use";
 
@@ -77,6 +77,8 @@ std::string_view use_name(KeyUse use) {
       return "token";
     case KeyUse::pseudonym:
       return "pseudonym";
+    case KeyUse::sealing:
+      return "sealing";
   }
   return "unknown";
 }

@@ -30,6 +30,7 @@ enum class KeyUse : std::uint8_t {
   idempotency = 10,  // fingerprints of requests
   token = 11,        // terms under which tokens are found, and the shape of their texts
   pseudonym = 12,    // names of people in the journal: stays, since entries bear them for ever
+  sealing = 13,      // gives the key pair of pending tokens (hpke.h)
 };
 
 /// "epoch", "index", ...: for people and the journal, as in the file format's documentation.

@@ -29,6 +29,7 @@ Changes& Changes::script(std::string text) {
 Changes& Changes::append(Changes other) {
   writes_.insert(writes_.end(), std::make_move_iterator(other.writes_.begin()),
                  std::make_move_iterator(other.writes_.end()));
+  growing_ |= other.growing_;
   return *this;
 }
 

@@ -72,6 +72,12 @@ class Changes {
     return *this;
   }
   bool background() const { return background_; }
+  /// Makes the database larger, and can wait: refused while the disk is nearly full.
+  Changes& growing() {
+    growing_ = true;
+    return *this;
+  }
+  bool grows() const { return growing_; }
 
   const std::vector<Write>& writes() const { return writes_; }
   std::vector<Write>& writes() { return writes_; }
@@ -84,6 +90,7 @@ class Changes {
  private:
   std::vector<Write> writes_;
   bool background_ = false;
+  bool growing_ = false;
 };
 
 }  // namespace holdfast::db

@@ -70,6 +70,8 @@ class Scratch {
 struct Health {
   bool writable = false;
   std::string_view reason;  // literal, for /readyz and logs
+  /// The disk ran full and the reserve is in use: what may wait is refused (Changes::grows).
+  bool low_on_space = false;
 };
 
 class Database {
@@ -84,6 +86,9 @@ class Database {
   virtual std::unique_ptr<Writer> take_writer() = 0;
   /// Whether commits work, as far as is known; recovers by itself. Cheap; any thread.
   virtual Health health() const = 0;
+  /// Frees the disk space that is kept back, for a file beside the database that met a full disk.
+  /// True when there was any. Any thread.
+  virtual bool give_reserve() { return false; }
   /// What time it is for the database server; nothing where it has no clock of its own (SQLite).
   /// Only to compare clocks: time comes from Clock. Errors: unavailable.
   virtual Task<Result<std::optional<Time>>> time(MonoTime deadline) = 0;
@@ -111,6 +116,7 @@ void print_bug(std::string_view statement, std::string_view message);
 struct SqliteOptions {
   std::filesystem::path dir;            // holds holdfast.db and scratch.db, made with mode 0600
   std::size_t readers = 2;              // one per core
+  std::uint64_t reserve_bytes = 0;      // of disk space kept back, in a file `reserve`
   std::size_t cache_bytes = 64u << 20;  // page cache of the writer; a reader has a quarter of it
   std::span<const Migration> known = embedded_migrations();  // refuses a database with others
   BugSink bugs = print_bug;

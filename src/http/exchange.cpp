@@ -215,6 +215,8 @@ Task<Exchange::Handled> Exchange::handle(const Route& route) {
   if (!caller) co_return failed(caller);
   auto fields = read_fields();
   if (!fields) co_return failed(fields);
+  if (route.grows && site_.may_grow)
+    if (auto room = site_.may_grow(); !room) co_return failed(room);
   if (route.kind == RouteKind::upload || route.kind == RouteKind::transform) {
     if (body_.size() > body_.limit) co_return std::unexpected(problem_of(Fault::body_too_large));
     call_.upload = &body_;

@@ -30,6 +30,7 @@ struct Site {
   std::vector<Metrics::Operation*> operations;  // as in router.routes(), then one for all the rest
   AccessLog log;                                // may be empty
   std::function<Result<void>()> ready;          // may be empty
+  std::function<Result<void>()> may_grow;       // may be empty
   std::function<std::string_view()> warning;    // may be empty
   std::string openapi;
   BodyBudget bodies{limits.bodies_together};

@@ -65,6 +65,7 @@ struct RouteInfo {
   RouteKind kind = RouteKind::json;
   RouteLimits limits{};
   int status = 200;                                // of success
+  bool grows = false;                              // refused while disk space is low
   bool idempotency_key = false, if_match = false;  // which of the two headers the request takes
   const Type* request = nullptr;
   const Type* response = nullptr;  // nullptr for what is written piece by piece
@@ -167,6 +168,7 @@ struct RouteOptions {
   RouteLimits limits{};
   int status = 200;
   bool events = false;
+  bool grows = false;
   std::vector<Example> examples{};
 };
 
@@ -184,6 +186,7 @@ Route route(typename detail::HandlerOf<decltype(Handler)>::Api* api, std::string
   out.kind = options.events ? RouteKind::events : H::kind;
   out.limits = options.limits;
   out.status = options.status;
+  out.grows = options.grows;
   out.request = &type_of<typename H::Request>();
   out.idempotency_key = requires(typename H::Request in) { in.idempotency_key; };
   out.if_match = requires(typename H::Request in) { in.if_match; };

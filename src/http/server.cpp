@@ -99,6 +99,7 @@ struct Server::Impl : std::enable_shared_from_this<Impl> {
              .operations = {},
              .log = options.log,
              .ready = options.ready,
+             .may_grow = options.may_grow,
              .warning = options.warning,
              .openapi = openapi_document(router.routes(), options.title, options.version)},
         tls(std::move(t)),

@@ -34,6 +34,8 @@ struct ServerOptions {
   AccessLog log{};
   /// What /readyz says; must not block. Empty: ready as soon as the server listens.
   std::function<Result<void>()> ready{};
+  /// Whether there is room for what operations that grow the database bring. Must not block.
+  std::function<Result<void>()> may_grow{};
   /// A literal word that /readyz adds while the server is ready and something is amiss; empty: all
   /// is well. Must not block.
   std::function<std::string_view()> warning{};

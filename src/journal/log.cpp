@@ -162,11 +162,15 @@ Task<Result<std::uint64_t>> Log::generation(MonoTime deadline) {
 
 Task<Result<void>> Log::afterlog(std::string_view kind, Bytes id) {
   auto now = deps_.clock.now();
-  auto deed = [](Afterlog* log, std::string name, Bytes bytes, Time at) -> Task<Result<void>> {
-    co_return log->append(name, bytes, at);
+  auto deed = [](Afterlog* log, db::Database* database, std::string name, Bytes bytes,
+                 Time at) -> Task<Result<void>> {
+    auto done = log->append(name, bytes, at);
+    if (!done && done.error().code == Code::unavailable && database->give_reserve())
+      done = log->append(name, bytes, at);  // the disk was full
+    co_return done;
   };
   co_return co_await boost::asio::co_spawn(
-      files_, deed(afterlog_.get(), std::string(kind), std::move(id), now),
+      files_, deed(afterlog_.get(), &deps_.database, std::string(kind), std::move(id), now),
       boost::asio::use_awaitable);
 }
 

@@ -1,7 +1,10 @@
 #include "journal/scan.h"
 
 #include <array>
+#include <bit>
 #include <charconv>
+#include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "base/json.h"
@@ -11,6 +14,24 @@ namespace {
 
 constexpr std::size_t kDepth = 8;
 constexpr std::int64_t kLargestExact = 9'007'199'254'740'991;
+constexpr std::size_t kWord = sizeof(std::uint64_t);
+
+constexpr std::uint64_t each_byte(std::uint8_t byte) {
+  return 0x0101'0101'0101'0101U * byte;
+}
+
+/// How many of eight bytes come before the first that is not plain: a quote, a backslash, a control
+/// character, or no ASCII. In each test a borrow makes wrong only what is above a right answer.
+std::size_t plain_bytes(const char* bytes) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, kWord);
+  if constexpr (std::endian::native == std::endian::big) word = std::byteswap(word);
+  auto zero = [](std::uint64_t in) { return (in - each_byte(1)) & ~in; };
+  const auto found = (word | ((word - each_byte(0x20)) & ~word) | zero(word ^ each_byte('"')) |
+                      zero(word ^ each_byte('\\'))) &
+                     each_byte(0x80);
+  return static_cast<std::size_t>(std::countr_zero(found)) / 8;
+}
 
 class Scanner {
  public:
@@ -60,10 +81,8 @@ class Scanner {
     std::string_view last;
     for (bool first = true; !take('}'); first = false) {
       if (!first && !take(',')) return false;
-      if (!string(key) || (!first && key <= last) || !take(':')) return false;
       // In UTF-16 order and in byte order ASCII is the same, and entries name nothing otherwise.
-      for (char c : key)
-        if (c == '\\' || static_cast<unsigned char>(c) >= 0x80) return false;
+      if (!string(key) || !plain_ || (!first && key <= last) || !take(':')) return false;
       last = key;
       if (!value()) return false;
     }
@@ -107,11 +126,18 @@ class Scanner {
     if (!take('"')) return false;
     const char* begin = at_;
     bool ascii = true;
-    for (; at_ != end_ && *at_ != '"'; ++at_) {
+    plain_ = true;
+    for (;; ++at_) {
+      std::size_t plain = kWord;
+      while (plain == kWord && static_cast<std::size_t>(end_ - at_) >= kWord)
+        at_ += plain = plain_bytes(at_);
+      if (at_ == end_ || *at_ == '"') break;
       auto c = static_cast<unsigned char>(*at_);
       if (c < 0x20) return false;
-      if (c >= 0x80) ascii = false;
-      if (c == '\\' && !escape()) return false;
+      if (c >= 0x80) ascii = plain_ = false;
+      if (c != '\\') continue;
+      plain_ = false;
+      if (!escape()) return false;
     }
     out = {begin, static_cast<std::size_t>(at_ - begin)};
     return take('"') && (ascii || valid_utf8(out));
@@ -131,35 +157,28 @@ class Scanner {
     return lower_hex && !has_short;
   }
 
+  void found(std::string_view text) {
+    const auto& group = path_[0];
+    const auto& name = path_[depth_ - 1];
+    if (depth_ == 1 && name == "status") {
+      out_.outcome = text;
+    } else if (depth_ == 2) {
+      if (group == "metadata" && name == "uid") out_.id = text;
+      if (group == "api" && name == "operation") out_.operation = text;
+      if (group == "actor" && name == "app_uid") out_.principal = text;
+      if (group == "unmapped" && name == "root") out_.root = text;
+    } else if (depth_ == 3 && group == "actor") {
+      if (path_[1] == "user" && name == "uid") out_.actor = text;
+    } else if (depth_ == 3 && group == "unmapped" && path_[1] == "touch") {
+      if (name == "kind") out_.kind = text;
+      if (name == "row") out_.row = text;
+      if (name == "subject") out_.subject = text;
+      if (name == "left") out_.left = text;
+    }
+  }
   bool at(std::string_view a) const { return depth_ == 1 && path_[0] == a; }
   bool at(std::string_view a, std::string_view b) const {
     return depth_ == 2 && path_[1] == b && path_[0] == a;
-  }
-  bool at(std::string_view a, std::string_view b, std::string_view c) const {
-    return depth_ == 3 && path_[2] == c && path_[1] == b && path_[0] == a;
-  }
-
-  void found(std::string_view text) {
-    if (at("status"))
-      out_.outcome = text;
-    else if (at("metadata", "uid"))
-      out_.id = text;
-    else if (at("api", "operation"))
-      out_.operation = text;
-    else if (at("actor", "app_uid"))
-      out_.principal = text;
-    else if (at("actor", "user", "uid"))
-      out_.actor = text;
-    else if (at("unmapped", "root"))
-      out_.root = text;
-    else if (at("unmapped", "touch", "kind"))
-      out_.kind = text;
-    else if (at("unmapped", "touch", "row"))
-      out_.row = text;
-    else if (at("unmapped", "touch", "subject"))
-      out_.subject = text;
-    else if (at("unmapped", "touch", "left"))
-      out_.left = text;
   }
   void found(std::int64_t number) {
     if (at("time")) {
@@ -179,6 +198,7 @@ class Scanner {
   std::size_t depth_ = 0;
   EntryView out_;
   bool timed_ = false;
+  bool plain_ = true;  // the last string is ASCII without escapes
 };
 
 }  // namespace

@@ -75,6 +75,11 @@ class StateCheck {
           co_await source->rows([this](std::string_view kind, BytesView row,
                                        const crypto::Digest& now) { meet(kind, row, now); });
       if (!done) co_return std::move(done).error();
+      done = co_await source->closed([this](std::string_view kind, BytesView row) {
+        if (report_.closed_total++ < static_cast<std::int64_t>(kNamed))
+          report_.closed.push_back({std::string(kind), to_bytes(row)});
+      });
+      if (!done) co_return std::move(done).error();
     }
     // What events touched since the first pass may or may not have been read before them.
     if (auto done = co_await take_events(); !done) co_return std::move(done).error();

@@ -32,6 +32,10 @@ struct StateSource {
   /// The same with the digests that `keys` make: for a rotation of the digest key.
   virtual Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet> keys,
                                         Report report) = 0;
+  /// Rows that hold what does not open, although they may be as their last event left them: the
+  /// keys that events leave no digests of are gone, or others' stand in their place.
+  using Closed = std::function<void(std::string_view kind, BytesView row)>;
+  virtual Task<Result<void>> closed(Closed /*report*/) { co_return Result<void>(); }
 };
 
 struct StateRow {
@@ -44,12 +48,13 @@ struct StateRow {
 struct StateReport {
   std::int64_t rows = 0;    // looked at
   std::int64_t moving = 0;  // left out: events touched them while the check ran
-  std::int64_t changed_total = 0, unrecorded_total = 0, missing_total = 0;
+  std::int64_t changed_total = 0, unrecorded_total = 0, missing_total = 0, closed_total = 0;
   std::vector<StateRow> changed;     // not as the last event left it
   std::vector<StateRow> unrecorded;  // no event made it, or an event removed it
   std::vector<StateRow> missing;     // an event left it, and it is gone
+  std::vector<StateRow> closed;      // what it holds does not open
 
-  bool good() const { return changed_total + unrecorded_total + missing_total == 0; }
+  bool good() const { return changed_total + unrecorded_total + missing_total + closed_total == 0; }
 };
 
 /// Compares, while the server goes on: rows that are touched meanwhile are left out.

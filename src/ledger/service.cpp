@@ -89,9 +89,11 @@ FoundState shown(journal::StateReport report) {
           report.changed_total,
           report.unrecorded_total,
           report.missing_total,
+          report.closed_total,
           shown(std::move(report.changed)),
           shown(std::move(report.unrecorded)),
-          shown(std::move(report.missing))};
+          shown(std::move(report.missing)),
+          shown(std::move(report.closed))};
 }
 
 Verification shown(const journal::VerifyReport& report) {

@@ -164,9 +164,13 @@ std::span<const Member> FoundState::described() {
                                 "Rows that are not as their last event left them."),
       member<&R::unrecorded_total>("unrecorded_total", "Rows that no event made."),
       member<&R::missing_total>("missing_total", "Rows that no event removed."),
+      member<&R::closed_total>("closed_total",
+                               "Rows whose sealed values do not open: a customer's key is gone "
+                               "from the database, or another one stands in its place."),
       member<&R::changed>("changed", "The first of them.", named),
       member<&R::unrecorded>("unrecorded", "The first of them.", named),
-      member<&R::missing>("missing", "The first of them.", named)};
+      member<&R::missing>("missing", "The first of them.", named),
+      member<&R::closed>("closed", "The first of them.", named)};
   return kMembers;
 }
 

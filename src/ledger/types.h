@@ -104,8 +104,9 @@ struct FoundRow {
 };
 
 struct FoundState {
-  std::int64_t rows = 0, moving = 0, changed_total = 0, unrecorded_total = 0, missing_total = 0;
-  std::vector<FoundRow> changed, unrecorded, missing;
+  std::int64_t rows = 0, moving = 0, changed_total = 0, unrecorded_total = 0, missing_total = 0,
+               closed_total = 0;
+  std::vector<FoundRow> changed, unrecorded, missing, closed;
   static std::span<const Member> described();
 };
 

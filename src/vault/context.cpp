@@ -1,9 +1,6 @@
 #include "vault/context.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 
 #include "base/text.h"
@@ -38,9 +35,7 @@ Task<Result<std::map<Key, Subject>>> all_behind(const Context& context, const cr
     auto whose = co_await behind(context, keys, std::move(subject), deadline);
     if (!whose) co_return std::move(whose).error();
     subject = std::move(**whose);
-    if (++looked % 256 == 0)
-      co_await boost::asio::post(co_await boost::asio::this_coro::executor,
-                                 boost::asio::use_awaitable);
+    if (++looked % 256 == 0) co_await give_way();
   }
   co_return found;
 }

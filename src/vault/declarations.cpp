@@ -41,6 +41,10 @@ struct DeclaredPurpose {
   }
 };
 
+bool is_built_in(std::string_view purpose) {
+  return std::ranges::find(builtin_purposes(), purpose, &Purpose::name) != builtin_purposes().end();
+}
+
 }  // namespace
 
 std::span<const Member> CollectionRequest::described() {
@@ -66,6 +70,19 @@ std::span<const Member> DeletedCollection::described() {
   return kMembers;
 }
 
+std::span<const Member> PurposeRequest::described() {
+  static constexpr Member kMembers[] = {
+      member<&PurposeRequest::purpose>("purpose", "The purpose's name.", kName, Place::path)};
+  return kMembers;
+}
+std::span<const Member> DeletedPurpose::described() {
+  using D = DeletedPurpose;
+  static constexpr Member kMembers[] = {
+      member<&D::purpose>("purpose", "The purpose's name, which is not given again."),
+      member<&D::event>("event", "The journal entry that proves it.")};
+  return kMembers;
+}
+
 Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spec) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
@@ -74,8 +91,7 @@ Task<Result<CollectionView>> Declarations::put(Caller caller, CollectionSpec spe
   for (std::size_t i = 0; i < spec.fields.size(); ++i)
     for (const auto& purpose : spec.fields[i].purposes)
       if (!work->schema->purposes.contains(purpose))
-        co_return Error(Code::invalid, "this purpose is not declared: see `holdfast purposes list`")
-            .at(FieldPath("fields")[i] / "purposes");
+        co_return no_such_purpose(*work->schema, purpose).at(FieldPath("fields")[i] / "purposes");
 
   const auto* old = work->schema->find(spec.collection);
   if (*expected && (!old || **expected != old->version)) co_return outdated();
@@ -213,35 +229,73 @@ Task<Result<DeletedCollection>> Declarations::remove(Caller caller, CollectionRe
   co_return DeletedCollection{found->name, done->receipt.event};
 }
 
+/// Writes the next version of a purpose. Errors: conflict (somebody was faster).
+Task<Result<EventId>> Declarations::publish_purpose(Caller caller, const crypto::KeySet& keys,
+                                                    std::string_view operation, std::string name,
+                                                    std::int64_t version, std::string declared) {
+  auto mac = authority_mac(keys, "purposes", name, version, declared);
+  journal::Event event{.activity = operation,
+                       .purpose = name,
+                       .touches = {{{},
+                                    "purposes",
+                                    to_bytes(name),
+                                    declared_digest(keys, "purposes", name, declared, mac)}}};
+  db::Changes changes;
+  changes.write(kPutPurpose, {std::move(name), version, std::move(declared), std::move(mac)},
+                db::Expect::exactly(1),
+                Error(Code::conflict, "the purpose changed meanwhile: repeat").at("purpose"));
+  journal::Journal::bump_generation(changes);
+  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  if (!done) co_return std::move(done).error();
+  co_return done->receipt.event;
+}
+
 Task<Result<Purpose>> Declarations::put_purpose(Caller caller, Purpose purpose) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
   if (!is_name(purpose.name))
     co_return Error(Code::invalid, "a purpose is a name of lower-case letters, digits and _")
         .at("purpose");
-  for (const auto& builtin : builtin_purposes())
-    if (builtin.name == purpose.name)
-      co_return Error(Code::conflict, "this purpose is built in: choose another name")
-          .at("purpose");
+  if (is_built_in(purpose.name))
+    co_return Error(Code::conflict, "this purpose is built in: choose another name").at("purpose");
+  if (work->schema->removed_purposes.contains(purpose.name))
+    co_return Error(Code::conflict,
+                    "a purpose of this name was removed, and what customers decided about it stays "
+                    "under its name: choose another")
+        .at("purpose");
   auto old = work->schema->purposes.find(purpose.name);
   purpose.version = old == work->schema->purposes.end() ? 1 : old->second.version.value_or(0) + 1;
   auto declared = to_json(DeclaredPurpose{purpose.legal_basis, purpose.doc, *purpose.version});
-  auto mac = authority_mac(*work->keys, "purposes", purpose.name, *purpose.version, declared);
-  db::Changes changes;
-  changes.write(kPutPurpose, {purpose.name, *purpose.version, declared, mac},
-                db::Expect::exactly(1),
-                Error(Code::conflict, "the purpose changed meanwhile: repeat").at("purpose"));
-  journal::Journal::bump_generation(changes);
-  journal::Event event{
-      .activity = "purposes.put",
-      .purpose = purpose.name,
-      .touches = {{{},
-                   "purposes",
-                   to_bytes(purpose.name),
-                   declared_digest(*work->keys, "purposes", purpose.name, declared, mac)}}};
-  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  auto done = co_await publish_purpose(std::move(caller), *work->keys, "purposes.put", purpose.name,
+                                       *purpose.version, std::move(declared));
   if (!done) co_return std::move(done).error();
   co_return purpose;
+}
+
+Task<Result<DeletedPurpose>> Declarations::remove_purpose(Caller caller, PurposeRequest request) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  if (is_built_in(request.purpose))
+    co_return Error(Code::conflict, "this purpose is built in, and stays").at("purpose");
+  auto found = work->schema->purposes.find(request.purpose);
+  if (found == work->schema->purposes.end()) {
+    if (work->schema->removed_purposes.contains(request.purpose))
+      co_return Error(Code::gone, "this purpose was removed before").at("purpose");
+    co_return Error(Code::not_found, "no such purpose").at("purpose");
+  }
+  // A field whose only purpose went would open for every other that is granted.
+  for (const auto& [name, collection] : work->schema->collections)
+    for (const auto& field : collection.fields)
+      if (std::ranges::find(field.purposes, request.purpose) != field.purposes.end())
+        co_return Error(Code::conflict,
+                        "a field still names this purpose: take it out there first, with "
+                        "`holdfast collections put`")
+            .at(FieldPath(name) / field.name);
+  auto done =
+      co_await publish_purpose(std::move(caller), *work->keys, "purposes.delete", request.purpose,
+                               found->second.version.value_or(0) + 1, std::string(kRemovedPurpose));
+  if (!done) co_return std::move(done).error();
+  co_return DeletedPurpose{std::move(request.purpose), *done};
 }
 
 Task<Result<PurposeList>> Declarations::list_purposes(Caller caller, Nothing) {
@@ -258,7 +312,8 @@ std::vector<http::Route> declaration_routes(Declarations* declarations) {
   out.push_back(http::route<&D::put>(
       declarations, "collections.put", "PUT", "/v1/collections/{collection}",
       "Declare a collection and its fields, or change it",
-      {.examples = {
+      {.grows = true,
+       .examples = {
            {"Customers", R"({"fields":[{"name":"email","type":"email","index":"exact"}]})"}}}));
   out.push_back(http::route<&D::get>(declarations, "collections.get", "GET",
                                      "/v1/collections/{collection}", "Show a collection"));
@@ -272,6 +327,9 @@ std::vector<http::Route> declaration_routes(Declarations* declarations) {
       "Declare a purpose with its legal basis",
       {.examples = {
            {"Warranty", R"({"legal_basis":"contract","doc":"To repair what you bought."})"}}}));
+  out.push_back(http::route<&D::remove_purpose>(declarations, "purposes.delete", "DELETE",
+                                                "/v1/purposes/{purpose}",
+                                                "Remove a purpose: nothing opens for it any more"));
   out.push_back(http::route<&D::list_purposes>(declarations, "purposes.list", "GET", "/v1/purposes",
                                                "List the declared purposes"));
   return out;

@@ -22,6 +22,15 @@ struct PurposeList {
   std::vector<Purpose> purposes;
   static std::span<const Member> described();
 };
+struct PurposeRequest {
+  std::string purpose;
+  static std::span<const Member> described();
+};
+struct DeletedPurpose {
+  std::string purpose;
+  EventId event;
+  static std::span<const Member> described();
+};
 struct DeletedCollection {
   std::string collection;
   EventId event;
@@ -52,9 +61,17 @@ class Declarations {
   Task<Result<DeletedCollection>> remove(Caller caller, CollectionRequest request);
 
   Task<Result<Purpose>> put_purpose(Caller caller, Purpose purpose);
+  /// Nothing opens for it any more, and grants that name it give nothing by it. Its name is not
+  /// given again. Errors also: conflict (built in; a field names it, which the error's place says),
+  /// gone (removed before).
+  Task<Result<DeletedPurpose>> remove_purpose(Caller caller, PurposeRequest request);
   Task<Result<PurposeList>> list_purposes(Caller caller, Nothing request);
 
  private:
+  Task<Result<EventId>> publish_purpose(Caller caller, const crypto::KeySet& keys,
+                                        std::string_view operation, std::string name,
+                                        std::int64_t version, std::string declared);
+
   Context context_;
 };
 

@@ -145,9 +145,9 @@ db::Args args_of(const Rotation& r) {
 }  // namespace
 
 std::span<const std::string_view> enum_names(KeyKind) {
-  static constexpr std::string_view kNames[] = {"epoch",     "subject", "index",       "external",
-                                                "authority", "digest",  "journal",     "side",
-                                                "afterlog",  "cursor",  "idempotency", "token"};
+  static constexpr std::string_view kNames[] = {
+      "epoch", "subject",  "index",  "external",    "authority", "digest", "journal",
+      "side",  "afterlog", "cursor", "idempotency", "token",     "sealing"};
   return kNames;
 }
 
@@ -185,8 +185,14 @@ std::optional<crypto::KeyUse> use_of(KeyKind kind) {
       return KeyUse::idempotency;
     case KeyKind::token:
       return KeyUse::token;
+    case KeyKind::sealing:
+      return KeyUse::sealing;
   }
   return std::nullopt;
+}
+
+bool is_rowless(KeyKind kind) {
+  return kind == KeyKind::cursor || kind == KeyKind::idempotency || kind == KeyKind::sealing;
 }
 
 Result<std::vector<Rotation>> rotations_from(const db::Rows& rows) {

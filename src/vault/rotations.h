@@ -34,10 +34,13 @@ enum class KeyKind : std::uint8_t {
   cursor,       // seals paging cursors
   idempotency,  // fingerprints of requests
   token,        // tokens that are found by their value
+  sealing,      // the public key of pending tokens
 };
 std::span<const std::string_view> enum_names(KeyKind);
 /// Nothing for subject keys, which do not lie in the keyring.
 std::optional<crypto::KeyUse> use_of(KeyKind kind);
+/// No row is under it: what it made is outside, or ends by itself.
+bool is_rowless(KeyKind kind);
 
 /// Where a rotation stands, in the order in which it goes; kinds leave out what they do not need.
 enum class RotationPhase : std::uint8_t {

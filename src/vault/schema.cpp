@@ -107,6 +107,15 @@ Bytes authority_input(std::string_view table, std::string_view name, std::int64_
 
 }  // namespace
 
+Error no_such_purpose(const Schema& schema, std::string_view name) {
+  if (schema.removed_purposes.contains(name))
+    return Error(Code::invalid,
+                 "this purpose was removed: see `holdfast purposes list` for those that are left")
+        .at("purpose");
+  return Error(Code::invalid, "this purpose is not declared: see `holdfast purposes list`")
+      .at("purpose");
+}
+
 Bytes authority_mac(const crypto::KeySet& keys, std::string_view table, std::string_view name,
                     std::int64_t version, std::string_view declared) {
   crypto::Hmac mac(keys.ring.active(crypto::KeyUse::authority).expose());
@@ -192,6 +201,10 @@ Task<Result<std::shared_ptr<const Schema>>> SchemaCache::load(std::uint64_t gene
     if (!authority_mac_fits(*keys, "purposes", row.text(0), row.integer(1), row.text(2),
                             row.bytes(3)))
       co_return forged;
+    if (row.text(2) == kRemovedPurpose) {
+      schema->removed_purposes.emplace(row.text(0));
+      continue;
+    }
     Purpose purpose;
     auto read = parse_described(
         type_of<Purpose>(), &purpose,

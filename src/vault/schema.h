@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "base/caller.h"
@@ -23,11 +24,18 @@ struct Schema {
   std::map<std::string, Collection, std::less<>> collections;
   std::map<std::uint32_t, const Collection*> by_id;
   std::map<std::string, Purpose, std::less<>> purposes;
+  std::set<std::string, std::less<>> removed_purposes;
   bool cards = false;  // card data is switched on (cards.h)
 
   const Collection* find(std::string_view name) const;
   const Collection* find(std::uint32_t id) const;
 };
+
+/// What is declared of a purpose that was removed. Its row stays, so that its name never comes back
+/// for something else: consents and objections are kept by name.
+inline constexpr std::string_view kRemovedPurpose = R"({"removed":true})";
+/// Why nothing is done for a purpose that is not in `schema.purposes`: invalid, at `purpose`.
+Error no_such_purpose(const Schema& schema, std::string_view name);
 
 /// Built in: order_fulfilment, support, fraud_check, marketing, accounting, self_service,
 /// subject_request, legal_claims.

@@ -1,5 +1,8 @@
 #include "vault/state.h"
 
+#include <algorithm>
+#include <set>
+
 #include "vault/canary.h"
 #include "vault/engagement.h"
 #include "vault/rights_rows.h"
@@ -48,7 +51,92 @@ Task<Result<void>> walk(db::Reader& reader, const db::Sql& sql, Each each) {
   }
 }
 
+/// One value of each of its keep groups opens.
+bool opens(const crypto::KeySet& keys, const Schema& schema, const Openable& openable) {
+  const auto& record = openable.record;
+  const auto* collection = schema.find(record.collection);
+  auto fields = unpack(record.sealed);
+  if (!collection || !fields) return false;
+  std::set<std::string_view> tried;
+  return std::ranges::all_of(*fields, [&](const SealedField& one) {
+    const auto* field = collection->find(one.field);
+    if (!field || !tried.insert(field->keep_group).second) return true;
+    return openable.keys
+        ->open(keys, field->keep_group,
+               {record.subject, record.id, record.collection, one.field, one.since}, one.sealed)
+        .has_value();
+  });
+}
+
 }  // namespace
+
+Task<Result<void>> VaultState::closed(Closed report) {
+  if (auto done = co_await closed_records(report); !done) co_return done;
+  co_return co_await closed_subjects(report);
+}
+
+Task<Result<void>> VaultState::closed_records(const Closed& report) {
+  Bytes after(sizeof(Uuid), 0);
+  for (;;) {
+    auto work = co_await begin(context_, Caller{});
+    // A declaration by another hand is named as a row, and without it nothing can be opened.
+    if (!work && work.error().code == Code::corrupt) co_return Result<void>();
+    if (!work) co_return std::move(work).error();
+    auto rows = co_await context_.journal.reader().read(kAllRecords, {after, kPage});
+    if (!rows) co_return std::move(rows).error();
+    if (rows->empty()) co_return Result<void>();
+    std::vector<Record> records;
+    for (std::size_t i = 0; i < rows->size(); ++i) records.push_back(record_from((*rows)[i]));
+    after = to_bytes(records.back().id.bytes());
+    auto loaded = co_await context_.store.with_keys(std::move(records), MonoTime::max());
+    if (!loaded) co_return std::move(loaded).error();
+    for (const auto& one : loaded->records) {
+      if (opens(*work->keys, *work->schema, one)) continue;
+      // Rows and keys were read one after the other: somebody may have written between the two.
+      auto again = co_await context_.store.load({one.record.id}, MonoTime::max());
+      if (!again) co_return std::move(again).error();
+      auto now = co_await begin(context_, Caller{});
+      if (!now) co_return std::move(now).error();
+      if (!again->records.empty() && !opens(*now->keys, *now->schema, again->records.front()))
+        report("records", one.record.id.bytes());
+    }
+    co_await give_way();
+  }
+}
+
+Task<Result<void>> VaultState::closed_subjects(const Closed& report) {
+  auto holds = [](const crypto::KeySet& keys, const Subject& subject, SubjectKeys& own) {
+    if (subject.external_sealed.empty() || subject.erased) return true;
+    return own.open(keys, "account", external_binding(subject.id), subject.external_sealed)
+        .has_value();
+  };
+  Bytes after(sizeof(Uuid), 0);
+  for (;;) {
+    auto keys = context_.keys.get();
+    if (!keys) co_return Error(Code::locked, "the server is locked");
+    auto rows = co_await context_.journal.reader().read(kAllSubjects, {after, kPage});
+    if (!rows) co_return std::move(rows).error();
+    if (rows->empty()) co_return Result<void>();
+    std::vector<SubjectId> ids;
+    for (std::size_t i = 0; i < rows->size(); ++i) ids.push_back(subject_from((*rows)[i]).id);
+    after = to_bytes(ids.back().bytes());
+    auto owned = co_await context_.store.keys(std::move(ids), MonoTime::max());
+    if (!owned) co_return std::move(owned).error();
+    for (std::size_t i = 0; i < rows->size(); ++i) {
+      const auto subject = subject_from((*rows)[i]);
+      auto own = owned->try_emplace(subject.id, subject.id).first;
+      if (holds(*keys, subject, own->second)) continue;
+      auto again = co_await context_.store.subject(subject.id, MonoTime::max());
+      if (!again) co_return std::move(again).error();
+      auto keys_again = co_await context_.store.keys(subject.id, MonoTime::max());
+      if (!keys_again) co_return std::move(keys_again).error();
+      auto now = context_.keys.get();
+      if (!now) co_return Error(Code::locked, "the server is locked");
+      if (*again && !holds(*now, **again, *keys_again)) report("subjects", subject.id.bytes());
+    }
+    co_await give_way();
+  }
+}
 
 Task<Result<void>> VaultState::rows(Report report) {
   auto keys = context_.keys.get();

@@ -286,6 +286,47 @@ TEST(AccessRestore, revokes_what_the_afterlog_names_or_everything) {
   EXPECT_FALSE(bench.sign_in(bench.owner_key));
 }
 
+TEST(AccessRestore, leaves_roles_empty_that_were_narrowed_after_the_backup) {
+  AccessBench bench;
+  auto put = [&](PutRole spec) {
+    return bench.must(bench.run(bench.admin().put_role(bench.owner, spec)));
+  };
+  auto lines = [&] {
+    std::vector<Bytes> out;
+    for (auto& one : bench.journal->afterlogged())
+      if (one.kind == kRoleNarrowed) out.push_back(one.id);
+    return out;
+  };
+  auto next = [&](PutRole spec, const Role& before) {
+    bench.clock.advance(std::chrono::minutes(1));
+    spec.if_match = std::to_string(before.version);
+    return put(std::move(spec));
+  };
+  auto role = put(desk());
+  auto wider = desk();
+  wider.permissions.push_back("subjects.get");
+  role = next(wider, role);
+  EXPECT_TRUE(lines().empty()) << "nothing was taken away";
+
+  auto narrower = wider;
+  narrower.grants.clear();
+  role = next(narrower, role);
+  ASSERT_EQ(lines().size(), 1u);
+
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_narrowed(lines()))), 0) << "it is as narrow";
+  // What a restore brings back: the role as it was, from before the line.
+  auto noted = lines();
+  noted[0].back() += 1;
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_narrowed(noted))), 1);
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_narrowed(noted))), 0) << "once";
+  auto listed = bench.must(bench.run(bench.api().get_role(bench.owner, {role.role})));
+  EXPECT_TRUE(listed.permissions.empty() && listed.grants.empty());
+  next(wider, listed);
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_narrowed(noted))), 0) << "put again";
+  noted[0].pop_back();
+  EXPECT_EQ(bench.run(bench.admin().suspend_narrowed(noted)).error().code, Code::corrupt);
+}
+
 TEST(AccessKeys, that_ended_long_ago_are_dropped_when_others_are_made) {
   AccessBench bench;
   auto old = bench.make_key({.roles = {"support"}, .expires_in = "1 h"});

@@ -81,8 +81,9 @@ TEST_P(RealJournal, carries_a_policy_through_changes_and_a_new_start) {
   EXPECT_TRUE(get(process_->api.get_key(owner, {next.info.key})).last_used);
   EXPECT_TRUE(process_->notices.seen.empty());
   const auto outside = log_->afterlog_entries();
-  ASSERT_EQ(outside.size(), 1u);
-  EXPECT_EQ(as_text(outside[0].id), made.info.key);
+  ASSERT_EQ(outside.size(), 2u);
+  EXPECT_EQ(outside[0].kind, kRoleNarrowed);
+  EXPECT_EQ(as_text(outside[1].id), made.info.key);
 }
 
 TEST_P(RealJournal, lets_two_processes_change_the_policy_side_by_side) {

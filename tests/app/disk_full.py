@@ -31,6 +31,46 @@ class SmallDisk:
 
 
 @test
+def a_reserve_keeps_openings_and_erasures_going():
+    with SmallDisk(160) as disk, Store("--set", "database.reserve_mib=8", parent=disk.path) as store, \
+            store.serve() as server:
+        client = server.client()
+        declare(client)
+        reserve = store.dir / "reserve"
+        eventually(reserve.exists, "space is kept back")
+        assert reserve.stat().st_size == 8 << 20 and reserve.stat().st_mode & 0o777 == 0o600
+        first = create(client, "ext:first", email="first@example.org")
+        create(client, "ext:second", email="second@example.org")
+        ballast = disk.path / "ballast"
+        free = os.statvfs(disk.path)
+        ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - (2 << 20)))
+
+        body = {"subject": "ext:more", "values": {"email": "more@example.org", "note": "x" * 3000}}
+        for _ in range(3000):
+            answer = client.post("/v1/collections/people/records", body)
+            if answer.status != 201:
+                break
+        assert answer.status == 503 and "nearly full" in answer.json["detail"], answer
+        assert not reserve.exists()
+        for _ in range(200):
+            assert client.reveal(first["record"], ["email"]).status == 200
+        client.good("POST", "/v1/subjects/ext:second/erase", {"reason": "asked"})
+        for path in ("/v1/collections/people/records", "/v1/imports?preset=shopify"):
+            assert client.post(path, body).status == 503, path
+        ready = client.get("/readyz")
+        assert ready.status == 200 and ready.json["warning"] == "disk_low", ready
+        assert "holdfast_disk_low 1" in client.get("/metrics").body.decode()
+
+        ballast.unlink()
+        eventually(reserve.exists, "space is kept back again")
+        client.good("POST", "/v1/collections/people/records", body)
+        assert "warning" not in client.get("/readyz").json
+        assert server.stop() == 0, server.log()[-2000:]
+        checked = store.check_state()
+        assert checked.code == 0, checked
+
+
+@test
 def a_full_disk_loses_nothing_that_was_acknowledged():
     with SmallDisk(24) as disk, Store(parent=disk.path) as store, store.serve() as server:
         client = server.client()

@@ -105,6 +105,46 @@ def an_erased_customer_leaves_a_proof(store, server):
     assert client.get(f"/v1/subjects/{made['subject']}").json["erased"]
 
 
+@test
+def a_shop_goes_on_while_holdfast_is_away(store, server):
+    client = server.client()
+    declare(client)
+    key = store.base / "sealing-key.json"
+    key.write_text(store.run("tokens", "sealing-key", server=server).out)
+    order = store.base / "order.json"
+    order.write_text(json.dumps({"subject": "ext:away", "collection": "people",
+                                 "values": {"email": "away@example.org", "name": "Ann Away"}}))
+
+    sealed = store.run("tokens", "seal", "--key", key, order)  # asks no server
+
+    assert sealed.code == DONE and "away@" not in sealed.out and "Ann" not in sealed.out, sealed
+    pending = json.loads(sealed.out)
+    values = pending["items"][0]["values"]
+    assert set(values) == {"email", "name"} and all(one.startswith("pnd_") for one in values.values()), pending
+    given = store.run("tokens", "exchange", "--body", "-", server=server, stdin=sealed.out.encode())
+    again = store.run("tokens", "exchange", "--body", "-", server=server, stdin=sealed.out.encode())
+    assert given.code == DONE and again.code == DONE, (given, again)
+    tokens = {name: one["token"] for name, one in given.rows[0]["tokens"].items()}
+    assert {name: one["token"] for name, one in again.rows[0]["tokens"].items()} == tokens
+    shown = client.good("POST", "/v1/tokens/reveal", {"tokens": list(tokens.values()), "purpose": "support"})
+    assert shown["values"] == {tokens["email"]: "away@example.org", tokens["name"]: "Ann Away"}, shown
+    of_another = {"items": [{**pending["items"][0], "subject": "ext:another"}]}
+    refused = client.post("/v1/tokens/exchange", of_another)
+    assert refused.status == 400 and refused.json["field"] == "items[0].values.email", refused
+    assert client.get("/v1/subjects/ext:another").status == 404
+    with open("/dev/full", "wb") as full:
+        lost = subprocess.run([BIN, "tokens", "seal", "--key", key, order], stdout=full, stderr=subprocess.PIPE)
+    assert lost.returncode == UNAVAILABLE and b"nothing was kept" in lost.stderr, lost
+    nobody = store.base / "nobody.json"
+    nobody.write_text(json.dumps({"values": {"email": "away@example.org"}}))
+    assert store.run("tokens", "seal", "--key", key, nobody).code != DONE
+    for wrong in ("{}", "[]", "", key.read_text().replace("X25519", "X448")):
+        bad = store.base / "bad-key.json"
+        bad.write_text(wrong)
+        failed = store.run("tokens", "seal", "--key", bad, order)
+        assert failed.code == FAILED and "key" in failed.err and "away@" not in failed.err, failed
+
+
 # ── who gets in
 
 def key_with(client, name, **more):

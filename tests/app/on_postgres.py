@@ -45,6 +45,19 @@ def a_backup_comes_back_into_a_new_schema(postgres):
 
 
 @test
+def a_second_server_on_the_schema_is_refused(postgres):
+    with Store("--set", f"database.url={postgres.url()}", *on_schema("taken")) as own:
+        with own.serve() as server:
+            declare(server.client())
+            refused = own.run("serve", "--dir", own.dir, "--listen", "127.0.0.1:0")
+            assert refused.code == 5 and "another Holdfast server" in refused.err, refused
+            assert server.client().get("/v1/collections").status == 200
+            server.kill()
+        with own.serve() as server:
+            assert server.client().get("/v1/collections").status == 200, "who was killed is not waited for"
+
+
+@test
 def a_keys_file_and_a_data_file_are_not_taken_for_each_other(postgres):
     with Store("--set", f"database.url={postgres.url()}", *on_schema("exchanged")) as own:
         with own.serve() as server:

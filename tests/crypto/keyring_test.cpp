@@ -58,7 +58,7 @@ TEST(Keyring, starts_with_one_active_key_of_each_use) {
   auto ring = Keyring::make(kNow);
 
   auto keys = ring.list();
-  EXPECT_EQ(keys.size(), 12u);
+  EXPECT_EQ(keys.size(), 13u);
   for (const auto& key : keys) {
     EXPECT_TRUE(key.active);
     EXPECT_EQ(key.id, 1u);

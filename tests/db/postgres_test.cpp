@@ -69,6 +69,21 @@ class Postgres : public testing::Test {
   test::RunContext context_;
 };
 
+TEST_F(Postgres, keeps_a_second_server_off_its_schema_until_the_first_has_closed) {
+  PostgresOptions options{
+      .url = test::shared_postgres()->url(), .schema = schema_, .known = kKnown};
+  auto first = open(options.url);
+  ASSERT_TRUE(first);
+
+  auto second = open_postgres(options, system_clock());
+  first->close();
+  auto third = open_postgres(options, system_clock());
+
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::conflict);
+  EXPECT_TRUE(third);
+}
+
 TEST_F(Postgres, names_what_is_wrong_when_it_cannot_be_opened) {
   std::string good = test::shared_postgres()->url();
   struct {

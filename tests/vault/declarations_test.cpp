@@ -125,6 +125,42 @@ TEST_P(VaultDeclarations, are_deleted_only_when_empty) {
   EXPECT_TRUE(bench_.state().good());
 }
 
+TEST_P(VaultDeclarations, of_purposes_are_removed_when_no_field_names_them) {
+  auto put_purpose = [&](std::string name) {
+    return bench_.run(bench_.declarations().put_purpose(
+        {},
+        {.name = std::move(name), .legal_basis = LegalBasis::contract, .doc = "", .version = {}}));
+  };
+  auto remove = [&](std::string name) {
+    return bench_.run(bench_.declarations().remove_purpose({}, {std::move(name)}));
+  };
+  must(put_purpose("warranty"));
+  auto naming = orders();
+  naming.fields[0].purposes = {"warranty"};
+  must(put(naming));
+  auto made = bench_.create("ext:1", {{"email", "ann@example.org"}});
+  ASSERT_FALSE(code_of(bench_.reveal(made.record, {"email"}, "warranty")));
+
+  auto named = remove("warranty");
+  must(put(orders()));
+  auto removed = remove("warranty");
+
+  EXPECT_EQ(code_of(named), Code::conflict);
+  EXPECT_EQ(named.error().field.text(), "orders.street");
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(bench_.journal().events.back().activity, "purposes.delete");
+  auto reveal = bench_.reveal(made.record, {"email"}, "warranty");
+  EXPECT_EQ(code_of(reveal), Code::invalid);
+  EXPECT_TRUE(reveal.error().text.contains("removed"));
+  EXPECT_EQ(code_of(put(naming)), Code::invalid);
+  EXPECT_EQ(code_of(put_purpose("warranty")), Code::conflict)
+      << "consents that were given to the old one must not count for another";
+  EXPECT_EQ(code_of(remove("warranty")), Code::gone);
+  EXPECT_EQ(code_of(remove("curiosity")), Code::not_found);
+  EXPECT_EQ(code_of(remove("support")), Code::conflict) << "built in";
+  EXPECT_TRUE(bench_.state().good());
+}
+
 TEST_P(VaultDeclarations, never_give_a_number_twice) {
   auto first = must(put(orders()));
   bench_(bench_.declarations().remove({}, {"orders", {}}));

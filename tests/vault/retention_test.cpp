@@ -412,6 +412,28 @@ TEST_P(VaultRetention, takes_nothing_that_a_hold_keeps_until_it_is_lifted) {
   EXPECT_TRUE(bench_.state().good());
 }
 
+TEST_P(VaultRetention, places_one_hold_for_a_request_that_is_repeated) {
+  visit("ext:1", {{"address", "192.0.2.7"}});
+  visit("ext:2", {{"address", "192.0.2.8"}});
+  auto ask = [&](std::string subject) {
+    PlaceHold request{.subject = std::move(subject),
+                      .collection = {},
+                      .reason = "dispute",
+                      .until = {},
+                      .idempotency_key = "once"};
+    return bench_.run(
+        bench_.retention().hold(Caller{.principal = "key_privacy"}, std::move(request)));
+  };
+
+  auto first = must(ask("ext:1"));
+  auto again = must(ask("ext:1"));
+  auto other = ask("ext:2");
+
+  EXPECT_EQ(again.hold, first.hold);
+  EXPECT_EQ(rows("vault_holds"), 1);
+  EXPECT_EQ(code_of(other), Code::conflict);
+}
+
 TEST_P(VaultRetention, holds_a_collection_as_a_whole) {
   auto made = visit("ext:1", {{"address", "192.0.2.7"}});
   bench_.create("ext:1", {{"last_ip", "192.0.2.7"}});

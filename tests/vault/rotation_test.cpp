@@ -8,7 +8,7 @@
 namespace holdfast::vault {
 namespace {
 
-constexpr std::size_t kKinds = 12;
+constexpr std::size_t kKinds = 13;
 
 FieldSpec with_token(FieldSpec spec, TokenShape shape, TokenScope scope) {
   spec.token = TokenSpec{shape, {}, scope};

@@ -77,6 +77,13 @@ class VaultSearch : public Vault {
   Result<FoundRecords> find(Named q, Caller caller = {}) {
     return bench_.search(std::move(caller), query(q));
   }
+  /// A text in any of the fields, beside what `q` asks.
+  SearchRecords anywhere(std::string text, std::vector<std::string> fields, Named q = {}) {
+    auto out = query(q);
+    out.text = std::move(text);
+    out.fields = std::move(fields);
+    return out;
+  }
   std::size_t hits(Named q) { return must(find(q)).records.size(); }
   std::int64_t rows(const std::string& table) {
     return bench_.raw().number("select count(*) from " + table);
@@ -95,6 +102,66 @@ INSTANTIATE_TEST_SUITE_P(Databases, VaultSearch, testing::ValuesIn(test::databas
                          [](const auto& info) { return test::kind_name(info.param); });
 
 // ── what is found
+
+TEST_P(VaultSearch, finds_a_text_in_any_of_several_fields) {
+  auto by_first = create("ext:1", {{"first_name", "Müllerin"}, {"email", "ann@example.org"}});
+  auto by_last = create("ext:2", {{"last_name", "Obermüller"}, {"email", "bob@example.org"}});
+  auto by_both = create("ext:3", {{"first_name", "Mulle"}, {"last_name", "Muller"}});
+  create("ext:4", {{"last_name", "Smith"}, {"email", "cyd@example.org"}});
+  const std::vector<std::string> fields = {"first_name", "last_name", "email", "phone"};
+  auto found = [&](SearchRecords request) {
+    std::vector<RecordId> out;
+    for (const auto& one : must(bench_.search({}, std::move(request))).records)
+      out.push_back(one.record);
+    return out;
+  };
+
+  EXPECT_EQ(found(anywhere("müll", fields)),
+            (std::vector{by_first.record, by_last.record, by_both.record}));
+  EXPECT_EQ(found(anywhere("BOB@example.org", fields)), std::vector{by_last.record});
+  EXPECT_EQ(found(anywhere("müll", fields, {{"email", "ann@example.org"}})),
+            std::vector{by_first.record});
+  auto whole = anywhere("muller", fields);
+  whole.match = {{"last_name", Match::exact}};
+  EXPECT_EQ(found(std::move(whole)), (std::vector{by_first.record, by_both.record}));
+  auto sorted = anywhere("mull", fields);
+  sorted.sort = Sort{"created", SortOrder::descending};
+  sorted.limit = 2;
+  EXPECT_EQ(found(std::move(sorted)), (std::vector{by_both.record, by_last.record}));
+  auto paged = anywhere("mull", fields);
+  paged.limit = 2;
+  auto page = must(bench_.search({}, std::move(paged)));
+  ASSERT_TRUE(page.next);
+  auto rest = anywhere("mull", fields);
+  rest.after = page.next;
+  EXPECT_EQ(found(std::move(rest)), std::vector{by_both.record});
+  auto other = anywhere("smith", fields);
+  other.after = page.next;
+  EXPECT_EQ(code_of(bench_.search({}, std::move(other))), Code::invalid) << "of another search";
+}
+
+TEST_P(VaultSearch, says_which_text_or_field_cannot_be_searched) {
+  struct {
+    SearchRecords request;
+    std::string_view field;
+  } cases[] = {
+      {anywhere("müll", {}), "text"},
+      {anywhere("mü", {"first_name", "last_name"}), "text"},
+      {anywhere("   ", {"email"}), "text"},
+      {anywhere("müll", {"last_name", "note"}), "fields[1]"},
+      {anywhere("müll", {"last_name", "nowhere"}), "fields[1]"},
+      {anywhere("müll", {"last_name", "last_name"}), "fields[1]"},
+  };
+  for (auto& one : cases) {
+    auto refused = bench_.search({}, std::move(one.request));
+
+    ASSERT_EQ(code_of(refused), Code::invalid) << one.field;
+    EXPECT_EQ(refused.error().field.text(), one.field);
+  }
+  auto no_text = query({});
+  no_text.fields = {"email"};
+  EXPECT_EQ(code_of(bench_.search({}, std::move(no_text))), Code::invalid);
+}
 
 TEST_P(VaultSearch, finds_a_beginning_that_grows_character_by_character) {
   create("ext:1", {{"first_name", "Maximiliane-Sophie"}});
@@ -458,6 +525,95 @@ TEST_P(VaultSearch, charges_whom_a_blind_value_names_although_the_rest_leaves_th
   EXPECT_EQ(must(bench_.search(agent_, std::move(narrowed))).records.size(), 0u);
   ASSERT_EQ(bench_.budgets().charged.size(), 1u);
   EXPECT_EQ(bench_.budgets().charged[0], std::vector{ann.subject});
+}
+
+TEST_P(VaultSearch, counts_texts_tried_on_a_customer_whom_another_value_names) {
+  auto spec = people();
+  spec.fields[4].index = IndexKind::exact;
+  put(spec);
+  auto ann = create("ext:1", {{"email", "ann@example.org"}, {"born", "1980-02-29"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto found = [&](SearchRecords request) {
+    return must(bench_.search(agent_, std::move(request))).records.size();
+  };
+
+  for (int day = 1; day <= 3; ++day)
+    EXPECT_EQ(found(anywhere("1980-03-0" + std::to_string(day), {"born", "phone"},
+                             {{"email", "ann@example.org"}})),
+              0u);
+  EXPECT_EQ(last().touches.size(), 1u);
+  for (int day = 4; day <= 5; ++day)
+    EXPECT_EQ(found(anywhere("ann@example.org", {"email", "phone"},
+                             {{"born", "1980-03-0" + std::to_string(day)}})),
+              0u)
+        << "and the other way round";
+
+  EXPECT_EQ(found(anywhere("1980-02-29", {"born"}, {{"email", "ann@example.org"}})), 0u)
+      << "as if it were wrong";
+  EXPECT_EQ(code_of(bench_.verify(ann.record, "born", "1980-02-29", agent_)), Code::exhausted);
+  bench_.permits().rules = {{"key_a", "email", View::verify}, {"key_a", "born", View::masked}};
+  EXPECT_EQ(code_of(bench_.search(agent_, anywhere("ann@example.org", {"email", "born"}))),
+            Code::forbidden)
+      << "every field needs its view";
+}
+
+TEST_P(VaultSearch, counts_a_value_that_a_text_and_a_filter_try_together) {
+  auto spec = people();
+  spec.fields[4].index = IndexKind::exact;
+  put(spec);
+  auto ann = create("ext:1", {{"email", "ann@example.org"}, {"born", "1980-02-29"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+
+  for (int day = 1; day <= 5; ++day) {
+    const auto guess = "1980-03-0" + std::to_string(day);
+    auto request = anywhere(guess, {"born", "phone"}, {{"email", "ann@example.org"}});
+    request.filter = {{"born", FilterOp::eq, guess}};
+    EXPECT_EQ(must(bench_.search(agent_, std::move(request))).records.size(), 0u);
+  }
+
+  EXPECT_EQ(code_of(bench_.verify(ann.record, "born", "1980-02-29", agent_)), Code::exhausted);
+}
+
+TEST_P(VaultSearch, counts_values_tried_on_whom_a_text_names_among_many_of_a_name) {
+  auto spec = people();
+  spec.fields[4].index = IndexKind::exact;
+  put(spec);
+  create_many(30, [](int) { return "Miller"; });
+  auto ann = create(
+      "ext:1", {{"email", "ann@example.org"}, {"last_name", "Miller"}, {"born", "1980-02-29"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto tried = [&](std::string born) {
+    auto request = anywhere("ann@example.org", {"email", "phone"}, {{"last_name", "miller"}});
+    request.match = {{"last_name", Match::exact}};
+    request.filter = {{"born", FilterOp::eq, std::move(born)}};
+    return must(bench_.search(agent_, std::move(request))).records.size();
+  };
+  auto as_condition = [&](std::string born) {
+    auto request =
+        query({{"last_name", "miller"}, {"born", std::move(born)}, {"email", "ann@example.org"}});
+    request.match = {{"last_name", Match::exact}};
+    return must(bench_.search(agent_, std::move(request))).records.size();
+  };
+
+  EXPECT_EQ(tried("1980-02-29"), 1u);
+  for (int day = 1; day <= 3; ++day) EXPECT_EQ(tried("1980-03-0" + std::to_string(day)), 0u);
+  for (int day = 4; day <= 5; ++day) EXPECT_EQ(as_condition("1980-03-0" + std::to_string(day)), 0u);
+
+  EXPECT_EQ(tried("1980-02-29"), 0u);
+  EXPECT_EQ(code_of(bench_.verify(ann.record, "born", "1980-02-29", agent_)), Code::exhausted);
+  EXPECT_EQ(rows("vault_wrong_values where wrong > 0"), 1) << "nobody else of that name is counted";
+}
+
+TEST_P(VaultSearch, counts_nobody_whom_a_common_text_finds) {
+  create_many(30, [](int) { return "Miller"; });
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto request = anywhere("miller", {"last_name", "email"});
+  request.match = {{"last_name", Match::exact}};
+  request.filter = {{"born", FilterOp::eq, "1980-02-29"}};
+
+  EXPECT_EQ(must(bench_.search(agent_, std::move(request))).records.size(), 0u);
+
+  EXPECT_EQ(rows("vault_wrong_values where wrong > 0"), 0);
 }
 
 TEST_P(VaultSearch, counts_values_that_customers_try_on_themselves) {

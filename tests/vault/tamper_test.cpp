@@ -1,6 +1,7 @@
 // Values moved, changed and put back in the database: never a wrong plaintext, and
 // `journal check --state` names the row.
 #include <algorithm>
+#include <set>
 
 #include "vault/vault_bench.h"
 
@@ -206,6 +207,31 @@ TEST_P(VaultTamper, one_damaged_record_does_not_hide_the_others) {
 
   EXPECT_EQ(found.records.size(), 1u);
   EXPECT_EQ(refusal(batch.records.at(0).refused, "last_name"), "corrupt");
+}
+
+TEST_P(VaultTamper, a_key_that_is_deleted_or_exchanged_is_told_by_what_it_opened) {
+  auto ann = bench_.create("ext:1", {{"email", "ann@example.org"}});
+  auto bob = bench_.create("ext:2", {{"email", "bob@example.org"}});
+  auto cyd = bench_.create("ext:3", {{"email", "cyd@example.org"}});
+  auto raw = bench_.raw();
+  auto owned = [&](SubjectId subject) {
+    return " where subject = " + raw.literal(subject.bytes());
+  };
+  ASSERT_TRUE(bench_.state().good());
+
+  raw.run("delete from vault_subject_keys" + owned(ann.subject));
+  auto of_cyd = raw.bytes("select wrapped from vault_subject_keys" + owned(cyd.subject));
+  raw.run("update vault_subject_keys set wrapped = " + raw.literal(of_cyd) + owned(bob.subject));
+
+  auto report = bench_.state();
+  EXPECT_EQ(bench_.opened(ann.record, "email"), "erased");
+  EXPECT_EQ(bench_.opened(bob.record, "email"), "corrupt");
+  EXPECT_FALSE(report.good());
+  EXPECT_EQ(report.closed_total, 4);
+  std::set<Bytes> named;
+  for (const auto& row : report.closed) named.insert(row.row);
+  EXPECT_EQ(named, (std::set<Bytes>{to_bytes(ann.record.bytes()), to_bytes(ann.subject.bytes()),
+                                    to_bytes(bob.record.bytes()), to_bytes(bob.subject.bytes())}));
 }
 
 }  // namespace

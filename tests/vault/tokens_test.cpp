@@ -85,6 +85,11 @@ TEST_P(VaultTokens, that_cannot_be_made_are_named_with_their_place) {
   EXPECT_EQ(place_of("ext:2", "suppliers", {{"email", "a@example.org"}}), "items[1].collection");
   EXPECT_EQ(place_of("2", "customers", {{"email", "a@example.org"}}), "items[1].subject");
   EXPECT_EQ(place_of("ext:2", "customers", {{"email", std::nullopt}}), "items[1].values.email");
+  auto both = of("ext:3", {});
+  both.items.push_back({"ext:1", "customers", values({{"email", "ann@example.org"}})});
+  auto refused = create(std::move(both));
+  ASSERT_EQ(code_of(refused), Code::invalid) << "whose would it be?";
+  EXPECT_EQ(refused.error().field.text(), "subject");
   EXPECT_EQ(bench_.raw().number("select count(*) from vault_tokens"), 0);
 }
 

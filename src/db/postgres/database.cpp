@@ -73,8 +73,11 @@ class PostgresScratch final : public Scratch {
 class PostgresDatabase final : public Database {
  public:
   PostgresDatabase(PostgresOptions options, const std::string& synchronous_commit,
-                   const Clock& clock)
-      : options_(std::move(options)), clock_(clock), io_(options_, synchronous_commit, clock) {}
+                   const Clock& clock, Session occupied)
+      : options_(std::move(options)),
+        clock_(clock),
+        occupied_(std::move(occupied)),
+        io_(options_, synchronous_commit, clock) {}
 
   Kind kind() const override { return Kind::postgres; }
   Reader& reader() override { return reader_; }
@@ -96,11 +99,15 @@ class PostgresDatabase final : public Database {
   Result<void> load_from(const std::filesystem::path& file) override {
     return copy_in(options_, file, clock_);
   }
-  void close() override { io_.close(); }
+  void close() override {
+    io_.close();
+    occupied_.reset();
+  }
 
  private:
   PostgresOptions options_;
   const Clock& clock_;
+  std::optional<Session> occupied_;  // until close()
   Io io_;
   PostgresReader reader_{io_};
   PostgresScratch scratch_{io_};
@@ -113,8 +120,10 @@ class PostgresDatabase final : public Database {
 Result<std::unique_ptr<Database>> open_postgres(PostgresOptions options, const Clock& clock) {
   auto synchronous_commit = postgres::prepare(options);
   if (!synchronous_commit) return std::move(synchronous_commit).error();
-  return std::unique_ptr<Database>(
-      std::make_unique<postgres::PostgresDatabase>(std::move(options), *synchronous_commit, clock));
+  auto occupied = postgres::occupy(options);
+  if (!occupied) return std::move(occupied).error();
+  return std::unique_ptr<Database>(std::make_unique<postgres::PostgresDatabase>(
+      std::move(options), *synchronous_commit, clock, std::move(*occupied)));
 }
 
 }  // namespace holdfast::db

@@ -1,6 +1,7 @@
 #include "db/postgres/session.h"
 
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "db/applied.h"
@@ -13,9 +14,15 @@ namespace {
 
 constexpr int kOldestServer = 150'000;
 
-/// Several nodes may start at once. The first number ("hold") keeps the lock from other programs'.
-std::string lock_call(const char* function, const std::string& schema) {
-  return std::string("select ") + function + "(1752132708, hashtext('" + schema + "'))";
+// The first number of an advisory lock ("hold", and the next one) keeps it from other programs'.
+constexpr std::string_view kSetupLock = "1752132708", kServerLock = "1752132709";
+
+std::string lock_call(std::string_view function, std::string_view lock, std::string_view schema) {
+  std::string out("select ");
+  for (auto part : {function, std::string_view("("), lock, std::string_view(", hashtext('"), schema,
+                    std::string_view("'))")})
+    out += part;
+  return out;
 }
 
 Error unreachable(PGconn* pg) {
@@ -115,15 +122,38 @@ Result<std::string> prepare(const PostgresOptions& options) {
   if (is("in_hot_standby", "on"))
     return Error(Code::unavailable, "PostgreSQL is a standby; add target_session_attrs=read-write");
 
-  if (auto locked = session->run(lock_call("pg_advisory_lock", options.schema)); !locked)
+  // Several programs may come at once.
+  if (auto locked = session->run(lock_call("pg_advisory_lock", kSetupLock, options.schema));
+      !locked)
     return std::move(locked).error();
   auto made = make_all(*session, options);
-  (void)session->run(lock_call("pg_advisory_unlock", options.schema));
+  (void)session->run(lock_call("pg_advisory_unlock", kSetupLock, options.schema));
   if (!made) return std::move(made).error();
 
   auto durable = session->query("select current_setting('synchronous_commit')");
   if (!durable) return std::move(durable).error();
   return std::string((*durable)[0].text(0));
+}
+
+Result<Session> occupy(const PostgresOptions& options) {
+  Settings settings(options, Settings::Role::setup);
+  auto session = Session::open(settings, options.bugs);
+  if (!session) return session;
+  // A machine that lost power says no goodbye: PostgreSQL is to miss it within 20 s.
+  if (auto set = session->run("set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 3; "
+                              "set tcp_keepalives_count = 3; set idle_session_timeout = 0");
+      !set)
+    return std::move(set).error();
+  constexpr int kTries = 50;
+  for (int i = 0; i < kTries; ++i) {
+    auto locked = session->query(lock_call("pg_try_advisory_lock", kServerLock, options.schema));
+    if (!locked) return std::move(locked).error();
+    if ((*locked)[0].integer(0) != 0) return session;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  return Error(Code::conflict,
+               "another Holdfast server runs on this PostgreSQL schema: stop it, or wait 20 s when "
+               "its machine just died");
 }
 
 }  // namespace holdfast::db::postgres

@@ -39,4 +39,10 @@ class Session {
 /// a standby, a newer release's database.
 Result<std::string> prepare(const PostgresOptions& options);
 
+/// Keeps other servers off the schema for as long as the session lives; a server that ended a
+/// moment ago is waited for (5 s). After PostgreSQL itself was restarted nothing keeps them off any
+/// more: then it is the journal's numbers that let only one of them write. Errors: conflict
+/// (another server runs on it), unavailable.
+Result<Session> occupy(const PostgresOptions& options);
+
 }  // namespace holdfast::db::postgres

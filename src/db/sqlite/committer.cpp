@@ -52,11 +52,12 @@ Error stopping() {
 }  // namespace
 
 Committer::Committer(std::unique_ptr<Connection> connection, const Clock& clock,
-                     std::function<void()> watched)
+                     std::function<void()> watched, std::unique_ptr<Reserve> reserve)
     : connection_(std::move(connection)),
       clock_(clock),
       demand_(clock),
       watched_(std::move(watched)),
+      reserve_(std::move(reserve)),
       fault_(kHealthy),
       checkpoint_at_(kCheckpointPages),
       thread_([this] { serve(); }) {}
@@ -67,6 +68,8 @@ void Committer::submit(Changes changes, MonoTime deadline, Waiter<Committed> wai
     std::lock_guard lock(mutex_);
     if (closing_) {
       waiter.answer(stopping(), mail);
+    } else if (low_on_space() && changes.grows()) {
+      waiter.answer(error_of(Fault::full), mail);
     } else {
       demand_.note(changes, others_wait());
       queue_.push_back(
@@ -135,10 +138,11 @@ void Committer::close() {
 }
 
 void Committer::serve() {
+  if (reserve_) reserve_->keep();
   std::unique_lock lock(mutex_);
   auto awake = [this] { return closing_ || !queue_.empty(); };
   while (true) {
-    if (connection_->wal_pages() > 0 || fault_ != kHealthy)
+    if (connection_->wal_pages() > 0 || fault_ != kHealthy || low_on_space())
       wake_.wait_for(lock, kRest, awake);
     else
       wake_.wait(lock, awake);
@@ -191,15 +195,18 @@ void Committer::run_group() {
   }
   mail.send();
   keep_log_short();
+  if (low_on_space()) reserve_->keep();
 }
 
 void Committer::commit(Group group, Outcomes outcomes) {
   Tried tried = try_commit(group, outcomes, false);
-  if (tried == Tried::redo) tried = try_commit(group, outcomes, true);
+  while (tried == Tried::redo) tried = try_commit(group, outcomes, true);
   if (tried != Tried::split) return;
   for (std::size_t i = 0; i < group.size(); ++i) {
-    if (try_commit(group.subspan(i, 1), outcomes.subspan(i, 1), true) == Tried::split)
-      outcomes[i] = Result<Committed>(Changes::changed());
+    auto alone = [&] { return try_commit(group.subspan(i, 1), outcomes.subspan(i, 1), true); };
+    tried = alone();
+    while (tried == Tried::redo) tried = alone();
+    if (tried == Tried::split) outcomes[i] = Result<Committed>(Changes::changed());
   }
 }
 
@@ -228,6 +235,7 @@ Committer::Tried Committer::try_commit(Group group, Outcomes outcomes, bool save
 
 Committer::Tried Committer::fail(Outcomes outcomes, Fault fault) {
   if (!connection_->autocommit()) (void)connection_->exec("rollback");
+  if (fault == Fault::full && reserve_ && reserve_->give()) return Tried::redo;
   for (auto& outcome : outcomes) outcome = Result<Committed>(error_of(fault));
   fault_ = static_cast<int>(fault);
   return Tried::done;
@@ -314,7 +322,8 @@ void Committer::keep_log_short() {
   checkpoint_at_ = connection_->wal_pages() + kCheckpointPages;
 }
 
-/// Nobody waits: see whether a fault has passed, and leave nothing in the log.
+/// Nobody waits: see whether a fault has passed, leave nothing in the log, and keep space back
+/// again.
 void Committer::rest() {
   if (fault_ != kHealthy) {
     bool fine = connection_->run(kBegin, {}) && connection_->exec("pragma user_version = 1") &&
@@ -324,6 +333,7 @@ void Committer::rest() {
   }
   if (connection_->wal_pages() > 0)
     connection_->checkpoint(Connection::Checkpoint::truncate, kReaderPatience);
+  if (reserve_) reserve_->keep();
 }
 
 }  // namespace holdfast::db::sqlite

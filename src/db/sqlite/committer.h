@@ -18,6 +18,7 @@
 #include "db/database.h"
 #include "db/demand.h"
 #include "db/sqlite/connection.h"
+#include "db/sqlite/reserve.h"
 
 namespace holdfast::db::sqlite {
 
@@ -27,8 +28,9 @@ class Committer {
   using Job = std::function<Result<void>(Connection&)>;
 
   /// `clock` must outlive it. `watched` is called when somebody begins to wait under a deadline.
+  /// Without a reserve (nullptr) all commits fail alike on a full disk.
   Committer(std::unique_ptr<Connection> connection, const Clock& clock,
-            std::function<void()> watched);
+            std::function<void()> watched, std::unique_ptr<Reserve> reserve);
   ~Committer() { close(); }
 
   void submit(Changes changes, MonoTime deadline, Waiter<Committed> waiter);
@@ -37,6 +39,10 @@ class Committer {
 
   Load load() const { return demand_.load(); }
   Health health() const;
+  /// The disk ran full: what is left is the reserve, and nothing may grow.
+  bool low_on_space() const { return reserve_ && reserve_->given(); }
+  /// Frees what is kept back; true when there was any.
+  bool give_reserve() { return reserve_ && reserve_->give(); }
   /// Answers those whose deadline passed; true while others wait under one.
   bool answer_late();
   /// Finishes what was accepted, empties the log into the file and stops. Idempotent.
@@ -54,7 +60,8 @@ class Committer {
   using Group = std::span<const std::unique_ptr<Request>>;
   using Outcomes = std::span<std::optional<Result<Committed>>>;
 
-  /// How a try to commit a group ended: `redo` wants a savepoint for each, `split` each alone.
+  /// How a try to commit a group ended: `redo` wants another try, with a savepoint for each;
+  /// `split` each alone.
   enum class Tried { done, redo, split };
   /// What one statement did: its rows or its Error, and whether anything has to be undone.
   struct Applied {
@@ -82,6 +89,7 @@ class Committer {
   const Clock& clock_;
   Demand demand_;
   std::function<void()> watched_;
+  std::unique_ptr<Reserve> reserve_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

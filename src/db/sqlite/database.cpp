@@ -84,7 +84,12 @@ class SqliteDatabase final : public Database {
     writer_taken_ = true;
     return std::make_unique<SqliteWriter>(*committer_);
   }
-  Health health() const override { return committer_->health(); }
+  Health health() const override {
+    auto out = committer_->health();
+    out.low_on_space = committer_->low_on_space();
+    return out;
+  }
+  bool give_reserve() override { return committer_->give_reserve(); }
   Task<Result<std::optional<Time>>> time(MonoTime) override { co_return std::optional<Time>(); }
   Result<void> copy_to(const std::filesystem::path& file) override;
   Result<void> load_from(const std::filesystem::path& file) override;
@@ -118,8 +123,11 @@ Result<void> SqliteDatabase::open() {
   auto watched = [this] { overseer_->watch(); };
   pool_ = std::move(main->readers);
   scratch_pool_ = std::move(scratch->readers);
-  committer_ = std::make_unique<Committer>(std::move(main->writer), clock_, watched);
-  scratch_committer_ = std::make_unique<Committer>(std::move(scratch->writer), clock_, watched);
+  committer_ = std::make_unique<Committer>(
+      std::move(main->writer), clock_, watched,
+      std::make_unique<Reserve>(options_.dir / "reserve", options_.reserve_bytes));
+  scratch_committer_ =
+      std::make_unique<Committer>(std::move(scratch->writer), clock_, watched, nullptr);
   reader_ = std::make_unique<SqliteReader>(*pool_);
   scratch_ = std::make_unique<SqliteScratch>(*scratch_pool_, *scratch_committer_);
   overseer_ = std::make_unique<Overseer>([this] {

@@ -196,6 +196,7 @@ std::vector<http::Route> canary_routes(Canaries* canaries) {
       canaries, "canaries.plant", "POST", "/v1/canaries",
       "Invent a customer whose opening is an alarm",
       {.status = 201,
+       .grows = true,
        .examples = {
            {"A German one",
             R"({"collection":"customers","locale":"de","email_domain":"post.example.org"})"}}}));

@@ -102,7 +102,7 @@ Task<Result<SealedRows>> ImportRun::prepare(Working work, const std::vector<Chec
 /// batch is made again from what is stored now.
 Task<Result<void>> ImportRun::write(Working work, std::vector<CheckedRow> rows, SealedRows sealed) {
   for (int tries = 0; !sealed.event.touches.empty(); ++tries) {
-    auto done = co_await context_.journal.commit(caller_, std::move(sealed.changes),
+    auto done = co_await context_.journal.commit(caller_, std::move(sealed.changes.growing()),
                                                  std::move(sealed.event));
     if (done) break;
     auto code = done.error().code;

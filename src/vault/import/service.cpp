@@ -141,9 +141,10 @@ void Imports::publish(const ImportReport& report) {
 
 std::vector<http::Route> import_routes(Imports* imports) {
   std::vector<http::Route> out;
-  out.push_back(http::route<&Imports::create>(imports, "imports.create", "POST", "/v1/imports",
-                                              "Import a shop's export (CSV or JSON lines)",
-                                              {.limits = {.body = 64ull << 30}, .status = 201}));
+  out.push_back(http::route<&Imports::create>(
+      imports, "imports.create", "POST", "/v1/imports",
+      "Import a shop's export (CSV or JSON lines)",
+      {.limits = {.body = 64ull << 30}, .status = 201, .grows = true}));
   out.push_back(http::route<&Imports::get>(imports, "imports.get", "GET", "/v1/imports/{import}",
                                            "How far an import is, or how it ended"));
   return out;

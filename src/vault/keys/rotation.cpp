@@ -145,8 +145,7 @@ Task<Result<Rotation>> Rotations::begin_rotation(Caller caller, KeyKind kind, bo
   if (row.version == 0) {
     auto use = use_of(kind);
     // Without anyone to tell of its rows nobody could say that none is left under the old key.
-    const bool rowless = kind == KeyKind::cursor || kind == KeyKind::idempotency;
-    if ((use && keys->ring.ids(*use).empty()) || (!rowless && !has_pass(kind, Pass::move)))
+    if ((use && keys->ring.ids(*use).empty()) || (!is_rowless(kind) && !has_pass(kind, Pass::move)))
       co_return Error(Code::invalid, "this store has no key of this kind").at("kind");
     row.from = use ? keys->ring.active_id(*use)
                    : (all->empty() ? 0 : std::ranges::max_element(*all, {}, &Rotation::to)->to);
@@ -232,10 +231,13 @@ std::vector<http::Route> rotation_routes(Rotations* rotations) {
   std::vector<http::Route> out;
   out.push_back(http::route<&R::rotate>(
       rotations, "keys.rotate", "POST", "/v1/keys/rotate", "Rotate a key while the server works",
-      {.status = 202, .examples = {{"The key of blind indexes", R"({"kind":"index"})"}}}));
-  out.push_back(http::route<&R::roll>(
-      rotations, "keys.roll", "POST", "/v1/keys/roll",
-      "Begin the next epoch now, so that what was erased goes from backups", {.status = 202}));
+      {.status = 202,
+       .grows = true,
+       .examples = {{"The key of blind indexes", R"({"kind":"index"})"}}}));
+  out.push_back(
+      http::route<&R::roll>(rotations, "keys.roll", "POST", "/v1/keys/roll",
+                            "Begin the next epoch now, so that what was erased goes from backups",
+                            {.status = 202, .grows = true}));
   out.push_back(http::route<&R::progress>(rotations, "keys.progress", "GET", "/v1/keys/progress",
                                           "Show how far rotations are"));
   return out;

@@ -253,6 +253,7 @@ Task<Result<Rotations::Pace>> Rotations::pass(Rotation row, Pass which, Phase ne
     event.touches.push_back({.kind = "refused", .row = to_bytes(name)});
     if (row.refused_rows.size() < kNamed) row.refused_rows.push_back(std::move(name));
   }
+  if (which != Pass::drop) batch->changes.growing();
   auto done = co_await put(row, std::move(event), std::move(batch->changes));
   if (!done && done.error().code == Code::conflict) {
     shrink_ = std::min<std::int64_t>(shrink_ * 4, 64);

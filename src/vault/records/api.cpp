@@ -9,6 +9,7 @@ std::vector<http::Route> record_routes(Records* records, Opening* opening) {
       "Seal the fields of one customer record, or of up to 1,000",
       {.limits = {.body = 32u << 20},
        .status = 201,
+       .grows = true,
        .examples = {
            {"One record", R"({"subject":"ext:4711","values":{"email":"ann@example.org"}})"}}}));
   out.push_back(http::route<&Records::list>(records, "records.list", "GET",
@@ -19,6 +20,7 @@ std::vector<http::Route> record_routes(Records* records, Opening* opening) {
   out.push_back(http::route<&Records::update>(
       records, "records.update", "PATCH", "/v1/records/{record}", "Change some values of a record",
       {.limits = {.body = 4u << 20},
+       .grows = true,
        .examples = {
            {"A new phone number", R"({"values":{"phone":"+44 20 7946 0000"},"version":1})"}}}));
   out.push_back(http::route<&Records::remove>(records, "records.delete", "DELETE",

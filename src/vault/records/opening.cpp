@@ -1,9 +1,6 @@
 #include "vault/records/opening.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "vault/policy.h"
 #include "vault/records/service.h"
@@ -35,12 +32,6 @@ Error barred(std::string_view reason) {
   return Error(Code::forbidden,
                "these fields do not open under an engagement of this kind; this try was recorded")
       .at("engagement");
-}
-
-/// Lets others on this core have their turn.
-Task<void> give_way() {
-  auto here = co_await boost::asio::this_coro::executor;
-  co_await boost::asio::post(here, boost::asio::use_awaitable);
 }
 
 /// Errors: invalid (none, or one of them twice).
@@ -116,10 +107,8 @@ Task<Result<Caller>> Opening::prepare(const Working& work, Caller caller,
   journal::Event event{.activity = operation};
   if (!work.schema->purposes.contains(
           purpose))  // and what was written there stays out of the journal
-    co_return co_await refused(
-        std::move(caller), std::move(event),
-        Error(Code::invalid, "this purpose is not declared: see `holdfast purposes list`")
-            .at("purpose"));
+    co_return co_await refused(std::move(caller), std::move(event),
+                               no_such_purpose(*work.schema, purpose));
   if (!on_behalf_of) co_return caller;
   auto acting = context_.permits.acting_for(caller, *on_behalf_of);
   if (acting) co_return acting;

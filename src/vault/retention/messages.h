@@ -32,6 +32,7 @@ struct PlaceHold {
   std::optional<std::string> subject, collection;
   std::string reason;
   std::optional<Time> until;
+  std::string idempotency_key;  // from the header
   static std::span<const Member> described();
 };
 struct LiftHold {

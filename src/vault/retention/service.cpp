@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "journal/entry.h"
 #include "journal/slices.h"
+#include "vault/idempotency.h"
 #include "vault/log_walk.h"
 #include "vault/policy.h"
 #include "vault/retention/due.h"
@@ -190,6 +191,12 @@ Task<Result<HoldView>> Retention::hold(Caller caller, PlaceHold request) {
   if (request.subject.has_value() == request.collection.has_value())
     co_return Error(Code::invalid, "name either a customer or a collection").at("subject");
   if (auto good = plain_text(request.reason, "reason"); !good) co_return std::move(good).error();
+  auto text = to_json(request);
+  Repeat repeat(*work->keys, caller, "retention.hold", request.idempotency_key, text, work->now);
+  wipe(text);
+  auto earlier = co_await repeat.earlier(deps_.context.journal.reader(), caller.deadline);
+  if (!earlier) co_return std::move(earlier).error();
+  if (*earlier) co_return co_await placed_before(*work, **earlier, caller.deadline);
   if (request.until && *request.until <= work->now)
     co_return Error(Code::invalid, "a hold ends in the future").at("until");
   auto count = co_await deps_.holds.count(caller.deadline);
@@ -224,12 +231,27 @@ Task<Result<HoldView>> Retention::hold(Caller caller, PlaceHold request) {
   if (hold.until) event.facts.emplace_back("until", rfc3339(*hold.until));
   db::Changes changes;
   LegalHolds::add(changes, event, *work->keys, hold);
+  repeat.remember(changes, hold.id.text());
   // Noted outside first: a crash between the two leaves one hold too many, never one too few.
   if (auto noted = co_await deps_.holds.note_placed(hold); !noted)
     co_return std::move(noted).error();
   auto done = co_await deps_.context.journal.commit(caller, std::move(changes), std::move(event));
+  if (!done && done.error().code != Code::unavailable)  // surely not placed: the note must not stay
+    if (auto noted = co_await deps_.holds.note_lifted(hold.id); !noted)
+      co_return std::move(noted).error();
   if (!done) co_return std::move(done).error();
   co_return co_await shown(*work, hold);
+}
+
+/// The hold that the same request placed, as it is by now.
+Task<Result<HoldView>> Retention::placed_before(const Working& work, std::string_view id,
+                                                MonoTime deadline) {
+  auto known = HoldId::parse(id);
+  if (!known) co_return Error(Code::corrupt, "a remembered answer cannot be read");
+  auto found = co_await deps_.holds.find(*known, deadline);
+  if (!found) co_return std::move(found).error();
+  if (!*found) co_return Error(Code::gone, "the hold that this request placed is gone");
+  co_return co_await shown(work, **found);
 }
 
 Task<Result<HoldView>> Retention::unhold(Caller caller, LiftHold request) {

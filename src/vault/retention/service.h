@@ -44,6 +44,7 @@ class Retention {
 
  private:
   Task<Result<RetentionPreview>> count_due(Caller caller, Working work, Millis ahead);
+  Task<Result<HoldView>> placed_before(const Working& work, std::string_view id, MonoTime deadline);
   Task<Result<HoldView>> shown(const Working& work, const Hold& hold);
 
   Deps deps_;

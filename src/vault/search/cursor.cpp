@@ -16,6 +16,9 @@ crypto::Digest search_fingerprint(const crypto::KeySet& keys, const Caller& call
     put_part(input, entry.name);
     put_part(input, entry.value.expose());
   }
+  put_part(input, std::string_view("text"));
+  put_part(input, request.text.value_or(""));
+  for (const auto& name : request.fields) put_part(input, name);
   put_part(input, std::string_view("match"));
   for (const auto& [name, match] : request.match) {
     put_part(input, name);

@@ -1,9 +1,5 @@
 #include "vault/search/distribution.h"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 namespace holdfast::vault {
 namespace {
 
@@ -17,11 +13,6 @@ inline constexpr db::Sql kWalkIndex{
 inline constexpr db::Sql kWalkRecords{
     "vault.walk_records",
     "select id from vault_records where collection = $1 and id > $2 order by id limit $3"};
-
-Task<void> give_way() {
-  auto here = co_await boost::asio::this_coro::executor;
-  co_await boost::asio::post(here, boost::asio::use_awaitable);
-}
 
 }  // namespace
 

@@ -20,16 +20,14 @@ std::size_t Guesses::named(const Field* by) {
 }
 
 Guesses::Guesses(const Query& query, std::vector<const Field*> blind, bool one_customer,
-                 const Field* driver)
+                 const Field* driver, bool by_any)
     : query_(&query),
       blind_(std::move(blind)),
       driver_(driver),
+      by_any_(by_any),
       watching_(!blind_.empty() &&
-                (one_customer || query.conditions.size() + query.filters.size() > 1)) {}
-
-bool Guesses::is_blind(const Field* field) const {
-  return std::ranges::find(blind_, field) != blind_.end();
-}
+                (one_customer ||
+                 query.conditions.size() + query.filters.size() + !query.any.empty() > 1)) {}
 
 Task<Result<void>> Guesses::read_spent(db::Reader& reader, const std::vector<Openable>& candidates,
                                        Time now, MonoTime deadline) {
@@ -42,37 +40,47 @@ Task<Result<void>> Guesses::read_spent(db::Reader& reader, const std::vector<Ope
   co_return Result<void>();
 }
 
-bool Guesses::matches(OpenRecord& record) {
+bool Guesses::matches(OpenRecord& record, bool told) {
   if (!watching_) return vault::matches(*query_, record);
   auto subject = record.record().subject;
   auto missed = misses(*query_, record);
   if (missed.empty()) {
-    for (const auto* field : blind_) wrong_.try_emplace({subject, field->id}, false);
+    auto& right = right_.emplace_back(Tried{subject, record.record().id, {}});
+    for (const auto* field : blind_) right.fields.push_back(field->id);
     return std::ranges::none_of(
         blind_, [&](const Field* field) { return spent_.contains({subject, field->id}); });
   }
-  const auto* field = missed.front();
-  if (driver_ && field == driver_)
-    return false;  // another value by now: nobody asked for this record
+  // Another value by now: nobody asked for this record.
+  const auto& first = missed.front();
+  if (!told && driver_ && first.size() == 1 && first.front() == driver_) return false;
+  if (by_any_ && !matches_any(*query_, record)) return false;
   compared_.push_back(subject);
-  bool alone = std::ranges::all_of(missed, [&](const auto* other) { return other == field; });
-  if (alone && is_blind(field)) {
-    wrong_[{subject, field->id}] = true;
-    missed_.emplace_back(subject, record.record().id);
-  }
+  Tried guessed{subject, record.record().id, {}};
+  for (const auto* field : blind_)
+    if (std::ranges::all_of(missed, [field](const auto& fields) {
+          return std::ranges::find(fields, field) != fields.end();
+        }))
+      guessed.fields.push_back(field->id);
+  if (!guessed.fields.empty()) wrong_.push_back(std::move(guessed));
   return false;
 }
 
-void Guesses::settle(bool named, Time now, db::Changes& changes, Showing& showing,
-                     journal::Event& event) const {
+void Guesses::settle(const std::function<bool(RecordId)>& named, Time now, db::Changes& changes,
+                     Showing& showing, journal::Event& event) const {
   std::ranges::copy(compared_, std::back_inserter(showing.compared));
-  event.facts.emplace_back("missed", static_cast<std::int64_t>(named ? missed_.size() : 0));
-  if (!named) return;
-  for (const auto& [subject, record] : missed_) {
-    event.touches.push_back({subject, "records", to_bytes(record.bytes()), {}});
-    showing.subjects.push_back(subject);
+  std::int64_t count = 0;
+  std::map<Compared, bool> counted;
+  for (const auto& one : right_)
+    for (auto field : one.fields)
+      if (named(one.record)) counted.try_emplace({one.subject, field}, false);
+  for (const auto& one : wrong_) {
+    if (!named(one.record)) continue;
+    ++count;
+    event.touches.push_back({one.subject, "records", to_bytes(one.record.bytes()), {}});
+    showing.subjects.push_back(one.subject);
+    for (auto field : one.fields) counted[{one.subject, field}] = true;
   }
-  auto counted = wrong_;
+  event.facts.emplace_back("missed", count);
   std::erase_if(counted, [&](const auto& one) { return spent_.contains(one.first); });
   count_wrong(changes, query_->collection->id, counted, now);
 }

@@ -3,10 +3,13 @@
 // right: such misses are counted with those of verify, five a customer, field and day over all
 // callers. After that the customer is not found by that field until the next day (UTC).
 //
-// What counts is a record that misses on one blind field and on nothing else, where so few fit the
-// rest that they are as good as named. A value that names one person (an email) does so however
-// many records have it: a caller can write records that have it too.
+// What counts is a record that misses on a blind field and on nothing that the field has no part in
+// (a text is looked for in several at once), where so few fit the rest that they
+// are as good as named. A value that names one person (an email) does so however many records have
+// it: a caller can write records that have it too.
 #pragma once
+
+#include <functional>
 
 #include "vault/admission.h"
 #include "vault/records/wrong_values.h"
@@ -21,33 +24,40 @@ class Guesses {
   static std::size_t named(const Field* by);
 
   /// `blind`: fields of the query that the caller may only compare. `one_customer`: the search sees
-  /// nobody else. `driver`: the field by whose values candidates are found, if there is one.
+  /// nobody else. `driver`: the field by whose values candidates are found, if there is one;
+  /// `by_any` when they are found by the fields of `any`.
   Guesses(const Query& query, std::vector<const Field*> blind, bool one_customer,
-          const Field* driver);
+          const Field* driver, bool by_any);
 
   /// Reads of which of these customers the values of today are used up. Cost: one read. Errors:
   /// unavailable.
   Task<Result<void>> read_spent(db::Reader& reader, const std::vector<Openable>& candidates,
                                 Time now, MonoTime deadline);
-  /// matches(), except of customers whose values are used up.
-  bool matches(OpenRecord& record);
+  /// matches(), except of customers whose values are used up. `told`: something else than the
+  /// driver's value names this record.
+  bool matches(OpenRecord& record, bool told);
 
-  /// Adds what this search is to count; `named`: so few were candidates that each is as good as
-  /// named. Who was compared and missed goes into `showing`, and where it counts into `event`.
-  void settle(bool named, Time now, db::Changes& changes, Showing& showing,
-              journal::Event& event) const;
+  /// Adds what this search is to count; `named` says of a record whether it is as good as named.
+  /// Who was compared and missed goes into `showing`, and where it counts into `event`.
+  void settle(const std::function<bool(RecordId)>& named, Time now, db::Changes& changes,
+              Showing& showing, journal::Event& event) const;
 
  private:
-  bool is_blind(const Field* field) const;
+  /// Values of blind fields that were compared with one record's.
+  struct Tried {
+    SubjectId subject;
+    RecordId record;
+    std::vector<std::uint16_t> fields;
+  };
 
   const Query* query_;
   std::vector<const Field*> blind_;
   const Field* driver_;
+  bool by_any_;
   bool watching_;
   std::set<Compared> spent_;
-  std::map<Compared, bool> wrong_;  // false: the value was right
-  std::vector<std::pair<SubjectId, RecordId>> missed_;
-  std::vector<SubjectId> compared_;  // and not found
+  std::vector<Tried> right_, wrong_;  // wrong_: nothing but these was
+  std::vector<SubjectId> compared_;   // and not found
 };
 
 }  // namespace holdfast::vault

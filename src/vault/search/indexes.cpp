@@ -109,7 +109,7 @@ std::vector<http::Route> index_routes(Indexes* indexes) {
   std::vector<http::Route> out;
   out.push_back(http::route<&Indexes::rebuild>(
       indexes, "indexes.rebuild", "POST", "/v1/collections/{collection}/indexes/{field}/rebuild",
-      "Build the index of a field anew, while the old one answers"));
+      "Build the index of a field anew, while the old one answers", {.grows = true}));
   out.push_back(http::route<&Indexes::consent>(
       indexes, "indexes.consent", "POST", "/v1/collections/{collection}/indexes/{field}/consent",
       "Consent to an index whose commonest values stand out",

@@ -50,6 +50,12 @@ std::span<const Member> SearchRecords::described() {
       member<&R::q>("q",
                     "Values to find, of fields with an index; a record must match all of them.",
                     {.bytes = 1024, .count = 8}, Place::body, Sensitivity::personal),
+      member<&R::text>("text",
+                       "What to find in any of `fields`, when it is not known in which: a record "
+                       "must have it in one of them, and match all of `q` if that is given too.",
+                       {.bytes = 1024}, Place::body, Sensitivity::personal),
+      member<&R::fields>("fields", "Fields with an index, to look for `text` in.",
+                         {.bytes = 63, .count = 8}),
       member<&R::match>("match",
                         "How to compare, by field: as its index says unless said. A prefix or "
                         "substring index finds whole values too.",

@@ -39,6 +39,8 @@ struct Sort {
 struct SearchRecords {
   std::string collection;
   Values q;
+  std::optional<std::string> text;
+  std::vector<std::string> fields;  // where to look for `text`
   Dict<Match> match;
   std::vector<Filter> filter;
   std::optional<Sort> sort;

@@ -42,9 +42,10 @@ Result<Comparable> comparable(const Collection& collection, std::string_view nam
   return Error(Code::invalid, "the collection does not declare this field");
 }
 
-Result<Condition> read_condition(const Collection& collection, const SearchRecords& request,
-                                 const Values::Entry& entry) {
-  const auto* field = collection.find(entry.name);
+/// How a value is compared with one field. `wanted` is empty where nothing is left of the value.
+Result<Condition> read_condition(const Collection& collection, const Dict<Match>& matches,
+                                 std::string_view name, std::string_view text) {
+  const auto* field = collection.find(name);
   if (!field) return Error(Code::invalid, "the collection does not declare this field");
   if (field->index == IndexKind::none && field->indexes.empty())
     return Error(Code::invalid, "this field has no index to find it by");
@@ -53,21 +54,60 @@ Result<Condition> read_condition(const Collection& collection, const SearchRecor
     return Error(Code::unavailable,
                  "this index is still being built: `holdfast collections get` shows how far");
   auto match = default_match(index->kind);
-  for (const auto& [name, said] : request.match)
-    if (name == entry.name) match = said;
+  for (const auto& [of, said] : matches)
+    if (of == name) match = said;
   if (!offers(index->kind, match))
     return Error(Code::invalid, "the field's index does not find values that way");
   Condition out{field, index, match, {}};
-  auto text = entry.value.expose_text();
   out.wanted = match == Match::exact
                    ? index_term(*field, text, index->calling_code)
                    : index_fragment(*field, text, index->calling_code, match == Match::prefix);
-  if (out.wanted.empty())
-    return Error(Code::invalid, "nothing is left of this value to search for");
-  bool by_parts = index->kind == IndexKind::prefix || index->kind == IndexKind::substring;
-  if (by_parts && code_points(out.wanted.expose_text()) < kFragmentCharacters)
-    return Error(Code::invalid, "give at least three characters");
   return out;
+}
+
+bool is_too_short(const Condition& one) {
+  bool by_parts = one.index->kind == IndexKind::prefix || one.index->kind == IndexKind::substring;
+  return by_parts && code_points(one.wanted.expose_text()) < kFragmentCharacters;
+}
+
+constexpr Literal kNothingLeft = "nothing is left of this value to search for";
+constexpr Literal kTooShort = "give at least three characters";
+
+Result<void> read_values(const Collection& collection, const SearchRecords& request, Query& out) {
+  for (const auto& entry : request.q.entries) {
+    const auto at = FieldPath("q") / entry.name;
+    auto one = read_condition(collection, request.match, entry.name, entry.value.expose_text());
+    if (!one) return std::move(one).error().at(at);
+    if (one->wanted.empty()) return Error(Code::invalid, kNothingLeft).at(at);
+    if (is_too_short(*one)) return Error(Code::invalid, kTooShort).at(at);
+    out.conditions.push_back(std::move(*one));
+  }
+  return {};
+}
+
+/// A field in which such a text cannot be (a name among phones) is left out.
+Result<void> read_text(const Collection& collection, const SearchRecords& request, Query& out) {
+  if (request.text.has_value() == request.fields.empty())
+    return Error(Code::invalid, "`text` and the `fields` to find it in go together").at("text");
+  bool any_short = false;
+  for (std::size_t i = 0; i < request.fields.size(); ++i) {
+    const auto at = FieldPath("fields")[i];
+    const auto& name = request.fields[i];
+    if (std::ranges::find(out.any, name, [](const auto& had) { return had.field->name; }) !=
+        out.any.end())
+      return Error(Code::invalid, "this field is there twice").at(at);
+    auto one = read_condition(collection, request.match, name, *request.text);
+    if (!one) return std::move(one).error().at(at);
+    if (one->wanted.empty()) continue;
+    if (is_too_short(*one)) {
+      any_short = true;
+      continue;
+    }
+    out.any.push_back(std::move(*one));
+  }
+  if (request.text && out.any.empty())
+    return Error(Code::invalid, any_short ? kTooShort : kNothingLeft).at("text");
+  return {};
 }
 
 Result<Narrowing> read_filter(const Collection& collection, const Filter& filter) {
@@ -123,17 +163,17 @@ Time time_of(const Comparable& place, const Record& record) {
 }  // namespace
 
 Result<Query> read_query(const Collection& collection, const SearchRecords& request) {
-  if (request.q.entries.empty())
+  if (request.q.entries.empty() && !request.text)
     return Error(Code::invalid, "name at least one value to find").at("q");
-  Query out{.collection = &collection, .conditions = {}, .filters = {}, .sort = {}};
-  for (const auto& entry : request.q.entries) {
-    auto one = read_condition(collection, request, entry);
-    if (!one) return std::move(one).error().at(FieldPath("q") / entry.name);
-    out.conditions.push_back(std::move(*one));
-  }
+  Query out{.collection = &collection, .conditions = {}, .any = {}, .filters = {}, .sort = {}};
+  if (auto done = read_values(collection, request, out); !done) return std::move(done).error();
+  if (auto done = read_text(collection, request, out); !done) return std::move(done).error();
   for (const auto& [name, match] : request.match)
-    if (std::ranges::find(request.q.entries, name, &Values::Entry::name) == request.q.entries.end())
-      return Error(Code::invalid, "`q` has no value of this field").at(FieldPath("match") / name);
+    if (std::ranges::find(request.q.entries, name, &Values::Entry::name) ==
+            request.q.entries.end() &&
+        std::ranges::find(request.fields, name) == request.fields.end())
+      return Error(Code::invalid, "neither `q` nor `fields` has this field")
+          .at(FieldPath("match") / name);
   for (std::size_t i = 0; i < request.filter.size(); ++i) {
     auto one = read_filter(collection, request.filter[i]);
     if (!one) {
@@ -163,8 +203,9 @@ std::vector<std::pair<const Field*, View>> views_needed(const Query& query) {
     else
       found->second = std::max(found->second, view);
   };
-  for (const auto& one : query.conditions)
-    add(one.field, one.match == Match::exact ? View::verify : View::clear);
+  for (const auto* list : {&query.conditions, &query.any})
+    for (const auto& one : *list)
+      add(one.field, one.match == Match::exact ? View::verify : View::clear);
   for (const auto& one : query.filters)
     add(one.field, one.op == FilterOp::eq ? View::verify : View::clear);
   if (query.sort) add(query.sort->field, View::clear);
@@ -225,19 +266,29 @@ bool fits(const Narrowing& one, OpenRecord& record, const Collection& collection
 
 }  // namespace
 
+bool matches_any(const Query& query, OpenRecord& record) {
+  return query.any.empty() ||
+         std::ranges::any_of(query.any, [&](const auto& one) { return fits(one, record); });
+}
+
 bool matches(const Query& query, OpenRecord& record) {
   return std::ranges::all_of(query.conditions,
                              [&](const auto& one) { return fits(one, record); }) &&
-         std::ranges::all_of(query.filters,
-                             [&](const auto& one) { return fits(one, record, *query.collection); });
+         std::ranges::all_of(
+             query.filters,
+             [&](const auto& one) { return fits(one, record, *query.collection); }) &&
+         matches_any(query, record);
 }
 
-std::vector<const Field*> misses(const Query& query, OpenRecord& record) {
-  std::vector<const Field*> out;
+std::vector<std::vector<const Field*>> misses(const Query& query, OpenRecord& record) {
+  std::vector<std::vector<const Field*>> out;
   for (const auto& one : query.conditions)
-    if (!fits(one, record)) out.push_back(one.field);
+    if (!fits(one, record)) out.push_back({one.field});
   for (const auto& one : query.filters)
-    if (!fits(one, record, *query.collection)) out.push_back(one.field);
+    if (!fits(one, record, *query.collection)) out.push_back({one.field});
+  if (matches_any(query, record)) return out;
+  auto& fields = out.emplace_back();
+  for (const auto& one : query.any) fields.push_back(one.field);
   return out;
 }
 

@@ -39,7 +39,8 @@ struct Ordering : Comparable {
 
 struct Query {
   const Collection* collection = nullptr;
-  std::vector<Condition> conditions;
+  std::vector<Condition> conditions;  // all must hold
+  std::vector<Condition> any;         // one must, if there are any
   std::vector<Narrowing> filters;
   std::optional<Ordering> sort;
 };
@@ -73,11 +74,14 @@ class OpenRecord {
   std::map<std::uint16_t, std::optional<Secret>> opened_;
 };
 
-/// Whether the record matches all conditions and filters. Cost: about 4 µs a value.
+/// Whether the record matches all conditions and filters, and one of `any`. Cost: about 4 µs a
+/// value.
 bool matches(const Query& query, OpenRecord& record);
-/// The field of each condition and filter that the record does not match; nullptr for its own
-/// times. Cost: that of matches() of a record that matches.
-std::vector<const Field*> misses(const Query& query, OpenRecord& record);
+/// Whether it has the text in one of the fields of `any`; true without such.
+bool matches_any(const Query& query, OpenRecord& record);
+/// The fields of what the record does not match: of each condition and filter its one (nullptr for
+/// the record's own times), of `any` all. Cost: that of matches() of a record that matches.
+std::vector<std::vector<const Field*>> misses(const Query& query, OpenRecord& record);
 /// By what the record is sorted: its times, or the first 256 bytes of the normalised value; records
 /// without a value have an empty key.
 Secret sort_key(const Query& query, OpenRecord& record);

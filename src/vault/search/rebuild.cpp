@@ -249,6 +249,7 @@ Task<Result<bool>> Rebuild::build(const Working& work, const Collection& collect
   changes.bulk(kFillTerm, std::move(filled->terms));
   changes.bulk(kAddBlock, std::move(filled->blocks));
   changes.guard(kUnchanged, {std::move(ids), count, versions});
+  changes.growing();
   auto done = co_await context_.journal.commit(
       Caller{.generation = work.schema->generation}, std::move(changes),
       {.activity = "collections.index_build",

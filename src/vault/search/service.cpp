@@ -1,16 +1,12 @@
 #include "vault/search/service.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <deque>
 
 #include "vault/index_terms.h"
 #include "vault/policy.h"
 #include "vault/records/service.h"
+#include "vault/search/candidates.h"
 #include "vault/search/guesses.h"
-#include "vault/search/postings.h"
 #include "vault/token_row.h"
 
 namespace holdfast::vault {
@@ -20,19 +16,12 @@ constexpr std::string_view kOperation = "records.search";
 constexpr std::size_t kSlice = 64;
 constexpr std::size_t kSortSlice = 500;
 constexpr std::size_t kMostCandidates = 10'000;
-constexpr std::int64_t kRowsPerRead = 1000;
-constexpr std::int64_t kMostRows = 200'000;  // of one term, in one page
 constexpr std::size_t kPage = 20;
 
 inline constexpr db::Sql kTokensOfMany{
     "vault.tokens_of_many",
     "select id, subject, record, field, created_ms, mac, key_id, text_term, text_sealed, "
     "value_term, sharer from vault_tokens where record {{in $1}} order by record, id"};
-
-Task<void> give_way() {
-  auto here = co_await boost::asio::this_coro::executor;
-  co_await boost::asio::post(here, boost::asio::use_awaitable);
-}
 
 }  // namespace
 
@@ -70,163 +59,6 @@ struct Search::Run {
   }
 };
 
-/// The records with one value, by an exact condition's terms and tags, in the order of their ids.
-class Search::Walk {
- public:
-  Walk(const Run& run, const Condition& by)
-      : by_(&by),
-        terms_(*run.work.keys, *by.index),
-        term_(terms_.usable() ? terms_.term(by.wanted.expose_text()) : Bytes()) {}
-
-  bool usable() const { return terms_.usable(); }
-  /// Looked at every row, or at as many as one page of results may.
-  bool over() const { return end_ || rows_ >= kMostRows; }
-  bool end() const { return end_; }
-  RecordId after() const { return after_; }
-  void go_on_after(RecordId after) { after_ = after; }
-  const Field* field() const { return by_->field; }
-
-  /// Adds those of the next kRowsPerRead rows.
-  Task<Result<void>> step(Store& store, MonoTime deadline, std::deque<RecordId>& into) {
-    auto page = co_await store.with_term(by_->index->number, term_, after_, kRowsPerRead, deadline);
-    if (!page) co_return std::move(page).error();
-    rows_ += static_cast<std::int64_t>(page->size());
-    end_ = page->size() < static_cast<std::size_t>(kRowsPerRead);
-    if (!page->empty()) after_ = page->back().record;
-    auto wanted = by_->wanted.expose_text();
-    for (const auto& one : *page)
-      if (one.tag.empty() || one.tag == terms_.tag(wanted, one.record)) into.push_back(one.record);
-    if (!end_) co_await give_way();
-    co_return Result<void>();
-  }
-
- private:
-  const Condition* by_;
-  BlindTerms terms_;
-  Bytes term_;
-  RecordId after_{};
-  std::int64_t rows_ = 0;
-  bool end_ = false;
-};
-
-/// Candidates of a search by record id: all of the one customer whom it may see; else those that
-/// one exact condition names, or all that share the terms of the others.
-class Search::Candidates {
- public:
-  Candidates(const Context& context, Run& run) : context_(context), run_(run) {
-    if (run.after && !run.query.sort) after_ = run.after->record;
-  }
-
-  Task<Result<void>> prepare(Pool& pool) {
-    if (auto only = run_.only()) {
-      auto records = co_await context_.store.records_of(*only, run_.caller.deadline);
-      if (!records) co_return std::move(records).error();
-      std::vector<RecordId> ids;
-      for (const auto& one : *records) ids.push_back(one.id);
-      take(std::move(ids));
-      named_ = true;
-      co_return Result<void>();
-    }
-    const Condition* driver = nullptr;
-    for (const auto& one : run_.query.conditions)
-      if (is_exact(one) && (!driver || one.index->bits > driver->index->bits)) driver = &one;
-    if (driver) {
-      if (!run_.blind.empty() && std::ranges::count_if(run_.query.conditions, is_exact) > 1) {
-        auto named = co_await name_few();
-        if (!named) co_return std::move(named).error();
-        if (*named) co_return Result<void>();
-      }
-      walk_.emplace(run_, *driver);
-      if (!walk_->usable()) co_return key_gone();
-      walk_->go_on_after(after_);
-      co_return Result<void>();
-    }
-    std::deque<BlindTerms> terms;  // outlive what refers to them
-    std::vector<PostedTerm> posted;
-    for (const auto& one : run_.query.conditions) {
-      terms.emplace_back(*run_.work.keys, *one.index);
-      if (!terms.back().usable()) co_return key_gone();
-      for (auto& term : terms.back().grams_of_fragment(one.wanted.expose_text()))
-        posted.push_back({&terms.back(), std::move(term)});
-    }
-    auto records = co_await records_with_all(context_.journal.reader(), pool, std::move(posted),
-                                             run_.caller.deadline);
-    if (!records) co_return std::move(records).error();
-    take(std::move(*records));
-    co_return Result<void>();
-  }
-
-  /// The next ones, at most `count`; none at the end (`end`) or when enough rows were looked at.
-  Task<Result<std::vector<RecordId>>> next(std::size_t count) {
-    while (ready_.size() < count && walk_ && !walk_->over())
-      if (auto done = co_await walk_->step(context_.store, run_.caller.deadline, ready_); !done)
-        co_return std::move(done).error();
-    std::vector<RecordId> out;
-    while (!ready_.empty() && out.size() < count) {
-      out.push_back(ready_.front());
-      ready_.pop_front();
-    }
-    if (!out.empty()) last_ = out.back();
-    co_return out;
-  }
-
-  /// By whose values the candidates were found.
-  const Field* driver() const { return walk_ ? walk_->field() : nullptr; }
-  /// Whether each of them is as good as named.
-  bool named() const {
-    const auto most = Guesses::named(driver());
-    // More than a few are of one person even when not all were looked at.
-    return named_ || (run_.looked <= most && (done() || most > Guesses::named(nullptr)));
-  }
-  bool done() const { return ready_.empty() && (!walk_ || walk_->end()); }
-  /// Where to go on when nothing more is shown now.
-  RecordId place() const {
-    return ready_.empty() && walk_ && !walk_->end() ? walk_->after() : last_;
-  }
-
- private:
-  static Error key_gone() {
-    return {Code::unavailable,
-            "the key of this index is gone: `holdfast indexes rebuild` makes it anew"};
-  }
-  static bool is_exact(const Condition& one) {
-    return one.index->kind == IndexKind::exact || one.index->kind == IndexKind::unique;
-  }
-  void take(std::vector<RecordId> all) {
-    std::ranges::sort(all);
-    auto twice = std::ranges::unique(all);
-    ready_.assign(std::ranges::upper_bound(all.begin(), twice.begin(), after_), twice.begin());
-  }
-  /// For a search that guesses: everybody whom one of its exact conditions names, so that whoever
-  /// misses another is seen. Who matches all is among those of any one condition. False when none
-  /// of them names few.
-  Task<Result<bool>> name_few() {
-    std::vector<RecordId> all;
-    for (const auto& one : run_.query.conditions) {
-      if (!is_exact(one)) continue;
-      Walk walk(run_, one);
-      if (!walk.usable()) co_return key_gone();
-      const auto most = Guesses::named(one.field);
-      std::deque<RecordId> few;
-      while (!walk.over() && few.size() <= most)
-        if (auto done = co_await walk.step(context_.store, run_.caller.deadline, few); !done)
-          co_return std::move(done).error();
-      if (!walk.end() || few.size() > most) continue;
-      all.insert(all.end(), few.begin(), few.end());
-      named_ = true;
-    }
-    if (named_) take(std::move(all));
-    co_return named_;
-  }
-
-  const Context& context_;
-  Run& run_;
-  std::optional<Walk> walk_;
-  RecordId after_{}, last_{};
-  std::deque<RecordId> ready_;
-  bool named_ = false;
-};
-
 Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, Guesses& guesses,
                                          FoundRecords& out) {
   std::optional<RecordId> shown_last;
@@ -245,7 +77,7 @@ Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, Guess
     for (const auto& openable : loaded->records) {
       if (!run.admits(openable)) continue;
       auto record = OpenRecord::of(run.work, *run.collection, openable);
-      if (!record || !guesses.matches(*record)) continue;
+      if (!record || !guesses.matches(*record, candidates.tells(openable.record.id))) continue;
       if (out.records.size() + found.size() == run.limit) {
         full = true;
         break;
@@ -286,7 +118,7 @@ Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, Guesses
       for (const auto& openable : loaded->records) {
         if (!run.admits(openable)) continue;
         auto record = OpenRecord::of(run.work, *run.collection, openable);
-        if (record && guesses.matches(*record))
+        if (record && guesses.matches(*record, candidates.tells(openable.record.id)))
           keyed.emplace_back(sort_key(run.query, *record), openable.record.id);
       }
       return {};
@@ -457,9 +289,16 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   }
 
   FoundRecords out;
-  Candidates candidates(context_, run);
+  Candidates candidates(context_,
+                        {.work = run.work,
+                         .query = run.query,
+                         .deadline = run.caller.deadline,
+                         .only = run.only(),
+                         .guesses = !run.blind.empty(),
+                         .after = run.after && !run.query.sort ? run.after->record : RecordId{}});
   if (auto ready = co_await candidates.prepare(pool_); !ready) co_return std::move(ready).error();
-  Guesses guesses(run.query, run.blind, run.only().has_value(), candidates.driver());
+  Guesses guesses(run.query, run.blind, run.only().has_value(), candidates.driver(),
+                  candidates.by_any());
   auto found = run.query.sort ? co_await find_sorted(run, candidates, guesses, out)
                               : co_await find_in_order(run, candidates, guesses, out);
   if (!found) co_return std::move(found).error();
@@ -468,7 +307,8 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   run.event.facts = {{"closed", run.shut},
                      {"matched", static_cast<std::int64_t>(out.records.size())}};
   db::Changes counts;
-  guesses.settle(candidates.named(), run.work.now, counts, run.showing, run.event);
+  guesses.settle([&](RecordId record) { return candidates.names(record, run.looked); },
+                 run.work.now, counts, run.showing, run.event);
   auto kept = run.event;
   auto done = co_await admission_.record(run.work, run.caller, std::move(run.showing),
                                          std::move(counts), std::move(run.event));
@@ -487,6 +327,8 @@ std::vector<http::Route> search_routes(Search* search) {
       "Find records by values of indexed fields",
       {.examples = {
            {"By email", R"({"q":{"email":"ann@example.org"},"purpose":"support"})"},
+           {"A name, wherever it stands",
+            R"({"text":"mül","fields":["first_name","last_name"],"purpose":"support"})"},
            {"By the beginning of a name, the newest first",
             R"({"q":{"last_name":"mül"},"sort":{"field":"created","order":"descending"},"purpose":"support"})"}}}));
   return out;

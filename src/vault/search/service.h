@@ -12,6 +12,7 @@
 
 namespace holdfast::vault {
 
+class Candidates;
 class Guesses;
 
 /// Threads: any io_context thread.
@@ -38,8 +39,6 @@ class Search {
 
  private:
   struct Run;  // one search on its way
-  class Walk;
-  class Candidates;
 
   Task<Result<void>> find_in_order(Run& run, Candidates& candidates, Guesses& guesses,
                                    FoundRecords& out);

@@ -19,11 +19,6 @@ StandingView shown(SubjectId subject, const Standing& standing, EventId event) {
   return out;
 }
 
-Error unknown_purpose() {
-  return Error(Code::invalid, "this purpose is not declared: see `holdfast purposes list`")
-      .at("purpose");
-}
-
 Error too_many() {
   return Error(Code::too_large, "this customer decided about 200 purposes, the most there may be")
       .at("purpose");
@@ -147,7 +142,8 @@ Task<Result<StandingView>> Subjects::object(Caller caller, ObjectSubject request
                                     subject->id, std::move(request.on_behalf_of));
   if (!as) co_return std::move(as).error();
   auto purpose = work->schema->purposes.find(request.purpose);
-  if (purpose == work->schema->purposes.end()) co_return unknown_purpose();
+  if (purpose == work->schema->purposes.end())
+    co_return no_such_purpose(*work->schema, request.purpose);
   if (!request.lifted && !knows_objection(purpose->second))
     co_return Error(Code::conflict,
                     "the legal basis of this purpose knows no objection (GDPR art. 21): only "
@@ -181,7 +177,8 @@ Task<Result<StandingView>> Subjects::consent(Caller caller, ConsentSubject reque
   auto as = co_await acting_for_own(context_, *work->keys, std::move(caller), "subjects.consent",
                                     subject->id, std::move(request.on_behalf_of));
   if (!as) co_return std::move(as).error();
-  if (!work->schema->purposes.contains(request.purpose)) co_return unknown_purpose();
+  if (!work->schema->purposes.contains(request.purpose))
+    co_return no_such_purpose(*work->schema, request.purpose);
   if (!request.withdrawn && request.evidence.value_or("").empty())
     co_return Error(Code::invalid, "say what proves that the customer agreed").at("evidence");
   auto standing = standing_of(*work->keys, *subject);

@@ -1,7 +1,4 @@
 // Two customers who are one: the second becomes another name of the first.
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "vault/policy.h"
 #include "vault/statements.h"
@@ -95,9 +92,7 @@ Task<Result<MergedSubjects>> Subjects::join(Caller caller, Subject into, Subject
     auto moved = draft.move_record(keys->at(from.id), keys->at(into.id), *collection, record,
                                    std::move(slot));
     if (!moved) co_return std::move(moved).error();
-    if (++out.records % static_cast<std::int64_t>(kSlice) == 0)
-      co_await boost::asio::post(co_await boost::asio::this_coro::executor,
-                                 boost::asio::use_awaitable);
+    if (++out.records % static_cast<std::int64_t>(kSlice) == 0) co_await give_way();
   }
 
   Error changed(Code::conflict, "one of the two customers changed meanwhile: repeat");

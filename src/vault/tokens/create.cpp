@@ -1,10 +1,11 @@
-// Tokens::create: from the request to the commit.
+// Tokens::create and exchange: from the request to the commit.
 #include <algorithm>
 
 #include "vault/idempotency.h"
 #include "vault/policy.h"
 #include "vault/records/unique_tries.h"
 #include "vault/tokens/making.h"
+#include "vault/tokens/pending.h"
 #include "vault/tokens/service.h"
 
 namespace holdfast::vault {
@@ -13,21 +14,6 @@ namespace {
 constexpr std::size_t kMostValues = 10'000;
 constexpr int kTries = 8;
 constexpr std::string_view kHiddenCode = "•••";
-
-/// One form for both ways to write a request.
-Result<void> as_items(CreateTokens& request) {
-  if (request.items.empty() == request.values.entries.empty())
-    return Error(Code::invalid, "give either `values` or `items`").at("values");
-  if (!request.items.empty()) return {};
-  if (!request.subject) return Error(Code::invalid, "name the customer").at("subject");
-  if (!request.collection) return Error(Code::invalid, "name the collection").at("collection");
-  request.items.push_back(
-      {std::move(*request.subject), std::move(*request.collection), std::move(request.values)});
-  request.subject.reset();
-  request.collection.reset();
-  request.values = {};
-  return {};
-}
 
 /// Takes card verification codes out, so that nothing is made of them that is written down: not
 /// even the fingerprint of the request.
@@ -98,6 +84,26 @@ Result<std::vector<WantedTokens>> check(const Schema& schema, CreateTokens& requ
   return out;
 }
 
+/// Puts the values in the place of their pending tokens.
+Task<Result<void>> open_pending(const crypto::KeySet& keys, CreateTokens& request) {
+  constexpr std::size_t kTurn = 16;
+  PendingTokens pending(keys);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < request.items.size(); ++i) {
+    auto& item = request.items[i];
+    for (auto& entry : item.values.entries) {
+      const PendingPlace place{item.collection, entry.name, item.subject};
+      auto value = entry.null || entry.json ? Error(Code::invalid, "a pending token is a text")
+                                            : pending.open(place, entry.value.expose_text());
+      if (!value)
+        co_return std::move(value).error().at(FieldPath("items")[i] / "values" / entry.name);
+      entry.value = std::move(*value);
+      if (++count % kTurn == 0) co_await give_way();
+    }
+  }
+  co_return Result<void>();
+}
+
 /// A new row for each token whose record has another value now: found by no value any more.
 Task<Result<void>> release(journal::Journal& journal, const Caller& caller,
                            const crypto::KeySet& keys, std::vector<TokenRow> rows) {
@@ -153,12 +159,57 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
   wipe(text);
   auto earlier = co_await repeat.earlier(context_.journal.reader(), caller.deadline);
   if (!earlier) co_return std::move(earlier).error();
-  if (*earlier) co_return co_await repeated(*work, caller, std::move(**earlier));
-
+  if (*earlier) co_return co_await repeated("tokens.create", *work, caller, std::move(**earlier));
   if (auto done = check_codes(codes); !done) co_return std::move(done).error();
+  co_return co_await make("tokens.create", std::move(*work), std::move(caller), std::move(request),
+                          std::move(repeat), std::move(codes));
+}
+
+Task<Result<CreatedTokens>> Tokens::exchange(Caller caller, CreateTokens request) {
+  constexpr std::string_view kOperation = "tokens.exchange";
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  if (auto done = as_items(request); !done) co_return std::move(done).error();
+  auto text = to_json(request);
+  auto key = std::exchange(request.idempotency_key, {});
+  if (key.empty()) key = hex(crypto::sha256(as_bytes(text)));
+  Repeat repeat(*work->keys, caller, kOperation, key, text, work->now);
+  auto earlier = co_await repeat.earlier(context_.journal.reader(), caller.deadline);
+  if (!earlier) co_return std::move(earlier).error();
+  if (*earlier) co_return co_await repeated(kOperation, *work, caller, std::move(**earlier));
+  wipe(text);
+  if (auto opened = co_await open_pending(*work->keys, request); !opened)
+    co_return std::move(opened).error();
+  // Whoever exchanges need not be who knew the values: masks go by what the caller may see.
+  auto schema = work->schema;
+  std::vector<std::string> collections;
+  for (const auto& item : request.items) collections.push_back(item.collection);
+  auto out = co_await make(kOperation, std::move(*work), caller, std::move(request),
+                           std::move(repeat), {});
+  for (std::size_t i = 0; out && i < out->items.size(); ++i) {
+    const auto* collection = schema->find(collections[i]);
+    for (auto& [name, view] : out->items[i].tokens) {
+      const auto* field = collection->find(name);
+      if (view_of_field(context_, caller, kOperation, *collection, *field, "") < View::masked)
+        view.mask.reset();
+    }
+  }
+  co_return out;
+}
+
+Task<Result<SealingKey>> Tokens::sealing_key(Caller caller, SealingKeyRequest) {
+  auto work = co_await begin(context_, caller);
+  if (!work) co_return std::move(work).error();
+  co_return PendingTokens::sealing_key(*work->keys);
+}
+
+Task<Result<CreatedTokens>> Tokens::make(std::string_view operation, Working working, Caller caller,
+                                         CreateTokens request, Repeat repeat,
+                                         std::vector<NewCode> codes) {
+  const auto* work = &working;
   auto wanted = check(*work->schema, request, codes);
   if (!wanted) co_return std::move(wanted).error();
-  UniqueTries unique(context_, *work, caller, "tokens.create");
+  UniqueTries unique(context_, *work, caller, operation);
   for (const auto& one : *wanted) unique.add(*one.collection, one.values);
   if (auto allowed = co_await unique.allowed(); !allowed) co_return std::move(allowed).error();
   for (int tries = 0; tries < kTries; ++tries) {
@@ -171,7 +222,7 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
         co_return std::move(released).error();
       continue;
     }
-    journal::Event event{.activity = "tokens.create", .touches = std::move(made->touches)};
+    journal::Event event{.activity = operation, .touches = std::move(made->touches)};
     event.facts = {{"tokens", made->tokens}};
     if (made->found > 0) event.facts.emplace_back("found", made->found);
     if (!codes.empty())
@@ -189,8 +240,8 @@ Task<Result<CreatedTokens>> Tokens::create(Caller caller, CreateTokens request) 
   co_return token_taken();
 }
 
-Task<Result<CreatedTokens>> Tokens::repeated(const Working& work, const Caller& caller,
-                                             std::string remembered) {
+Task<Result<CreatedTokens>> Tokens::repeated(std::string_view operation, const Working& work,
+                                             const Caller& caller, std::string remembered) {
   auto out = parse_json_as<CreatedTokens>(remembered);
   if (!out) co_return Error(Code::corrupt, "a remembered answer is damaged");
   std::vector<TokenId> ids;
@@ -203,7 +254,7 @@ Task<Result<CreatedTokens>> Tokens::repeated(const Working& work, const Caller& 
                   .by_id(std::move(ids), caller.deadline);
   if (!rows) co_return std::move(rows).error();
   std::vector<TokenRow> list;
-  journal::Event event{.activity = "tokens.create"};
+  journal::Event event{.activity = operation};
   for (auto& [id, row] : *rows) {
     event.touches.push_back({row.subject, "tokens", to_bytes(id.bytes()), {}});
     list.push_back(std::move(row));

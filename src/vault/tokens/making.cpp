@@ -1,9 +1,6 @@
 #include "vault/tokens/making.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "vault/policy.h"
 #include "vault/token_shape.h"
@@ -14,11 +11,6 @@ namespace {
 constexpr std::size_t kSlice = 64;
 constexpr int kRounds = 16;
 constexpr std::string_view kShapeKey = "holdfast token shape, FF1";
-
-Task<void> give_way() {
-  auto here = co_await boost::asio::this_coro::executor;
-  co_await boost::asio::post(here, boost::asio::use_awaitable);
-}
 
 TokenScope scope_of(const Field& field) {
   return field.token ? field.token->deterministic.value_or(TokenScope::none) : TokenScope::none;

@@ -103,10 +103,38 @@ std::span<const Member> RevealedTokens::described() {
   return kMembers;
 }
 
+std::span<const Member> SealingKey::described() {
+  using K = SealingKey;
+  static constexpr Member kMembers[] = {
+      member<&K::key_id>("key_id", "Goes into each pending token.", {.min = 1, .max = 4294967295}),
+      member<&K::public_key>("public_key", "32 bytes as base64url.", {.bytes = 64}),
+      member<&K::store>("store", "The store's id, which is bound too.", {.bytes = 64}),
+      member<&K::suite>("suite", "How to seal, in the words of RFC 9180.", {.bytes = 100})};
+  return kMembers;
+}
+
 std::span<const Member> DeleteTokens::described() {
   static constexpr Member kMembers[] = {
       member<&DeleteTokens::tokens>("tokens", "The tokens to delete.", kTokens)};
   return kMembers;
+}
+
+Result<void> as_items(CreateTokens& request) {
+  if (request.items.empty() == request.values.entries.empty())
+    return Error(Code::invalid, "give either `values` or `items`").at("values");
+  if (!request.items.empty()) {
+    if (!request.subject && !request.collection) return {};
+    return Error(Code::invalid, "this goes with `values`: each of `items` names its own")
+        .at(request.subject ? "subject" : "collection");
+  }
+  if (!request.subject) return Error(Code::invalid, "name the customer").at("subject");
+  if (!request.collection) return Error(Code::invalid, "name the collection").at("collection");
+  request.items.push_back(
+      {std::move(*request.subject), std::move(*request.collection), std::move(request.values)});
+  request.subject.reset();
+  request.collection.reset();
+  request.values = {};
+  return {};
 }
 
 }  // namespace holdfast::vault

@@ -23,6 +23,10 @@ struct CreateTokens {
   std::string idempotency_key;
   static std::span<const Member> described();
 };
+/// One form for both ways to write a request: `items`. Errors: invalid (neither, both, or nobody
+/// named).
+Result<void> as_items(CreateTokens& request);
+
 struct TokenView {
   std::string token;
   std::optional<std::string> mask;
@@ -57,6 +61,17 @@ struct RevealedTokens {
   std::vector<TokenRefusal> refused;
   EventId event;
   static std::span<const Member> described();
+};
+/// The public key with which a shop seals while Holdfast is away. Not a secret.
+struct SealingKey {
+  std::int64_t key_id = 0;
+  std::string public_key;  // base64url
+  std::string store;       // hexadecimal
+  std::string suite;       // as RFC 9180 names it
+  static std::span<const Member> described();
+};
+struct SealingKeyRequest {
+  static std::span<const Member> described() { return {}; }
 };
 struct DeleteTokens {
   std::vector<std::string> tokens;

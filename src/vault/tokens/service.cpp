@@ -335,9 +335,17 @@ std::vector<http::Route> token_routes(Tokens* tokens) {
       "Seal values of a customer and get a token for each",
       {.limits = {.body = 32u << 20},
        .status = 201,
+       .grows = true,
        .examples = {
            {"An email",
             R"({"subject":"ext:4711","collection":"customers","values":{"email":"ann@example.org"}})"}}}));
+  out.push_back(http::route<&Tokens::exchange>(
+      tokens, "tokens.exchange", "POST", "/v1/tokens/exchange",
+      "Exchange pending tokens, given in the place of values, for tokens",
+      {.limits = {.body = 32u << 20}, .status = 201, .grows = true}));
+  out.push_back(http::route<&Tokens::sealing_key>(
+      tokens, "tokens.sealing_key", "GET", "/v1/tokens/sealing-key",
+      "The public key with which a shop seals values while Holdfast is away"));
   out.push_back(http::route<&Tokens::reveal>(tokens, "tokens.reveal", "POST", "/v1/tokens/reveal",
                                              "Open up to 1,000 tokens for a stated purpose"));
   out.push_back(http::route<&Tokens::remove>(tokens, "tokens.delete", "POST", "/v1/tokens/delete",

@@ -16,6 +16,9 @@
 
 namespace holdfast::vault {
 
+class Repeat;
+struct NewCode;
+
 /// Errors as in records/opening.h. Threads: any io_context thread.
 class Tokens final : public Follows, public TokenTargets {
  public:
@@ -28,6 +31,12 @@ class Tokens final : public Follows, public TokenTargets {
   /// together 10,000 values; all or none. A token whose text somebody else drew meanwhile is drawn
   /// again. Gives way to other requests every 64 items.
   Task<Result<CreatedTokens>> create(Caller caller, CreateTokens request);
+  /// As create, with pending tokens (pending.h) in the place of values. Without an Idempotency-Key
+  /// the request is its own: sent again within 24 hours it gets the same tokens. All or none; the
+  /// error names the first that does not open. Gives way every 16 values.
+  Task<Result<CreatedTokens>> exchange(Caller caller, CreateTokens request);
+  /// What a shop seals with while Holdfast is away.
+  Task<Result<SealingKey>> sealing_key(Caller caller, SealingKeyRequest request);
   /// At most 1,000; what is not shown is listed with its reason, never left out in silence. Of a
   /// text that several customers share the newest is opened, under self_service the caller's own.
   Task<Result<RevealedTokens>> reveal(Caller caller, RevealTokens request);
@@ -56,14 +65,17 @@ class Tokens final : public Follows, public TokenTargets {
                                                            MonoTime deadline) override;
 
  private:
+  /// What create and exchange share: from values to the commit.
+  Task<Result<CreatedTokens>> make(std::string_view operation, Working work, Caller caller,
+                                   CreateTokens request, Repeat repeat, std::vector<NewCode> codes);
   /// The rows that these tokens stand for, by token.
   Task<Result<std::map<std::string, TokenRow>>> find(const crypto::KeySet& keys,
                                                      std::vector<std::string> tokens,
                                                      std::optional<SubjectId> own,
                                                      MonoTime deadline);
   /// What a repeated request gets: the texts are opened again from their rows.
-  Task<Result<CreatedTokens>> repeated(const Working& work, const Caller& caller,
-                                       std::string remembered);
+  Task<Result<CreatedTokens>> repeated(std::string_view operation, const Working& work,
+                                       const Caller& caller, std::string remembered);
 
   Context context_;
   Opening& opening_;
