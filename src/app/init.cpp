@@ -80,7 +80,7 @@ Result<crypto::OpenedStore> make_keys(const Config& config, const LocalOptions& 
                            .hsm_key = {.serial = {},
                                        .token_label = config.text("keys.hsm_token"),
                                        .key_label = config.text("keys.hsm_key")},
-                           .recovery = crypto::set_of(recovery.front())};
+                           .recovery = crypto::set_of(recovery)};
   crypto::Means means;
   std::vector<crypto::Share> everyday;
   if (*method == crypto::Method::passphrase) {
@@ -98,7 +98,7 @@ Result<crypto::OpenedStore> make_keys(const Config& config, const LocalOptions& 
     auto size = vault::set_size(options.needed, options.total, 2, 3);
     if (!size) return std::move(size).error();
     everyday = crypto::split(root, ring.store_id(), size->needed, size->total);
-    wanted.everyday = crypto::set_of(everyday.front());
+    wanted.everyday = crypto::set_of(everyday);
     for (std::size_t i = 0; i < size->needed; ++i)
       means.shares.push_back(vault::copy_of(everyday[i]));
   }

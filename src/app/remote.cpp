@@ -445,7 +445,11 @@ void add_member(CLI::App& sub, RemoteCommand& command, const Member& member) {
   }
   auto& values = command.given[name];
   if (member.place == Place::path) {
-    sub.add_option(name, values, doc)->required()->expected(1)->type_name("");
+    sub.add_option(name, values, doc)
+        ->required()
+        ->expected(1)
+        ->allow_extra_args(false)  // the next one is another member's
+        ->type_name("");
     return;
   }
   if (type.kind == Kind::enumeration) {
@@ -533,9 +537,9 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
     } else if (command.route.kind != http::RouteKind::json) {
       sub->add_option("--output", command.output, "Write to this file.")->type_name("FILE");
     } else {
-      if (command.route.method == "POST")
+      if (command.route.idempotency_key)
         sub->add_option("--idempotency-key", command.idempotency_key, "Makes it safe to repeat.");
-      else if (command.route.method != "GET")
+      if (command.route.if_match)
         sub->add_option("--if-match", command.if_match, "Only if it still has this version.");
       sub->add_flag("--json", command.json, "JSON also on a terminal.");
     }

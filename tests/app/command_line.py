@@ -144,6 +144,19 @@ def a_list_in_a_pipe_says_that_there_is_more(store, server):
 
 
 @test
+def a_command_takes_two_words_and_only_what_its_operation_takes(store, server):
+    declare(server.client())
+    done = store.run("indexes", "rebuild", "people", "email", server=server)
+    assert done.code == DONE, done
+    one = store.run("indexes", "rebuild", "people", server=server)
+    assert one.code == USAGE and "field" in one.err, one
+    for command, option, there in (("retention hold", "--idempotency-key", True),
+                                   ("retention unhold", "--idempotency-key", False),
+                                   ("collections put", "--if-match", True), ("purposes put", "--if-match", False)):
+        assert (option in store.run(*command.split(), "--help").out) == there, (command, option)
+
+
+@test
 def output_files_are_private(store, server):
     file = store.base / "map.csv"
     file.write_text("old")

@@ -136,8 +136,11 @@ def a_shop_goes_on_while_holdfast_is_away(store, server):
         lost = subprocess.run([BIN, "tokens", "seal", "--key", key, order], stdout=full, stderr=subprocess.PIPE)
     assert lost.returncode == UNAVAILABLE and b"nothing was kept" in lost.stderr, lost
     nobody = store.base / "nobody.json"
-    nobody.write_text(json.dumps({"values": {"email": "away@example.org"}}))
-    assert store.run("tokens", "seal", "--key", key, nobody).code != DONE
+    for never in ({"values": {"email": "away@example.org"}},
+                  {"subject": "4711", "collection": "people", "values": {"email": "away@example.org"}},
+                  {"subject": "ext:4711", "collection": "people", "values": {"email": ""}}):
+        nobody.write_text(json.dumps(never))
+        assert store.run("tokens", "seal", "--key", key, nobody).code != DONE, never
     for wrong in ("{}", "[]", "", key.read_text().replace("X25519", "X448")):
         bad = store.base / "bad-key.json"
         bad.write_text(wrong)

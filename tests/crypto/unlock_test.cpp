@@ -54,7 +54,7 @@ struct Store {
 
   Store() {
     must(write_key_file(files.key_file, ring.store_id(), root));
-    put(must(make_record(files, ring.store_id(), root, {.recovery = set_of(recovery[0])})), {});
+    put(must(make_record(files, ring.store_id(), root, {.recovery = set_of(recovery)})), {});
     must(write_keyring(files.keyring, ring, root));
   }
   void put(const UnlockRecord& record, const Means& means) {
@@ -67,7 +67,7 @@ struct Store {
                          {.method = Method::passphrase,
                           .passphrase = &*words.passphrase,
                           .cost = kCheap,
-                          .recovery = set_of(recovery[0])})),
+                          .recovery = set_of(recovery)})),
         words);
     must(remove_key_file(files, root));
   }
@@ -91,7 +91,7 @@ TEST(UnlockFile, of_each_method_is_read_back_as_written) {
   UnlockRecord file{.store_id = Bytes(16, 0xab), .recovery = set};
   auto shamir = file, passphrase = file, hsm = file;
   shamir.method = Method::shamir;
-  shamir.everyday = ShareSet{Bytes(8, 0x22), 3, 5, sha256(as_bytes("y"))};
+  shamir.everyday = ShareSet{Bytes(8, 0x22), 3, 5, sha256(as_bytes("y")), Bytes(5 * 8, 0x33)};
   passphrase.method = Method::passphrase;
   passphrase.salt = Bytes(kSaltBytes, 7);
   passphrase.wrapped = Bytes(65, 9);
@@ -105,7 +105,11 @@ TEST(UnlockFile, of_each_method_is_read_back_as_written) {
 
     ASSERT_TRUE(read) << format_record(record);
     EXPECT_EQ(*read, record);
+    EXPECT_EQ(read->everyday ? read->everyday->marks : Bytes(),
+              record.everyday ? record.everyday->marks : Bytes());
   }
+  shamir.everyday->marks.pop_back();
+  EXPECT_FALSE(parse_record(format_record(shamir)));
 }
 
 TEST(UnlockFile, with_any_byte_changed_or_cut_off_is_refused) {
@@ -242,13 +246,38 @@ TEST(Shares, of_another_store_or_a_replaced_set_are_named) {
   EXPECT_EQ(few.error().code, Code::invalid);
 }
 
+TEST(Shares, that_are_forged_are_named_although_no_other_is_to_spare) {
+  Store store;
+  auto forged = with_shares(store.recovery, {0, 2});
+  forged.shares[1].y.expose_mut()[5] ^= 1;  // as a holder could write it, check characters and all
+
+  auto refused = store.open(forged);
+
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::invalid);
+  EXPECT_EQ(refused.error().field.text(), "share[3]");
+  forged.shares[1] = copy_of(store.recovery[1]);
+  forged.shares[1].number = 3;
+  EXPECT_EQ(store.open(forged).error().field.text(), "share[3]")
+      << "another one's under its number";
+}
+
+TEST(Shares, of_a_store_that_never_saw_all_of_them_open_it_too) {
+  Store store;
+  store.put(must(make_record(store.files, store.ring.store_id(), store.root,
+                             {.recovery = set_of(store.recovery[0])})),
+            {});
+
+  EXPECT_TRUE(store.open(with_shares(store.recovery, {0, 2})));
+}
+
 TEST(Shares, of_the_everyday_set_open_and_those_of_recovery_still_do) {
   Store store;
   auto everyday = split(store.root, store.ring.store_id(), 3, 5);
   store.put(must(make_record(store.files, store.ring.store_id(), store.root,
                              {.method = Method::shamir,
-                              .everyday = set_of(everyday[0]),
-                              .recovery = set_of(store.recovery[0])})),
+                              .everyday = set_of(everyday),
+                              .recovery = set_of(store.recovery)})),
             with_shares(everyday, {0, 1, 2}));
 
   EXPECT_TRUE(store.open(with_shares(everyday, {4, 2, 0})));
@@ -312,7 +341,7 @@ struct NewRoot {
     if (steps > 1)
       must(stage_record(store.files,
                         must(make_record(store.files, store.ring.store_id(), root,
-                                         {.recovery = set_of(recovery[0])})),
+                                         {.recovery = set_of(recovery)})),
                         root, {}));
     if (steps > 2) must(reseal_keyring(store.files.keyring, store.ring, root));
     if (steps > 3) must(put_staged_record(store.files));

@@ -432,6 +432,8 @@ TEST_P(VaultRetention, places_one_hold_for_a_request_that_is_repeated) {
   EXPECT_EQ(again.hold, first.hold);
   EXPECT_EQ(rows("vault_holds"), 1);
   EXPECT_EQ(code_of(other), Code::conflict);
+  lift(first.hold);
+  EXPECT_EQ(code_of(ask("ext:1")), Code::gone) << "nobody is to believe that it still holds";
 }
 
 TEST_P(VaultRetention, holds_a_collection_as_a_whole) {

@@ -105,6 +105,10 @@ TEST_P(VaultTokens, asked_for_twice_under_one_key_are_the_same) {
   EXPECT_EQ(made.items[0].tokens[0].second.token, repeated.items[0].tokens[0].second.token);
   EXPECT_FALSE(repeated.items[0].tokens[0].second.mask)
       << "answers kept for repeats hold nothing of a value";
+  bench_(bench_.tokens().remove({}, {{made.items[0].tokens[0].second.token}}));
+  auto late = of("ext:4711", {{"email", "ann@example.org"}});
+  late.idempotency_key = "cart-9";
+  EXPECT_EQ(code_of(create(std::move(late))), Code::gone);
 }
 
 TEST_P(VaultTokens, open_by_purpose_and_list_what_did_not) {

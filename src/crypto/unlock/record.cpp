@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kTitle = "Holdfast unlock method, version 1\n";
 constexpr std::string_view kNames[] = {"file", "passphrase", "shamir", "pkcs11"};
 constexpr std::size_t kStoreBytes = 16, kSetBytes = 8, kSumBytes = 16, kLongest = 4096;
+constexpr std::size_t kMarkBytes = 8;
 constexpr std::size_t kMostWrapped = 256, kLongestLabel = 64;
 
 Digest checksum(std::string_view text) {
@@ -18,7 +19,14 @@ Digest checksum(std::string_view text) {
 
 std::string set_line(const ShareSet& set) {
   return hex(set.id) + ' ' + std::to_string(set.needed) + ' ' + std::to_string(set.total) + ' ' +
-         hex(set.commitment);
+         hex(set.commitment) + (set.marks.empty() ? "" : ' ' + hex(set.marks));
+}
+
+/// SHA-256 over what makes a share, cut: nobody finds the share by it, nor another one for it.
+Bytes mark_of(const Share& share) {
+  const std::uint8_t number[] = {share.number};
+  auto digest = sha256({as_bytes("holdfast share mark 1"), share.set_id, number, share.y.expose()});
+  return to_bytes(BytesView(digest).first(kMarkBytes));
 }
 
 /// A decimal number as std::to_string writes it.
@@ -42,14 +50,17 @@ std::optional<ShareSet> parse_set(std::string_view text) {
   ShareSet out;
   auto id = unhex(word(text));
   auto needed = number<unsigned>(word(text)), total = number<unsigned>(word(text));
-  auto commitment = unhex(text);
+  auto commitment = unhex(word(text));
+  auto marks = unhex(text);
   if (!id || id->size() != kSetBytes || !needed || !total || !commitment ||
-      commitment->size() != sizeof(Digest) || *needed < 2 || *needed > *total || *total > 16)
+      commitment->size() != sizeof(Digest) || *needed < 2 || *needed > *total || *total > 16 ||
+      !marks || (!marks->empty() && marks->size() != kMarkBytes * *total))
     return std::nullopt;
   out.id = std::move(*id);
   out.needed = static_cast<std::uint8_t>(*needed);
   out.total = static_cast<std::uint8_t>(*total);
   std::copy(commitment->begin(), commitment->end(), out.commitment.begin());
+  out.marks = std::move(*marks);
   return out;
 }
 
@@ -127,6 +138,21 @@ std::optional<Method> method_of(std::string_view name) {
 
 ShareSet set_of(const Share& share) {
   return {share.set_id, share.needed, share.total, share.commitment};
+}
+
+ShareSet set_of(std::span<const Share> all) {
+  auto out = set_of(all.front());
+  for (const auto& share : all) {
+    auto mark = mark_of(share);
+    out.marks.insert(out.marks.end(), mark.begin(), mark.end());
+  }
+  return out;
+}
+
+bool is_of(const Share& share, const ShareSet& set) {
+  const auto at = kMarkBytes * (std::size_t{share.number} - 1);
+  if (set.marks.size() < at + kMarkBytes) return set.marks.empty();
+  return equal_constant_time(BytesView(set.marks).subspan(at, kMarkBytes), mark_of(share));
 }
 
 Bytes wrap_binding(const UnlockRecord& record) {

@@ -33,9 +33,21 @@ struct ShareSet {
   std::uint8_t needed = 0;
   std::uint8_t total = 0;
   Digest commitment{};
-  friend bool operator==(const ShareSet&, const ShareSet&) = default;
+  /// What tells each of its shares from a forged one: 8 bytes each, in order; empty where nobody
+  /// had all of them.
+  Bytes marks{};
+  /// The same split, whatever is known of its shares.
+  friend bool operator==(const ShareSet& a, const ShareSet& b) {
+    return a.id == b.id && a.needed == b.needed && a.total == b.total &&
+           a.commitment == b.commitment;
+  }
 };
+/// As one share says.
 ShareSet set_of(const Share& share);
+/// Of all of them, in order.
+ShareSet set_of(std::span<const Share> all);
+/// False when the set knows its shares, and this is none of them. The set is the share's own.
+bool is_of(const Share& share, const ShareSet& set);
 
 struct UnlockRecord {
   Bytes store_id;  // 16 bytes

@@ -63,6 +63,10 @@ Result<Secret> combine_known(const UnlockRecord& record, const Means& means) {
                  "this share is of a set that was replaced: it opens nothing any more; use one of "
                  "the newest set")
           .at(FieldPath("share")[share.number]);
+    for (const auto* said : {&record.recovery, &record.everyday})
+      if (*said && **said == set && !is_of(share, **said))
+        return Error(Code::invalid, "this share is wrong: leave it out and replace it")
+            .at(FieldPath("share")[share.number]);
   }
   return combine(means.shares);
 }

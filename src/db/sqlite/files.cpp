@@ -59,7 +59,8 @@ Result<DirLock> DirLock::take(const std::filesystem::path& dir) {
   File file(dir / "holdfast.lock", O_RDWR | O_CREAT | O_NOFOLLOW);
   if (!file) return cannot_open();
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
-    return Error(Code::conflict, "another Holdfast server runs on this data directory");
+    return Error(Code::conflict,
+                 "another Holdfast server runs on this data directory: stop it first, or ask it");
   return DirLock(file.release());
 }
 

@@ -323,10 +323,10 @@ Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest req
                            .passphrase = means.passphrase ? &*means.passphrase : nullptr,
                            .cost = deps_.places.cost,
                            .hsm_key = {.serial = old.token_serial, .key_label = old.token_key},
-                           .recovery = crypto::set_of(recovery.front())};
+                           .recovery = crypto::set_of(recovery)};
   if (old.method == Method::shamir) {
     everyday = crypto::split(root, store, everyday_size->needed, everyday_size->total);
-    wanted.everyday = crypto::set_of(everyday.front());
+    wanted.everyday = crypto::set_of(everyday);
     for (std::size_t i = 0; i < everyday_size->needed; ++i)
       means.shares.push_back(copy_of(everyday[i]));
   }
@@ -498,7 +498,7 @@ Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
     auto size = set_size(request.needed, request.total, 2, 3);
     if (!size) co_return std::move(size).error();
     everyday = crypto::split(root, store, size->needed, size->total);
-    wanted.everyday = crypto::set_of(everyday.front());
+    wanted.everyday = crypto::set_of(everyday);
     for (std::size_t i = 0; i < size->needed; ++i) means.shares.push_back(copy_of(everyday[i]));
   }
   auto record =

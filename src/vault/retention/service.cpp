@@ -35,7 +35,8 @@ struct OneAtATime {
 
 Result<void> plain_text(std::string_view text, std::string_view name) {
   if (text.empty() || has_control(text, true))
-    return Error(Code::invalid, "give the reason as text without control characters").at(name);
+    return Error(Code::invalid, "give the reason as text, not empty and without control characters")
+        .at(name);
   return {};
 }
 
@@ -250,7 +251,10 @@ Task<Result<HoldView>> Retention::placed_before(const Working& work, std::string
   if (!known) co_return Error(Code::corrupt, "a remembered answer cannot be read");
   auto found = co_await deps_.holds.find(*known, deadline);
   if (!found) co_return std::move(found).error();
-  if (!*found) co_return Error(Code::gone, "the hold that this request placed is gone");
+  if (!*found || (*found)->released)
+    co_return Error(Code::gone,
+                    "the hold that this request placed was lifted meanwhile: to place another, use "
+                    "a new Idempotency-Key");
   co_return co_await shown(work, **found);
 }
 

@@ -142,7 +142,9 @@ Task<Result<ErasedSubject>> Subjects::erase(Caller caller, EraseSubject request)
   if (*hold)
     co_return co_await refused_for(
         context_, std::move(caller), kErase, subject->id,
-        Error(Code::conflict, "a legal hold forbids to erase this customer").at("subject"));
+        Error(Code::conflict,
+              "a legal hold forbids to erase this customer: see `holdfast retention holds`")
+            .at("subject"));
   if (auto may = changeable(*work->keys, *subject); !may)
     co_return co_await refused_for(context_, std::move(caller), kErase, subject->id,
                                    std::move(may).error().at("subject"));

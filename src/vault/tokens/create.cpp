@@ -244,32 +244,40 @@ Task<Result<CreatedTokens>> Tokens::repeated(std::string_view operation, const W
                                              const Caller& caller, std::string remembered) {
   auto out = parse_json_as<CreatedTokens>(remembered);
   if (!out) co_return Error(Code::corrupt, "a remembered answer is damaged");
+  // Nothing of a card verification code's handle.
+  auto id_of = [](const TokenView& view) {
+    std::string_view text = view.token;
+    return TokenId::parse(text.starts_with(kTextInRow) ? text.substr(1) : text);
+  };
+  Error gone(Code::gone,
+             "tokens of this request were deleted meanwhile: use a new Idempotency-Key");
   std::vector<TokenId> ids;
   for (const auto& item : out->items)
     for (const auto& [field, view] : item.tokens)
-      if (view.token.starts_with(kTextInRow))
-        if (auto id = TokenId::parse(std::string_view(view.token).substr(1))) ids.push_back(*id);
-  if (ids.empty()) co_return out;
+      if (auto id = id_of(view)) ids.push_back(*id);
   auto rows = co_await TokenStore(context_.journal.reader(), *work.keys)
                   .by_id(std::move(ids), caller.deadline);
   if (!rows) co_return std::move(rows).error();
   std::vector<TokenRow> list;
   journal::Event event{.activity = operation};
-  for (auto& [id, row] : *rows) {
-    event.touches.push_back({row.subject, "tokens", to_bytes(id.bytes()), {}});
-    list.push_back(std::move(row));
-  }
+  for (const auto& item : out->items)
+    for (const auto& [field, view] : item.tokens) {
+      auto id = id_of(view);
+      auto row = id ? rows->find(*id) : rows->end();
+      if (id && row == rows->end()) co_return gone;
+      if (!view.token.starts_with(kTextInRow)) continue;
+      event.touches.push_back({row->second.subject, "tokens", to_bytes(id->bytes()), {}});
+      list.push_back(row->second);
+    }
+  if (list.empty()) co_return out;
   event.facts = {{"repeated", static_cast<std::int64_t>(list.size())}};
   auto texts = co_await token_texts(context_, work, std::move(list), caller.deadline);
   if (!texts) co_return std::move(texts).error();
   for (auto& item : out->items)
     for (auto& [field, view] : item.tokens) {
       if (!view.token.starts_with(kTextInRow)) continue;
-      auto id = TokenId::parse(std::string_view(view.token).substr(1));
-      auto text = id ? texts->find(*id) : texts->end();
-      if (text == texts->end())
-        co_return Error(Code::gone,
-                        "tokens of this request were deleted meanwhile: use a new Idempotency-Key");
+      auto text = texts->find(*id_of(view));
+      if (text == texts->end()) co_return gone;
       view.token = text->second;
     }
   auto done = co_await context_.journal.commit(caller, {}, std::move(event));

@@ -53,16 +53,19 @@ Result<std::string> seal_pending(const SealingKey& key, const PendingPlace& plac
 Result<Secret> PendingTokens::open(const PendingPlace& place, std::string_view text) {
   Error foreign(Code::invalid, "this is not a pending token: one begins with `pnd_`");
   if (!text.starts_with(kPendingPrefix)) return foreign;
+  Error torn(Code::invalid, "this pending token was cut off or changed");
   auto bytes = unbase64url(text.substr(kPendingPrefix.size()));
   if (!bytes || bytes->size() < kHeadBytes + crypto::kHpkeOverhead || bytes->front() != kVersion)
-    return foreign;
+    return torn;
   const auto id = *ByteReader(BytesView(*bytes).subspan(1)).u32();
   const auto* key = keys_.ring.find(crypto::KeyUse::sealing, id);
   if (!key && id <= keys_.ring.active_id(crypto::KeyUse::sealing))
     return Error(Code::gone, "the key that this pending token was sealed for was destroyed");
   if (!key)
-    return Error(Code::invalid,
-                 "this pending token was sealed for a key that this store never had");
+    return Error(
+        Code::invalid,
+        "this pending token was sealed for a key that is not in this keyring: one that is newer "
+        "than the keys file which was restored, or of another store");
   auto derived = derived_.try_emplace(id, key->expose()).first;
   auto value = derived->second.open(info_of(keys_.ring.store_id()), associated(place),
                                     BytesView(*bytes).subspan(kHeadBytes));
