@@ -300,6 +300,17 @@ TEST_P(VaultRotation, serves_writes_and_erasures_between_any_two_steps) {
   }
 }
 
+TEST_P(VaultRotation, destroys_no_key_that_somebody_marked_as_replaced_in_the_database) {
+  bench_.raw().run("update vault_subject_keys set retired_ms = 1000");
+
+  rotate(KeyKind::epoch, true);
+  steps();
+  rotate(KeyKind::subject, true);
+  steps();
+
+  expect_all_well("after the roll");
+}
+
 TEST_P(VaultRotation, of_a_kind_that_is_under_way_is_refused_and_so_is_any_while_rows_move) {
   rotate(KeyKind::index);
   steps(3);

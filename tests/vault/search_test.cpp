@@ -604,6 +604,99 @@ TEST_P(VaultSearch, counts_values_tried_on_whom_a_text_names_among_many_of_a_nam
   EXPECT_EQ(rows("vault_wrong_values where wrong > 0"), 1) << "nobody else of that name is counted";
 }
 
+/// Five wrong birthdays through `search`, after which the right one is not found by verify either.
+#define EXPECT_COUNTED(ann, search)                                                            \
+  for (int day = 1; day <= 5; ++day)                                                           \
+    EXPECT_EQ(                                                                                 \
+        must(bench_.search(agent_, search("1980-03-0" + std::to_string(day)))).records.size(), \
+        0u);                                                                                   \
+  EXPECT_EQ(code_of(bench_.verify((ann).record, "born", "1980-02-29", agent_)), Code::exhausted)
+
+TEST_P(VaultSearch, counts_values_tried_on_whom_only_all_the_rest_together_names) {
+  auto spec = people();
+  spec.fields[4].index = IndexKind::exact;
+  spec.fields[1].index = IndexKind::exact;
+  put(spec);
+  for (int i = 0; i < 16; ++i) {
+    create("ext:a" + std::to_string(i), {{"first_name", "Anna"}, {"last_name", "Smith"}});
+    create("ext:b" + std::to_string(i), {{"first_name", "Eva"}, {"last_name", "Miller"}});
+  }
+  auto ann =
+      create("ext:ann", {{"first_name", "Anna"}, {"last_name", "Miller"}, {"born", "1980-02-29"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto search = [&](std::string born) {
+    auto request = query({{"first_name", "anna"}, {"last_name", "miller"}, {"born", born}});
+    request.match = {{"last_name", Match::exact}};
+    return request;
+  };
+
+  EXPECT_EQ(must(bench_.search(agent_, search("1980-02-29"))).records.size(), 1u);
+  EXPECT_COUNTED(ann, search);
+  EXPECT_EQ(rows("vault_wrong_values where wrong > 0"), 1);
+}
+
+TEST_P(VaultSearch, counts_values_tried_on_whom_the_time_of_creation_names) {
+  auto spec = people();
+  spec.fields[4].index = IndexKind::exact;
+  put(spec);
+  const auto made = rfc3339(bench_.clock().now());
+  auto ann = create("ext:ann", {{"last_name", "Miller"}, {"born", "1980-02-29"}});
+  create_many(30, [](int) { return "Miller"; });
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto search = [&](std::string born) {
+    auto request = query({{"born", born}});
+    request.filter = {{"created", FilterOp::eq, made}};
+    return request;
+  };
+  auto updated = search("1980-02-29");
+  updated.filter[0].field = "updated";
+
+  EXPECT_EQ(must(bench_.search(agent_, search("1980-02-29"))).records.size(), 1u);
+  EXPECT_COUNTED(ann, search);
+  EXPECT_EQ(code_of(bench_.search(agent_, std::move(updated))), Code::invalid);
+}
+
+TEST_P(VaultSearch, counts_a_value_that_two_fields_have) {
+  auto spec = people();
+  spec.fields[4].index = IndexKind::exact;
+  auto again = field("birthday", FieldType::date);
+  spec.fields.push_back(again);
+  put(spec);
+  auto ann =
+      create("ext:ann",
+             {{"email", "ann@example.org"}, {"born", "1980-02-29"}, {"birthday", "1980-02-29"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  auto search = [&](std::string born) {
+    auto request = query({{"email", "ann@example.org"}, {"born", born}});
+    request.filter = {{"birthday", FilterOp::eq, born}};
+    return request;
+  };
+
+  EXPECT_COUNTED(ann, search);
+}
+
+TEST_P(VaultSearch, tells_of_no_match_that_it_does_not_record) {
+  auto own = create("ext:own", {{"email", "ann@example.org"}});
+  auto ann = create("ext:ann", {{"email", "ann@example.org"}});
+  bench_.permits().rules = {{"key_a", "*", View::verify}};
+  bench_.budgets().counting = true;
+  auto one = query({{"email", "ann@example.org"}});
+  one.limit = 1;
+  auto sorted = query({{"email", "ann@example.org"}});
+  sorted.limit = 1;
+  sorted.sort = Sort{"created", {}};
+
+  for (auto* request : {&one, &sorted}) {
+    auto found = must(bench_.search(agent_, std::move(*request)));
+
+    ASSERT_EQ(found.records.size(), 1u);
+    EXPECT_EQ(found.records[0].record, own.record);
+    EXPECT_TRUE(found.more);
+    EXPECT_EQ(last().touches.size(), 2u) << "that there is more is told of the other one";
+    EXPECT_EQ(bench_.budgets().charged.back(), (std::vector{own.subject, ann.subject}));
+  }
+}
+
 TEST_P(VaultSearch, counts_nobody_whom_a_common_text_finds) {
   create_many(30, [](int) { return "Miller"; });
   bench_.permits().rules = {{"key_a", "*", View::verify}};

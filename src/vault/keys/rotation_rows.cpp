@@ -66,11 +66,12 @@ Task<Result<MovedRows>> WrappedKeys::move(MoveJob job, Pass pass, Bytes after, s
   for (std::size_t i = 0; i < page->rows.size(); ++i) {
     const auto& row = page->rows[i];
     if (pass == Pass::drop) {
-      if (row.retired && row.epoch == job.from)
+      // The mark has no MAC: what it says counts only where a newer key has the values.
+      if (row.retired && row.epoch == job.from && replaced(page->rows, i))
         rows.push_back({blob(row.subject), row.group, std::int64_t{row.id}});
       continue;
     }
-    if (row.retired || row.epoch == job.to || replaced(page->rows, i)) continue;
+    if (row.epoch == job.to || replaced(page->rows, i)) continue;
     auto fresh = rewrapped(job.keys->ring, row.subject, row.group, row.id, row.epoch, row.wrapped);
     if (!fresh) {
       out.refused.push_back("subject_keys " + row.subject.text() + ' ' + row.group);
@@ -105,7 +106,7 @@ Task<Result<std::int64_t>> WrappedKeys::left(MoveJob job, Pass) {
     if (!page) co_return std::move(page).error();
     for (std::size_t i = 0; i < page->rows.size(); ++i) {
       const auto& row = page->rows[i];
-      out += !row.retired && row.epoch != job.to && !replaced(page->rows, i);
+      out += row.epoch != job.to && !replaced(page->rows, i);
     }
     if (page->last) co_return out;
     after = std::move(page->after);

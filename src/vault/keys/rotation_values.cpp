@@ -33,7 +33,8 @@ inline constexpr db::Sql kRetireKey{"vault.retire_key",
 inline constexpr db::Sql kDropRetiredKey{
     "vault.drop_retired_key",
     "delete from vault_subject_keys where subject = $1 and keep_group = $2 and key_id = $3 "
-    "and retired_ms is not null"};
+    "and retired_ms is not null and exists (select 1 from vault_subject_keys newer where "
+    "newer.subject = $1 and newer.keep_group = $2 and newer.key_id > $3)"};
 inline constexpr db::Sql kRecordsOfSubjects{
     "vault.records_of_subjects",
     "select id, subject, collection, slot, version, created_ms, updated_ms, sealed "
@@ -168,12 +169,10 @@ Task<Result<SealedValues::Page>> SealedValues::page(Bytes after, std::int64_t li
     const auto& row = rows->rows[i];
     const bool newer = i + 1 < rows->rows.size() && rows->rows[i + 1].subject == row.subject &&
                        rows->rows[i + 1].group == row.group;
-    if (row.retired) {
-      out.retired.push_back(row);
-    } else if (newer) {
-      out.older.push_back(row);
-      several.insert(row.subject);
-    }
+    // The mark has no MAC: values are looked for under every older key, marked or not.
+    if (!newer) continue;
+    (row.retired ? out.retired : out.older).push_back(row);
+    several.insert(row.subject);
   }
   for (const auto& row : rows->rows)
     if (several.contains(row.subject))

@@ -12,6 +12,12 @@ namespace {
 constexpr std::int64_t kRowsPerRead = 1000;
 constexpr std::int64_t kMostRows = 200'000;  // of one term, in one page
 constexpr std::size_t kMostOfText = 100'000;
+constexpr std::size_t kMostWatched = 2'000;  // by one condition
+
+inline constexpr db::Sql kMadeBetween{
+    "vault.made_between",
+    "select id from vault_records where id >= $1 and id <= $2 and collection = $3 order by id "
+    "limit $4"};
 
 Error key_gone() {
   return {Code::unavailable,
@@ -81,12 +87,14 @@ Task<Result<void>> Candidates::prepare(Pool& pool) {
     co_return Result<void>();
   }
   const auto& conditions = look_.query.conditions;
-  if (look_.guesses && conditions.size() + !look_.query.any.empty() > 1) {
-    auto whole = co_await name_few(pool);
+  if (look_.guesses &&
+      conditions.size() + !look_.query.any.empty() + look_.query.filters.size() > 1) {
+    auto whole = co_await watch(pool);
     if (!whole) co_return std::move(whole).error();
     if (*whole) {
-      take({few_.begin(), few_.end()});
-      named_ = true;
+      gathered_ = true;
+      by_any_ = conditions.empty() && !whole_times_;
+      take({watched_.begin(), watched_.end()});
       co_return Result<void>();
     }
   }
@@ -143,21 +151,59 @@ Task<Result<std::optional<Candidates::Ids>>> Candidates::at_most(Pool& pool, con
   co_return Ids(found.begin(), found.end());
 }
 
-/// Fills few_. True when whoever matches is among them: of any one condition all are, and of the
-/// text all of each of its fields.
-Task<Result<bool>> Candidates::name_few(Pool& pool) {
-  bool whole = false, whole_text = !look_.query.any.empty();
+/// Fills few_ and watched_. True when whoever matches is among the watched: of any one condition
+/// all are, of the text all of each of its fields, or of the times of creation.
+Task<Result<bool>> Candidates::watch(Pool& pool) {
+  bool whole_text = !look_.query.any.empty();
   for (const auto* list : {&look_.query.conditions, &look_.query.any})
     for (const auto& one : *list) {
-      auto found = co_await at_most(pool, one, few_of(one));
+      auto found = co_await at_most(pool, one, kMostWatched);
       if (!found) co_return std::move(found).error();
-      if (*found) few_.insert((*found)->begin(), (*found)->end());
-      if (list == &look_.query.any)
-        whole_text = whole_text && found->has_value();
-      else
-        whole = whole || found->has_value();
+      if (list == &look_.query.any && !*found) whole_text = false;
+      if (!*found) continue;
+      watched_.insert((*found)->begin(), (*found)->end());
+      if ((*found)->size() <= few_of(one)) few_.insert((*found)->begin(), (*found)->end());
+      if (list == &look_.query.conditions) whole_.insert(one.field->id);
     }
-  co_return whole || whole_text;
+  if (whole_text)
+    for (const auto& one : look_.query.any) whole_.insert(one.field->id);
+  auto timed = co_await watch_times();
+  if (!timed) co_return std::move(timed).error();
+  whole_times_ = *timed;
+  co_return !whole_.empty() || whole_times_;
+}
+
+/// Ids begin with the time of their making. True when filters bound it so that all in between are
+/// among the watched.
+Task<Result<bool>> Candidates::watch_times() {
+  std::optional<Time> from, to;
+  for (const auto& one : look_.query.filters) {
+    if (one.field || !one.created) continue;
+    const bool open = one.op == FilterOp::lt || one.op == FilterOp::gt;
+    const auto at = one.time + (open ? Millis(one.op == FilterOp::gt ? 1 : -1) : Millis(0));
+    if (one.op == FilterOp::eq || one.op == FilterOp::ge || one.op == FilterOp::gt)
+      from = std::max(from.value_or(at), at);
+    if (one.op == FilterOp::eq || one.op == FilterOp::le || one.op == FilterOp::lt)
+      to = std::min(to.value_or(at), at);
+  }
+  if (!from && !to) co_return false;
+  auto bound = [](std::optional<Time> time, std::uint8_t rest) {
+    Bytes out(sizeof(Uuid), rest);
+    if (!time) return out;
+    auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(0, to_ms(*time)));
+    for (std::size_t i = 6; i-- > 0; ms >>= 8) out[i] = static_cast<std::uint8_t>(ms);
+    return out;
+  };
+  auto rows = co_await context_.journal.reader().read(
+      kMadeBetween,
+      {bound(from, 0x00), bound(to, 0xff), std::int64_t{look_.query.collection->id},
+       static_cast<std::int64_t>(kMostWatched) + 1},
+      look_.deadline);
+  if (!rows) co_return std::move(rows).error();
+  if (rows->size() > kMostWatched) co_return false;
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    if (auto id = RecordId::from((*rows)[i].bytes(0))) watched_.insert(*id);
+  co_return true;
 }
 
 /// The records with the text in one of its fields.
@@ -226,9 +272,22 @@ const Field* Candidates::driver() const {
   return walk_ ? walk_->field() : nullptr;
 }
 
+bool Candidates::whole_without(const std::vector<std::uint16_t>& fields) const {
+  auto outside = [&fields](std::uint16_t field) {
+    return std::ranges::find(fields, field) == fields.end();
+  };
+  if (walk_) return walk_->end() && outside(walk_->field()->id);
+  return whole_times_ || std::ranges::any_of(whole_, outside);
+}
+
+std::span<const db::Sql* const> candidate_statements() {
+  static constexpr const db::Sql* kAll[] = {&kMadeBetween};
+  return kAll;
+}
+
 bool Candidates::names(RecordId record, std::size_t looked) const {
   if (tells(record)) return true;
-  if (by_any_) return false;
+  if (by_any_ || gathered_) return false;
   const auto most = Guesses::named(driver());
   // More than a few are of one person even when not all were looked at.
   return looked <= most && (done() || most > Guesses::named(nullptr));

@@ -56,25 +56,46 @@ bool Guesses::matches(OpenRecord& record, bool told) {
   if (by_any_ && !matches_any(*query_, record)) return false;
   compared_.push_back(subject);
   Tried guessed{subject, record.record().id, {}};
+  auto in = [](const auto& fields, const Field* field) {
+    return std::ranges::find(fields, field) != fields.end();
+  };
+  // What misses on something that the caller sees tells nothing that is not seen already.
+  bool blindly = std::ranges::all_of(missed, [&](const auto& fields) {
+    return std::ranges::any_of(blind_, [&](const Field* field) { return in(fields, field); });
+  });
   for (const auto* field : blind_)
-    if (std::ranges::all_of(missed, [field](const auto& fields) {
-          return std::ranges::find(fields, field) != fields.end();
-        }))
+    if (blindly &&
+        std::ranges::any_of(missed, [&](const auto& fields) { return in(fields, field); }))
       guessed.fields.push_back(field->id);
-  if (!guessed.fields.empty()) wrong_.push_back(std::move(guessed));
+  if (blindly) wrong_.push_back(std::move(guessed));
   return false;
 }
 
-void Guesses::settle(const std::function<bool(RecordId)>& named, Time now, db::Changes& changes,
-                     Showing& showing, journal::Event& event) const {
+bool Guesses::is_named(const Tried& tried, const Naming& naming) const {
+  if (naming.alone(tried.record)) return true;
+  if (!naming.whole_without(tried.fields)) return false;
+  auto has = [&tried](std::uint16_t field) {
+    return std::ranges::find(tried.fields, field) != tried.fields.end();
+  };
+  auto most = named(nullptr);
+  for (const auto& one : query_->conditions)
+    if (one.match == Match::exact && !has(one.field->id)) most = std::max(most, named(one.field));
+  const auto fit = std::ranges::count_if(
+      wrong_, [&](const Tried& other) { return std::ranges::all_of(other.fields, has); });
+  return right_.size() + static_cast<std::size_t>(fit) <= most;
+}
+
+void Guesses::settle(const Naming& naming, Time now, db::Changes& changes, Showing& showing,
+                     journal::Event& event) const {
   std::ranges::copy(compared_, std::back_inserter(showing.compared));
   std::int64_t count = 0;
   std::map<Compared, bool> counted;
-  for (const auto& one : right_)
-    for (auto field : one.fields)
-      if (named(one.record)) counted.try_emplace({one.subject, field}, false);
+  for (const auto& one : right_) {
+    if (!is_named(one, naming)) continue;
+    for (auto field : one.fields) counted.try_emplace({one.subject, field}, false);
+  }
   for (const auto& one : wrong_) {
-    if (!named(one.record)) continue;
+    if (!is_named(one, naming)) continue;
     ++count;
     event.touches.push_back({one.subject, "records", to_bytes(one.record.bytes()), {}});
     showing.subjects.push_back(one.subject);

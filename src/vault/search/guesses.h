@@ -37,10 +37,16 @@ class Guesses {
   /// driver's value names this record.
   bool matches(OpenRecord& record, bool told);
 
-  /// Adds what this search is to count; `named` says of a record whether it is as good as named.
-  /// Who was compared and missed goes into `showing`, and where it counts into `event`.
-  void settle(const std::function<bool(RecordId)>& named, Time now, db::Changes& changes,
-              Showing& showing, journal::Event& event) const;
+  /// Who is as good as named: by one condition (`alone`), or since few fit the search without the
+  /// fields that they missed, where all of these are candidates (`whole_without`).
+  struct Naming {
+    std::function<bool(RecordId)> alone;
+    std::function<bool(const std::vector<std::uint16_t>&)> whole_without;
+  };
+  /// Adds what this search is to count. Who was compared and missed goes into `showing`, and where
+  /// it counts into `event`.
+  void settle(const Naming& naming, Time now, db::Changes& changes, Showing& showing,
+              journal::Event& event) const;
 
  private:
   /// Values of blind fields that were compared with one record's.
@@ -50,13 +56,15 @@ class Guesses {
     std::vector<std::uint16_t> fields;
   };
 
+  bool is_named(const Tried& tried, const Naming& naming) const;
+
   const Query* query_;
   std::vector<const Field*> blind_;
   const Field* driver_;
   bool by_any_;
   bool watching_;
   std::set<Compared> spent_;
-  std::vector<Tried> right_, wrong_;  // wrong_: nothing but these was
+  std::vector<Tried> right_, wrong_;  // wrong_: these missed, and nothing that the caller sees
   std::vector<SubjectId> compared_;   // and not found
 };
 

@@ -44,6 +44,16 @@ struct Search::Run {
   /// The one customer whom the search may see, if it is one.
   std::optional<SubjectId> only() const { return showing.engaged ? showing.engaged->subject : own; }
 
+  /// That there is a further page tells of this match: to who cannot see what was compared that is
+  /// an answer like any other.
+  void tell(const Openable& further) {
+    if (blind.empty()) return;
+    const auto& record = further.record;
+    event.touches.push_back({record.subject, "records", to_bytes(record.id.bytes()), {}});
+    event.opened = true;
+    showing.subjects.push_back(record.subject);
+  }
+
   /// Whether the caller may be told of this record at all, matching or not.
   bool admits(const Openable& openable) {
     const auto& record = openable.record;
@@ -80,6 +90,7 @@ Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, Guess
       if (!record || !guesses.matches(*record, candidates.tells(openable.record.id))) continue;
       if (out.records.size() + found.size() == run.limit) {
         full = true;
+        run.tell(openable);
         break;
       }
       found.push_back(&openable);
@@ -146,6 +157,7 @@ Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, Guesses
   if (at + static_cast<std::ptrdiff_t>(count) != keyed.end() && count > 0) {
     auto& last = at[static_cast<std::ptrdiff_t>(count) - 1];
     out.next = write_cursor(*run.work.keys, run.fingerprint, {last.second, std::move(last.first)});
+    if (!run.blind.empty()) page.push_back(at[static_cast<std::ptrdiff_t>(count)].second);
   }
   if (page.empty()) co_return Result<void>();
   auto loaded = co_await context_.store.load(std::move(page), run.caller.deadline);
@@ -154,7 +166,11 @@ Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, Guesses
   for (const auto& openable : loaded->records) {  // as they are by now
     if (!run.admits(openable)) continue;
     auto record = OpenRecord::of(run.work, *run.collection, openable);
-    if (record && matches(run.query, *record)) found.push_back(&openable);
+    if (!record || !matches(run.query, *record)) continue;
+    if (found.size() < count)
+      found.push_back(&openable);
+    else
+      run.tell(openable);
   }
   co_return co_await show(run, found, out);
 }
@@ -281,6 +297,13 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
         run.caller, std::move(run.event), under != nullptr, *missing,
         Error(Code::forbidden,
               "you may not search these fields that way for this purpose; this try was recorded"));
+  const bool by_update = std::ranges::any_of(
+      run.query.filters, [](const auto& one) { return !one.field && !one.created; });
+  if (by_update && !run.blind.empty())  // it may name one record, and nothing finds that again
+    co_return Error(Code::invalid,
+                    "`updated` narrows only searches for what you may see: leave it out, or use "
+                    "`created`")
+        .at("filter");
   run.fingerprint = search_fingerprint(*run.work.keys, run.caller, request);
   if (request.after) {
     auto cursor = read_cursor(*run.work.keys, run.fingerprint, *request.after);
@@ -303,12 +326,14 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
                               : co_await find_in_order(run, candidates, guesses, out);
   if (!found) co_return std::move(found).error();
   out.more = out.next.has_value();
-  run.event.opened = !out.records.empty();
+  run.event.opened |= !out.records.empty();
   run.event.facts = {{"closed", run.shut},
                      {"matched", static_cast<std::int64_t>(out.records.size())}};
   db::Changes counts;
-  guesses.settle([&](RecordId record) { return candidates.names(record, run.looked); },
-                 run.work.now, counts, run.showing, run.event);
+  guesses.settle(
+      {.alone = [&](RecordId record) { return candidates.names(record, run.looked); },
+       .whole_without = [&](const auto& fields) { return candidates.whole_without(fields); }},
+      run.work.now, counts, run.showing, run.event);
   auto kept = run.event;
   auto done = co_await admission_.record(run.work, run.caller, std::move(run.showing),
                                          std::move(counts), std::move(run.event));
@@ -335,7 +360,11 @@ std::vector<http::Route> search_routes(Search* search) {
 }
 
 std::span<const db::Sql* const> search_statements() {
-  static constexpr const db::Sql* kAll[] = {&kTokensOfMany};
+  static const auto kAll = [] {
+    std::vector<const db::Sql*> all = {&kTokensOfMany};
+    std::ranges::copy(candidate_statements(), std::back_inserter(all));
+    return all;
+  }();
   return kAll;
 }
 
