@@ -29,8 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string again;
   for (const auto& segment : target->segments) {
     check(!segment.empty() && segment != "." && segment != ".." && valid_utf8(segment));
-    check(
-        std::ranges::none_of(segment, [](char c) { return c == '/' || c == '\\' || control(c); }));
+    check(std::ranges::none_of(segment, [](char c) { return c == '\\' || control(c); }));
+    check(target->slash_inside || !segment.contains('/'));
     again += '/' + http::percent_encoded(segment);
   }
   if (again.empty()) again = "/";

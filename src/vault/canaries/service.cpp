@@ -147,10 +147,11 @@ Task<Result<PlantedCanary>> Canaries::plant(Caller caller, PlantCanary request) 
 
   // From here on as for any other customer.
   caller.generation = 0;
-  auto done = co_await context_.journal.commit(caller, std::move(draft).changes(),
-                                               {.activity = "records.create",
-                                                .collection = collection->name,
-                                                .touches = std::move(draft.touches())});
+  journal::Event event{.activity = "records.create",
+                       .collection = collection->name,
+                       .touches = std::move(draft.touches())};
+  auto done =
+      co_await context_.journal.commit(caller, std::move(draft).changes(), std::move(event));
   if (!done && done.error().code == Code::conflict) co_return taken();
   if (!done) co_return std::move(done).error();
   co_return out;
