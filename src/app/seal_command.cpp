@@ -63,7 +63,7 @@ int tokens_seal(const LocalOptions& options) {
   // Whoever called may throw the plain order away now.
   if (!std::cout)
     return print_error(
-        Error(Code::unavailable, "standard output could not be written: nothing was kept"));
+        Error(Code::unavailable, "standard output could not be written: keep the order"));
   return kDone;
 }
 
