@@ -59,7 +59,7 @@ struct Shop {
         wrapped(context),
         rotations({context,
                    keys,
-                   [](const crypto::Keyring&) { return Result<void>(); },
+                   [](const crypto::Keyring& ring) { return Result<crypto::Keyring>(ring.copy()); },
                    [this] { return Result<Time>(clock.now()); },
                    [](Time) { return Result<std::int64_t>(0); },
                    {&renewed, &values, &wrapped},

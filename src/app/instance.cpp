@@ -26,7 +26,7 @@ constexpr std::size_t kPoolQueue = 64;
 constexpr Millis kShortestKept{86'400'000};
 constexpr Millis kShortestPause{1'000};
 constexpr std::chrono::milliseconds kLookStep{100};
-constexpr int kStepsPerLook = 600;
+constexpr int kStepsPerLook = 600, kStepsPerRetry = 10;
 constexpr std::chrono::seconds kPolicyWait{5};
 
 std::string said(std::string_view what,
@@ -76,10 +76,25 @@ Result<vault::RotationSettings> rotation_settings(const Config& config) {
 
 }  // namespace
 
-Result<void> Instance::save_keyring(const crypto::Keyring& ring) {
+Result<crypto::Keyring> Instance::save_keyring(const crypto::Keyring& ring) {
   const auto keys = keys_.get();
   if (!keys) return Error(Code::locked, "the server is locked");
-  return crypto::write_keyring(config_.path("keys.keyring"), ring, keys->root);
+  // A key that only this host holds is used by nobody: its data would be lost with the host.
+  auto copied = rooms_->unlocking.keep_copy(ring, keys->root);
+  if (!copied) return copied;
+  auto wrote = crypto::write_keyring(config_.path("keys.keyring"), *copied, keys->root);
+  if (!wrote) return std::move(wrote).error();
+  return copied;
+}
+
+Result<void> check_database_is_there(const Config& config) {
+  // An empty one made in its place would be taken for the store's.
+  if (config.text("database.url").empty() && std::filesystem::exists(config.dir() / "witness") &&
+      !std::filesystem::exists(config.dir() / "holdfast.db"))
+    return Error(Code::not_found,
+                 "the database (DIR/holdfast.db) is gone: put it back, or restore a backup with "
+                 "`holdfast restore`");
+  return {};
 }
 
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
@@ -173,7 +188,9 @@ Result<void> Instance::keep_added_keys() {
                        .facts = {{"generation", static_cast<std::int64_t>(ring.generation())}}};
   auto recorded = cores_.wait(log_->commit(Caller{}, {}, std::move(event)));
   if (!recorded) return std::move(recorded).error();
-  if (auto saved = save_keyring(ring); !saved) return saved;
+  // Every copy of this generation comes to the same ones, so none has to lie elsewhere first.
+  if (auto saved = crypto::write_keyring(config_.path("keys.keyring"), ring, held->root); !saved)
+    return saved;
   keys_added_ = false;
   logger_->warn(said("keys_added", {{"generation", std::to_string(ring.generation())},
                                     {"next", "make a backup: it holds the keyring"}}));
@@ -185,12 +202,7 @@ Result<void> Instance::open_keys(crypto::OpenedStore store, const crypto::RootFi
   keys_added_ = !store.ring.missing().empty();  // of an earlier version
   if (keys_added_) store.ring = store.ring.with_missing(clock_.now());
   keys_.set(std::make_shared<const crypto::KeySet>(std::move(store.ring), std::move(store.root)));
-  // An empty one made in its place would be taken for the store's.
-  if (config_.text("database.url").empty() && std::filesystem::exists(config_.dir() / "witness") &&
-      !std::filesystem::exists(config_.dir() / "holdfast.db"))
-    return Error(Code::not_found,
-                 "the database (DIR/holdfast.db) is gone: put it back, or restore a backup with "
-                 "`holdfast restore`");
+  if (auto there = check_database_is_there(config_); !there) return there;
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
@@ -426,6 +438,7 @@ void Instance::start() {
   background_.push_back(
       boost::asio::co_spawn(core, rooms_->requests.watch(stopping_), boost::asio::use_future));
   background_.push_back(boost::asio::co_spawn(core, look_after_keys(), boost::asio::use_future));
+  background_.push_back(boost::asio::co_spawn(copying_, keep_copy(), boost::asio::use_future));
   auto tell_index = [this](const Error* error) {
     if (error)
       logger_->error(
@@ -437,11 +450,24 @@ void Instance::start() {
       boost::asio::co_spawn(core, rooms_->rebuild.run(tell_index), boost::asio::use_future));
 }
 
+void Instance::tell_disk(bool& low) {
+  const bool now = database_->health().low_on_space;
+  if (now == std::exchange(low, now)) return;
+  if (now)
+    logger_->error(said("disk_low", {{"what",
+                                      "the reserve was given up: what would grow the "
+                                      "database is refused"},
+                                     {"next", "make room for twice database.reserve_mib"}}));
+  else
+    logger_->info(said("disk_low_over", {}));
+}
+
 Task<void> Instance::look_after_keys() {
   std::set<std::string> known;
-  bool failing = false;
+  bool failing = false, disk_low = false;
   boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
   for (int step = 0; !stopping_; ++step) {
+    tell_disk(disk_low);
     if (step % kStepsPerLook == 0 && keys_.get()) {
       auto alarms = co_await rooms_->unlocking.look();
       if (!alarms && !std::exchange(failing, true))
@@ -460,6 +486,15 @@ Task<void> Instance::look_after_keys() {
         known = std::move(now);
       }
     }
+    pause.expires_after(kLookStep);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+  }
+}
+
+Task<void> Instance::keep_copy() {
+  boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
+  for (int left = 0; !stopping_; --left) {
+    if (left <= 0) left = rooms_->unlocking.follow_copy() ? kStepsPerLook : kStepsPerRetry;
     pause.expires_after(kLookStep);
     co_await pause.async_wait(boost::asio::use_awaitable);
   }

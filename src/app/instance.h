@@ -47,6 +47,8 @@ struct RoomSettings {
 /// Errors: invalid (the field names the setting).
 Result<RoomSettings> room_settings(const Config& config);
 
+/// Errors: not_found (on SQLite: a store that was used, and its database is gone).
+Result<void> check_database_is_there(const Config& config);
 /// Opens SQLite in the store's folder, or PostgreSQL where the configuration says so.
 Result<std::unique_ptr<db::Database>> open_database(const Config& config, const Clock& clock,
                                                     std::size_t cores);
@@ -132,9 +134,14 @@ class Instance {
   Result<void> keep_added_keys();
   Result<void> open_time();
   Result<void> open_rooms(vault::UnlockPlaces places);
-  /// Makes a generation of the keyring durable in its file, under the root key that is held.
-  /// Errors: locked, and those of write_keyring.
-  Result<void> save_keyring(const crypto::Keyring& ring);
+  /// Makes a generation of the keyring durable in the backup's place and then in its file, under
+  /// the root key that is held. Errors: locked, and those of copy_keyring and write_keyring.
+  Result<crypto::Keyring> save_keyring(const crypto::Keyring& ring);
+  /// Looks each minute after the copy of the keyring, on a thread of its own: its place may be
+  /// slow.
+  Task<void> keep_copy();
+  /// Says once that disk space is low, and once that it is not any more.
+  void tell_disk(bool& low);
   /// Each minute: is the keyring still the right one, does the HSM answer, is something due?
   Task<void> look_after_keys();
   Task<Result<void>> replay();
@@ -161,6 +168,7 @@ class Instance {
   bool afterlog_was_lost_ = false;
   bool keys_added_ = false;               // in memory, and not yet in the keyring's file
   boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
+  boost::asio::thread_pool copying_{1};   // the copy of the keyring
   std::atomic<bool> stopping_ = false;
   std::vector<std::future<void>> background_;
 };

@@ -80,6 +80,14 @@ int accept_rollback(const LocalOptions& options) {
   });
 }
 
+int upgrade(const LocalOptions& options) {
+  if (options.check) return upgrade_check(options);
+  return with_store(options, {}, [](Instance&) {
+    std::cout << "The store is as Holdfast " HOLDFAST_VERSION " wants it." << std::endl;
+    return int{kDone};
+  });
+}
+
 void show(const journal::VerifyReport& report) {
   std::cout << report.entries << " entries, " << report.batches << " batches, "
             << report.faults_total << " faults\n";
@@ -338,7 +346,10 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
   opened->footer(
       "Example, each holder in turn:\n"
       "  holdfast unlock --dir /srv/holdfast --share recovery-share-1-of-3.txt\n");
-  for (auto* sub : {restored, opened}) add_means(*sub, options);
+  auto* upgraded =
+      command(app, "upgrade", "Bring a stopped store to this release, as a start does", upgrade);
+  upgraded->add_flag("--check", options.check, "Only say what would be changed, or what stops it.");
+  for (auto* sub : {restored, opened, upgraded}) add_means(*sub, options);
   made->add_option("--passphrase-file", options.passphrase_file,
                    "A file with the new passphrase, or - for standard input (passphrase).")
       ->type_name("FILE");

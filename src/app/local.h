@@ -21,6 +21,7 @@ struct LocalOptions {
   std::string method = "file";             // of a new store
   int needed = 2, total = 3;               // of its everyday shares
   bool restart = false;
+  bool check = false;
   bool state = false, defaults = false, yes = false, show_shares = false;
 };
 
@@ -31,5 +32,7 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
 int serve(const LocalOptions& options);
 int init(const LocalOptions& options);
 int tokens_seal(const LocalOptions& options);
+/// Says what `upgrade` would do, and does nothing.
+int upgrade_check(const LocalOptions& options);
 
 }  // namespace holdfast::app

@@ -66,7 +66,7 @@ class Rooms {
     vault::SweepOptions sweep{};
     vault::Controller controller{};
     /// See vault/keys/rotation.h.
-    std::function<Result<void>(const crypto::Keyring&)> save_keyring;
+    std::function<Result<crypto::Keyring>(const crypto::Keyring&)> save_keyring;
     std::function<Result<std::int64_t>(Time before)> forget_backups;
     vault::RotationSettings rotation;
     vault::Alarms& alarms;

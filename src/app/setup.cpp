@@ -130,9 +130,9 @@ Result<void> check_store_is_there(const Config& config) {
   if (std::filesystem::exists(config.path("keys.keyring"))) return {};
   if (is_store_left(config))
     return Error(Code::not_found,
-                 "the keyring is missing, and the rest of the store is here: put back "
-                 "KEYRING.previous or a copy of it, or restore a backup with `holdfast restore`. "
-                 "Without it nothing sealed can be opened");
+                 "the keyring is missing, and the rest of the store is here: put back its copy, "
+                 "the file `keyring` in the folder of backup.keys, or KEYRING.previous, or restore "
+                 "a backup with `holdfast restore`. Without it nothing sealed can be opened");
   return Error(Code::not_found,
                "there is no store in this folder: name it with --dir, or make one with `holdfast "
                "init --dir DIR`");

@@ -73,6 +73,8 @@ Result<vault::UnlockPlaces> unlock_places(const Config& config) {
                              .hsm_key = {.serial = {},
                                          .token_label = config.text("keys.hsm_token"),
                                          .key_label = config.text("keys.hsm_key")},
+                             .keyring_copy = config.path("backup.keys") / "keyring",
+                             .copied = config.dir() / "keyring.copied",
                              .latch = latch_file(config),
                              .shares = config.path("recovery.dir"),
                              .rehearse_every = *rehearse * kDay,

@@ -185,6 +185,21 @@ bool Keyring::holds_all_of(const Keyring& other) const {
   });
 }
 
+bool Keyring::is_other_making_of(const Keyring& other) const {
+  if (generation_ != other.generation_ || store_id_ != other.store_id_ ||
+      keys_.size() != other.keys_.size())
+    return false;
+  std::size_t differ = 0;
+  for (const auto& [id, mine] : keys_) {
+    const auto theirs = other.keys_.find(id);
+    if (theirs == other.keys_.end() || theirs->second.active != mine.active) return false;
+    if (theirs->second.key.matches(mine.key.expose())) continue;
+    if (!mine.active) return false;
+    ++differ;
+  }
+  return differ == 1;
+}
+
 Bytes Keyring::sealed(const Secret& root) const {
   Bytes out = to_bytes(kMagic);
   put_u8(out, kVersion);

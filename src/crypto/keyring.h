@@ -87,6 +87,8 @@ class Keyring {
 
   /// True when this keyring holds every key that `other` holds, with the same bytes.
   bool holds_all_of(const Keyring& other) const;
+  /// True when both are of one generation and the same but for one active key: two makings of it.
+  bool is_other_making_of(const Keyring& other) const;
 
   /// Sealed under the root key: magic, version, store id, generation (all in the clear and bound),
   /// then AES-256-GCM, then SHA-256 over all of it, so that damage and a wrong key are told apart.
@@ -126,6 +128,17 @@ Result<KeyringHead> keyring_head(BytesView file);
 /// one), unavailable (disk). Blocking: 2 to 4 fsyncs.
 Result<void> write_keyring(const std::filesystem::path& file, const Keyring& keyring,
                            const Secret& root);
+/// Brings the copy of the keyring that lies in another place (backup.keys) in line: written, read
+/// back and compared before it returns, so that a key which only this keyring holds is never used.
+/// Does nothing where the copy is the same already. Gives the keyring that lies there now: this
+/// one, or one that differs by another new key alone, whose rotation was cut off before it used
+/// that. A copy is never replaced that holds a key which a keyring of its generation lacks.
+/// `known`: there was a copy before; that it is missing means that its place is not there.
+/// Errors: conflict (the copy is of another store, of a later generation, or nothing that this
+/// release knows), unavailable (missing, or the place cannot be written or read back), forbidden
+/// (others can read it). Blocking: up to 2 fsyncs.
+Result<Keyring> copy_keyring(const std::filesystem::path& copy, const Keyring& keyring,
+                             const Secret& root, bool known);
 /// Refuses a file that others can read (names the chmod), a missing one, a damaged one.
 /// Errors: not_found, forbidden (mode or owner), and those of Keyring::open.
 Result<Keyring> read_keyring(const std::filesystem::path& file, const Secret& root);

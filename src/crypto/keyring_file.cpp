@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "crypto/keyring.h"
 #include "crypto/private_file.h"
 
@@ -10,8 +12,9 @@ Error read_error(FileTrouble trouble) {
   switch (trouble) {
     case FileTrouble::missing:
       return Error(Code::not_found,
-                   "the keyring is missing; put back <file>.previous or a backup "
-                   "of it: without it nothing sealed can be opened");
+                   "the keyring is missing: put back its copy, the file `keyring` in the "
+                   "folder of backup.keys, or <file>.previous; without it nothing sealed can "
+                   "be opened");
     case FileTrouble::exposed:
       return Error(Code::forbidden, "the keyring can be read by others: run chmod 600 on it");
     case FileTrouble::foreign:
@@ -38,6 +41,39 @@ Error write_error(FileTrouble trouble) {
     default:
       return Error(Code::unavailable, "the keyring cannot be written to the disk");
   }
+}
+
+Error copy_error() {
+  return Error(Code::unavailable,
+               "the copy of the keyring cannot be written to the folder of backup.keys, and no key "
+               "is used before it lies there: see that the folder is there, has room and belongs "
+               "to the server's user");
+}
+
+/// The keyring in the copy, where it is to stay as it is; nothing where it is to be written.
+Result<std::optional<Keyring>> judge_copy(BytesView bytes, const Keyring& keyring,
+                                          const Secret& root) {
+  auto head = keyring_head(bytes);
+  if (!head && head.error().code == Code::corrupt) return std::optional<Keyring>();
+  if (!head)
+    return Error(Code::conflict,
+                 "the file `keyring` in the folder of backup.keys is no keyring that this release "
+                 "knows: move it away");
+  if (head->store_id != keyring.store_id())
+    return Error(Code::conflict,
+                 "the folder of backup.keys holds the copy of another store's keyring: give each "
+                 "store a folder of its own");
+  if (head->generation < keyring.generation()) return std::optional<Keyring>();
+  auto there = Keyring::open(bytes, root);
+  if (there && keyring.holds_all_of(*there)) {
+    const bool same = head->generation == keyring.generation() && there->holds_all_of(keyring);
+    return same ? std::optional(std::move(*there)) : std::nullopt;
+  }
+  if (there && there->is_other_making_of(keyring)) return std::optional(std::move(*there));
+  return Error(Code::conflict,
+               "the copy of the keyring in the folder of backup.keys is of a later generation "
+               "than the one in use. If an older store was restored on purpose, move the copy "
+               "away; else stop the server and put it in place of DIR/keyring");
 }
 
 /// What lies in the file before a new generation goes there.
@@ -81,6 +117,33 @@ Result<void> write_keyring(const std::filesystem::path& file, const Keyring& key
   if (*judged == Old::destroy)
     if (auto over = replace_private(previous, fresh); !over) return write_error(over.error());
   return {};
+}
+
+Result<Keyring> copy_keyring(const std::filesystem::path& copy, const Keyring& keyring,
+                             const Secret& root, bool known) {
+  auto there = read_private(copy, kLongest);
+  if (there) {
+    auto judged = judge_copy(there->expose(), keyring, root);
+    if (!judged) return std::move(judged).error();
+    if (*judged) return std::move(**judged);
+  } else if (there.error() == FileTrouble::exposed) {
+    return Error(Code::forbidden,
+                 "the copy of the keyring in the folder of backup.keys can be read by others: run "
+                 "chmod 600 on it");
+  } else if (there.error() != FileTrouble::missing) {
+    return copy_error();
+  } else if (known) {
+    return Error(
+        Code::unavailable,
+        "the copy of the keyring in the folder of backup.keys is gone, and no key is used "
+        "before it lies there: is the folder mounted? If it was emptied on purpose, remove "
+        "DIR/keyring.copied");
+  }
+  const auto fresh = keyring.sealed(root);
+  if (!replace_private(copy, fresh)) return copy_error();
+  const auto back = read_private(copy, kLongest);
+  if (!back || !std::ranges::equal(back->expose(), fresh)) return copy_error();
+  return keyring.copy();
 }
 
 Result<Keyring> read_keyring(const std::filesystem::path& file, const Secret& root) {

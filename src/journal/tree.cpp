@@ -57,8 +57,15 @@ void Tree::Nodes::supply(unsigned level, std::uint64_t index, Bytes hashes) {
   tiles_.insert_or_assign({level, index}, std::move(hashes));
 }
 
-/// A node at `level` lies in tile level `level / 8`, as the root of 2^(level % 8) of its hashes.
 std::optional<crypto::Digest> Tree::Nodes::operator()(unsigned level, std::uint64_t index) {
+  if (auto found = known_.find({level, index}); found != known_.end()) return found->second;
+  auto out = compute(level, index);
+  if (out) known_.emplace(std::pair(level, index), *out);
+  return out;
+}
+
+/// A node at `level` lies in tile level `level / 8`, as the root of 2^(level % 8) of its hashes.
+std::optional<crypto::Digest> Tree::Nodes::compute(unsigned level, std::uint64_t index) {
   unsigned tile_level = level / 8, height = level % 8;
   std::uint64_t first = index << height, count = std::uint64_t{1} << height;
   std::uint64_t tile = first / kTileWidth, at = first % kTileWidth;

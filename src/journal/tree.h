@@ -46,8 +46,12 @@ class Tree {
     void begin() { missing_.clear(); }
 
    private:
+    std::optional<crypto::Digest> compute(unsigned level, std::uint64_t index);
+
     const Tree& tree_;
     std::map<std::pair<unsigned, std::uint64_t>, Bytes> tiles_;
+    // Found in an earlier round: a node whose leaves are all there never changes.
+    std::map<std::pair<unsigned, std::uint64_t>, crypto::Digest> known_;
     std::vector<std::pair<unsigned, std::uint64_t>> missing_;
   };
 

@@ -38,6 +38,9 @@ Result<Collection> declare(const CollectionSpec& spec, std::uint32_t id, Time no
 Result<Collection> evolve(const Collection& old, const CollectionSpec& spec, bool has_data,
                           Time now, bool cards = false);
 
+/// How a pending token begins.
+inline constexpr std::string_view kPendingPrefix = "pnd_";
+
 /// What a field's index and tokens tell, and to whom; empty when nothing.
 std::string leaks_of(const Field& field);
 
@@ -46,7 +49,8 @@ std::string leaks_of(const Field& field);
 /// empty, within max_bytes; emails, phones (kept as written, must normalise), dates (ISO 8601),
 /// countries (ISO 3166-1 alpha-2, upper case), IPs (RFC 5952), IBANs (mod 97, without spaces), card
 /// numbers (Luhn, known issuer, without spaces), their expiry (YYYY-MM), by their type; json in
-/// canonical form. A card verification code is refused: it goes into no record.
+/// canonical form. A card verification code is refused: it goes into no record; and so is a pending
+/// token (tokens/pending.h), which is exchanged for a value and is none.
 /// Cost: under 1 µs for ASCII of usual length. Errors: invalid or too_large; the caller adds the
 /// field's name.
 Result<Secret> checked_value(const Field& field, std::string_view value);

@@ -231,6 +231,17 @@ Mask default_mask(FieldType type) {
   }
 }
 
+/// Version, key id, encapsulated key and tag alone are 53 bytes: 71 characters of base64url.
+bool is_pending_token(std::string_view text) {
+  constexpr std::size_t kLeast = 71;
+  if (!text.starts_with(kPendingPrefix)) return false;
+  text.remove_prefix(kPendingPrefix.size());
+  return text.size() >= kLeast && std::ranges::all_of(text, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_';
+         });
+}
+
 }  // namespace
 
 Result<Secret> checked_code(const Field& field, std::string_view value) {
@@ -261,6 +272,10 @@ Result<Secret> checked_value(const Field& field, std::string_view value) {
   if (text.empty()) return Error(Code::invalid, "empty: leave it out");
   if (has_control(text, field.type == FieldType::text))
     return Error(Code::invalid, "has control characters");
+
+  if (is_pending_token(text))
+    return Error(Code::invalid,
+                 "this is a pending token, not a value: tokens.exchange gives a token for it");
 
   auto stored = checked_format(field, text);
   if (stored && stored->size() > field.max_bytes)

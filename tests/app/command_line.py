@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -234,6 +235,34 @@ def a_wrong_setting_stops_init_before_anything_is_written(store):
         assert refused.code not in (DONE, USAGE) and named in refused.err and not refused.out, (words, refused)
         assert not [path for path in store.base.iterdir() if path.name.startswith("new")], words
     assert store.run("init", "--dir", new, "--needed", "2", "--total", "3", "--listen", "127.0.0.1:0").code == DONE
+
+
+@test
+def an_upgrade_says_what_it_would_change():
+    with Store() as own:
+        upgrade = lambda *words: own.run("upgrade", "--dir", own.dir, *words)
+        checked = upgrade("--check")
+        assert checked.code == DONE and "Nothing to change" in checked.out, checked
+        assert own.run("upgrade", "--dir", own.dir / "nowhere", "--check").code == NOT_FOUND
+        if os.environ.get("HOLDFAST_TEST_POSTGRES"):
+            return
+        file, away = own.dir / "holdfast.db", own.dir / "away.db"
+        database = sqlite3.connect(file, isolation_level=None)
+        latest = database.execute("select room, number, name, checksum, applied_at_ms from schema_migrations "
+                                  "where room = 'vault' order by number desc limit 1").fetchone()
+        database.execute("delete from schema_migrations where room = 'vault' and number = ?", (latest[1],))
+        checked = upgrade("--check")
+        assert checked.code == DONE and f"database: vault {latest[1]}, {latest[2]}" in checked.out, checked
+        database.execute("insert into schema_migrations values (?, ?, ?, ?, ?)", latest)
+        assert upgrade().code == DONE
+        database.execute("insert into schema_migrations values ('vault', 999, 'from_later', x'00', 0)")
+        database.close()
+        for words in (["--check"], []):
+            refused = upgrade(*words)
+            assert refused.code == CONFLICT and "newer release" in refused.err and "from_later" in refused.err, refused
+        file.rename(away)
+        gone = upgrade("--check")
+        assert gone.code == NOT_FOUND and not file.exists(), gone
 
 
 @test

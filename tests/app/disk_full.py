@@ -60,6 +60,7 @@ def a_reserve_keeps_openings_and_erasures_going():
         ready = client.get("/readyz")
         assert ready.status == 200 and ready.json["warning"] == "disk_low", ready
         assert "holdfast_disk_low 1" in client.get("/metrics").body.decode()
+        eventually(lambda: '"disk_low"' in server.log(), "the log says so")
 
         ballast.unlink()
         eventually(reserve.exists, "space is kept back again")

@@ -30,9 +30,8 @@ DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
 @test
 def a_new_store_is_private(store):
     for path in [store.dir, *store.base.glob("shop.*")]:
-        assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
-        for file in path.iterdir():
-            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+        for found in [path, *path.rglob("*")]:
+            assert stat.S_IMODE(found.stat().st_mode) == (0o700 if found.is_dir() else 0o600), found
     assert len(list((store.base / "shop.recovery").iterdir())) == 3
     assert store.owner_key.startswith("hf_live_")
     again = store.run("init", "--dir", store.dir)

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from support import ROOT, Postgres, Skip, Store, create, declare, main, test
+from support import ROOT, Postgres, Skip, Store, create, declare, eventually, main, test
 
 SCRIPTS = ("rights", "fill", "conditions", "card_values", "who_gets_in", "hostile_requests", "command_line")
 PLANTED = {"email": "planted.pg.4711@example.org", "name": "Plantedsurname Qwertzuiop", "phone": "+442079460999"}
@@ -41,6 +41,33 @@ def a_backup_comes_back_into_a_new_schema(postgres):
             gone = client.reveal(erased["record"], ["email"])
             assert gone.status in (404, 410) and "bob@example.org" not in gone.body.decode(), gone
             assert client.get("/v1/subjects/ext:3").status == 404, "it came after the backup"
+            assert server.stop() == 0
+
+
+@test
+def a_store_whose_host_is_lost_comes_back_on_its_database(postgres):
+    with Store("--set", f"database.url={postgres.url()}", *on_schema("lost")) as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            made = create(client, "ext:1", email="ann@example.org")
+            client.good("POST", "/v1/keys/rotate", {"kind": "authority", "at_once": True})
+            eventually(lambda: client.good("GET", "/v1/keys/progress")["rotations"][0]["phase"] == "done", "a new key")
+            server.kill()
+        shares = sorted(own.dir.parent.rglob("recovery-share-*.txt"))[:2]
+        again = own.base / "again"
+        again.mkdir(mode=0o700)
+        for name, source in (("holdfast.toml", own.dir), ("keyring", own.base / "shop.backup" / "keys")):
+            (again / name).write_bytes((source / name).read_bytes())
+            (again / name).chmod(0o600)
+        written = own.run("keys", "recover", "--dir", again, *shares)
+        assert written.code == 0, written
+        owner = own.run("access", "recover", "--dir", again)
+        assert owner.code == 0, owner
+        own.dir, own.owner_key = again, owner.out.strip()
+        with own.serve() as server:
+            shown = server.client().reveal(made["record"], ["email"])
+            assert "ann@example.org" in shown.body.decode(), shown
             assert server.stop() == 0
 
 

@@ -119,6 +119,48 @@ def backups_go_together_or_are_refused(store):
 
 
 @test
+def a_new_key_waits_until_its_copy_lies_elsewhere():
+    with Store() as own:
+        a_new_key_waits(own)
+
+
+def a_new_key_waits(store):
+    keys = store.base / "shop.backup" / "keys"
+    with store.serve() as server:
+        client = server.client()
+        declare(client)
+        fill(client, 0, 5)
+        eventually((store.dir / "keyring.copied").exists, "the copy of the first keyring")
+        away = keys.rename(store.base / "away")  # as when a mount is gone
+
+        begun = client.good("POST", "/v1/keys/rotate", {"kind": "cursor", "at_once": True})
+        eventually(lambda: "rotation_failed" in server.log(), "the log says that it waits")
+        assert rotation(client, begun["rotation"])["phase"] == "adding"
+        assert "backup.keys" in server.log()
+        look(client, 3)
+
+        server.kill()
+    with store.serve() as server:
+        client = server.client()
+        alarms = lambda: [one["alarm"] for one in client.good("GET", "/v1/keys")["alarms"]]
+        eventually(lambda: "keyring_copy" in alarms(), "the alarm")
+        assert not keys.exists(), "nothing is made beneath a mount point"
+        away.rename(keys)
+        eventually(lambda: rotation(client, begun["rotation"])["phase"] == "done", "it goes on")
+        server.stop()
+    # The host's own is lost, and the database lives on.
+    (store.dir / "keyring").unlink()
+    (store.dir / "keyring.previous").unlink()
+    refused = store.run("serve", "--dir", store.dir)
+    assert refused.code != 0 and "backup.keys" in refused.err, refused
+    (store.dir / "keyring").write_bytes((keys / "keyring").read_bytes())
+    (store.dir / "keyring").chmod(0o600)
+    with store.serve() as server:
+        look(server.client(), 3)
+        server.stop()
+
+
+@test
 def data_from_before_a_destroyed_key_is_refused(store):
     with store.serve() as server:
         client = server.client()

@@ -471,6 +471,115 @@ TEST(KeyringFile, that_is_damaged_is_not_kept_in_place_of_a_good_previous_one) {
   EXPECT_EQ(read_keyring(shop.dir / "keyring.previous", shop.root)->generation(), 1u);
 }
 
+TEST(KeyringCopy, is_made_with_its_folder_and_follows_each_generation) {
+  Shop shop;
+  const auto copy = shop.dir / "away/keys/keyring";
+
+  ASSERT_TRUE(copy_keyring(copy, shop.ring, shop.root, false));
+  const auto first = bytes_of(copy);
+  ASSERT_TRUE(copy_keyring(copy, shop.ring, shop.root, true));
+  EXPECT_EQ(bytes_of(copy), first) << "the same is not written again";
+  auto two = shop.ring.with_new(KeyUse::epoch, kNow);
+  ASSERT_TRUE(copy_keyring(copy, two, shop.root, true));
+  ASSERT_TRUE(copy_keyring(copy, two.without(KeyUse::epoch, 1), shop.root, true));
+
+  auto read = read_keyring(copy, shop.root);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->find(KeyUse::epoch, 1), nullptr) << "what is destroyed goes from the copy too";
+  EXPECT_EQ(mode_of(copy), 0600u);
+  EXPECT_FALSE(fs::exists(shop.dir / "away/keys/keyring.previous"));
+}
+
+TEST(KeyringCopy, under_an_earlier_root_key_is_sealed_anew) {
+  Shop shop;
+  const auto copy = shop.dir / "keyring.copy";
+  ASSERT_TRUE(copy_keyring(copy, shop.ring, shop.root, false));
+  auto fresh_root = Secret::random(32);
+
+  ASSERT_TRUE(copy_keyring(copy, shop.ring.next_generation(), fresh_root, true));
+
+  EXPECT_TRUE(read_keyring(copy, fresh_root));
+  EXPECT_FALSE(read_keyring(copy, shop.root));
+}
+
+TEST(KeyringCopy, of_a_rotation_that_was_cut_off_gives_its_key_to_the_next_try) {
+  Shop shop;
+  const auto copy = shop.dir / "keyring.copy";
+  auto cut_off = shop.ring.with_new(KeyUse::epoch, kNow);
+  ASSERT_TRUE(copy_keyring(copy, cut_off, shop.root, false));
+
+  auto before = copy_keyring(copy, shop.ring, shop.root, true);
+  auto again = copy_keyring(copy, shop.ring.with_new(KeyUse::epoch, kNow), shop.root, true);
+  auto another = copy_keyring(copy, shop.ring.with_new(KeyUse::index, kNow), shop.root, true);
+
+  ASSERT_FALSE(before) << "somebody may have used it";
+  EXPECT_EQ(before.error().code, Code::conflict);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->holds_all_of(cut_off));
+  EXPECT_FALSE(another);
+  EXPECT_TRUE(read_keyring(copy, shop.root)->holds_all_of(cut_off));
+}
+
+TEST(KeyringCopy, of_a_destruction_that_was_cut_off_goes_back_and_forth) {
+  Shop shop;
+  const auto copy = shop.dir / "keyring.copy";
+  auto two = shop.ring.with_new(KeyUse::epoch, kNow);
+  ASSERT_TRUE(copy_keyring(copy, two.without(KeyUse::epoch, 1), shop.root, false));
+
+  ASSERT_TRUE(copy_keyring(copy, two, shop.root, true));
+
+  EXPECT_NE(read_keyring(copy, shop.root)->find(KeyUse::epoch, 1), nullptr);
+}
+
+TEST(KeyringCopy, of_a_later_generation_or_another_store_is_left_alone) {
+  Shop shop;
+  const auto copy = shop.dir / "keyring.copy";
+  auto later = shop.ring.with_new(KeyUse::epoch, kNow).with_new(KeyUse::index, kNow);
+  ASSERT_TRUE(copy_keyring(copy, later, shop.root, false));
+
+  auto behind = copy_keyring(copy, shop.ring, shop.root, true);
+  auto foreign = copy_keyring(copy, Keyring::make(kNow), Secret::random(32), true);
+  auto resealed = copy_keyring(copy, shop.ring.next_generation(), Secret::random(32), true);
+
+  for (const auto* refused : {&behind, &foreign, &resealed}) {
+    ASSERT_FALSE(*refused);
+    EXPECT_EQ(refused->error().code, Code::conflict);
+  }
+  EXPECT_TRUE(read_keyring(copy, shop.root)->holds_all_of(later));
+}
+
+TEST(KeyringCopy, that_is_damaged_is_written_anew_and_what_is_no_keyring_is_left_alone) {
+  Shop shop;
+  const auto copy = shop.dir / "keyring.copy", other = shop.dir / "other";
+  ASSERT_TRUE(copy_keyring(copy, shop.ring, shop.root, false));
+  auto bytes = bytes_of(copy);
+  bytes[100] ^= 1;
+  put_file(copy, bytes);
+  put_file(other, to_bytes("a shopping list"));
+
+  EXPECT_TRUE(copy_keyring(copy, shop.ring, shop.root, true));
+  auto refused = copy_keyring(other, shop.ring, shop.root, true);
+
+  EXPECT_TRUE(read_keyring(copy, shop.root));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::conflict);
+  EXPECT_EQ(bytes_of(other), to_bytes("a shopping list"));
+}
+
+TEST(KeyringCopy, whose_place_is_away_is_an_error) {
+  Shop shop;
+  put_file(shop.dir / "folder", to_bytes("is a file"));
+
+  auto in_a_file = copy_keyring(shop.dir / "folder/keyring", shop.ring, shop.root, false);
+  auto not_mounted = copy_keyring(shop.dir / "mount/keyring", shop.ring, shop.root, true);
+
+  for (const auto* refused : {&in_a_file, &not_mounted}) {
+    ASSERT_FALSE(*refused);
+    EXPECT_EQ(refused->error().code, Code::unavailable);
+  }
+  EXPECT_FALSE(fs::exists(shop.dir / "mount")) << "nothing is made beneath a mount point";
+}
+
 TEST(KeyringFile, that_others_can_read_is_refused_with_the_command_that_mends_it) {
   for (auto perm : {fs::perms::group_read, fs::perms::others_read, fs::perms::group_write,
                     fs::perms::others_exec}) {

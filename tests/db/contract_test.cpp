@@ -173,6 +173,64 @@ TEST_P(Contract, met_expectations_commit) {
   EXPECT_EQ(read(kSums)[0].integer(0), 4);
 }
 
+TEST_P(Contract, a_bulk_of_many_rows_keeps_every_value_as_it_was) {
+  constexpr std::int64_t kRows = 2'500;
+  auto name = [](std::int64_t id) { return "Zoë {\"客户\", 'a', $1, NULL} " + std::to_string(id); };
+  std::vector<Args> rows;
+  for (std::int64_t id = 1; id <= kRows; ++id) {
+    rows.push_back({id, {}, {}, {}});
+    if (id % 3 == 0) rows.back()[1] = name(id);
+    if (id % 5 == 0) rows.back()[2] = Bytes{0, 255, static_cast<std::uint8_t>(id)};
+    if (id % 7 == 0) rows.back()[2] = Bytes{};
+  }
+
+  std::vector<Args> full;
+  for (std::int64_t id = kRows + 1; id <= kRows + 20; ++id)
+    full.push_back({id, name(id), Bytes{1, 2}, "[1]"});
+  full.back()[3] = {};
+
+  ASSERT_TRUE(commit(Changes()
+                         .bulk(kInsertItem, rows, Expect::exactly(kRows))
+                         .bulk(kInsertItem, full, Expect::exactly(20))));
+
+  EXPECT_EQ(count(kCountItems), kRows + 20);
+  auto last = read(kFindItem, {kRows + 19});
+  EXPECT_EQ(last[0].text(1), name(kRows + 19));
+  EXPECT_EQ(last[0].text(3), "[1]");
+  EXPECT_TRUE(read(kFindItem, {kRows + 20})[0].null(3));
+  for (std::int64_t id : {1, 3, 5, 7, 15, 2'499}) {
+    auto found = read(kFindItem, {id});
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].null(1), id % 3 != 0) << id;
+    if (id % 3 == 0) EXPECT_EQ(found[0].text(1), name(id));
+    EXPECT_EQ(found[0].null(2), id % 5 != 0 && id % 7 != 0) << id;
+    if (id == 5) EXPECT_EQ(to_bytes(found[0].bytes(2)), (Bytes{0, 255, 5}));
+    if (id == 7) EXPECT_TRUE(found[0].bytes(2).empty());
+    EXPECT_TRUE(found[0].null(3));
+    EXPECT_EQ(found[0].integer(4), 0);
+  }
+}
+
+TEST_P(Contract, a_bulk_of_many_rows_meets_rows_that_are_there) {
+  insert(1, 5);
+  std::vector<Args> once, again;
+  for (std::int64_t id = 1; id <= 20; ++id) {
+    once.push_back({id, "other " + std::to_string(id)});
+    again.push_back(item(id + 20, id == 20 ? "item 3" : "again " + std::to_string(id)));
+  }
+
+  auto added = commit(Changes().bulk(kInsertOnce, once, Expect::exactly(15)));
+  auto taken = commit(Changes()
+                          .write(kInsertEvent, {1, "a"})
+                          .bulk(kInsertItem, again, Expect::exactly(20), seen()));
+
+  EXPECT_TRUE(added) << added.error().text;
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().text, seen().text);
+  EXPECT_EQ(count(kCountItems), 20);
+  EXPECT_EQ(count(kCountEvents), 0);
+}
+
 TEST_P(Contract, returns_what_was_asked_for) {
   insert(1, 3);
 

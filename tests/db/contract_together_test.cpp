@@ -73,13 +73,51 @@ TEST_P(ContractTogether, a_failed_member_of_a_joined_group_takes_nobody_along) {
 
   int failed = 0;
   for (std::size_t i = 0; i < results.size(); ++i) {
-    if (results[i]) continue;
+    if (results[i]) {
+      ASSERT_EQ(results[i]->returned[0].size(), 1u) << i;
+      EXPECT_EQ(results[i]->returned[0][0].text(1), "item 1") << i;
+      continue;
+    }
     ++failed;
     EXPECT_TRUE(i == 17 || i == 22 || i == 23) << i;
     EXPECT_EQ(results[i].error().code, i == 17 ? Code::stale : Code::conflict);
   }
   EXPECT_EQ(failed, 2);
   EXPECT_EQ(count(kCountEvents), 48);
+}
+
+TEST_P(ContractTogether, nulls_of_some_are_not_those_of_others) {
+  std::vector<Task<Result<Committed>>> tasks;
+  for (std::int64_t i = 0; i < 30; ++i) {
+    Args args{i, {}, {}, {}};
+    if (i % 2 == 0) args[1] = "n" + std::to_string(i);
+    if (i % 3 == 0) args[2] = Bytes{static_cast<std::uint8_t>(i)};
+    tasks.push_back(db_.writer().commit(Changes().write(kInsertItem, args, Expect::exactly(1))));
+  }
+
+  for (const auto& result : context_.run_all(std::move(tasks))) EXPECT_TRUE(result);
+
+  for (std::int64_t i = 0; i < 30; ++i) {
+    auto rows = read(kFindItem, {i});
+    ASSERT_EQ(rows.size(), 1u);
+    EXPECT_EQ(rows[0].text(1), i % 2 == 0 ? "n" + std::to_string(i) : "") << i;
+    EXPECT_EQ(rows[0].null(2), i % 3 != 0) << i;
+  }
+}
+
+TEST_P(ContractTogether, reads_that_wait_together_are_all_answered) {
+  insert(1, 3);
+  std::vector<Task<Result<Rows>>> tasks;
+  for (int i = 0; i < 40; ++i)
+    tasks.push_back(i % 4 == 3 ? db_->reader().read(kFindItem, {i % 3 + 1})
+                               : db_->reader().read(kCountItems, {}));
+
+  auto results = context_.run_all(std::move(tasks));
+
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    ASSERT_TRUE(results[i]) << i;
+    EXPECT_EQ((*results[i])[0].integer(0), i % 4 == 3 ? std::int64_t(i % 3 + 1) : 3) << i;
+  }
 }
 
 TEST_P(ContractTogether, a_constraint_that_is_checked_at_commit_fails_only_its_own) {

@@ -3,7 +3,11 @@
 #include <libpq-fe.h>
 #include <sqlite3.h>
 
+#include <regex>
 #include <stdexcept>
+#include <vector>
+
+#include "db/postgres/shape.h"
 
 namespace holdfast::test {
 
@@ -91,6 +95,15 @@ void RawSql::prepare(const std::string& sql) {
 
 std::string RawSql::literal(BytesView bytes) const {
   return connection_->lite ? "x'" + hex(bytes) + "'" : "'\\x" + hex(bytes) + "'::bytea";
+}
+
+std::string as_arrays(const db::Sql& sql) {
+  db::postgres::Shapes shapes;
+  const auto shape = shapes.of(sql);
+  if (!shape || !(*shape)->spread) return {};
+  const std::vector<std::size_t> nulls((*shape)->parameters, 0);
+  return std::regex_replace(text_of(*(*shape)->spread, nulls), std::regex(R"(\$(\d+))"),
+                            "cast($$$1 as text[])");
 }
 
 }  // namespace holdfast::test

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "db/changes.h"
 
 namespace holdfast::test {
 
@@ -31,5 +32,9 @@ class RawSql {
   explicit RawSql(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
   std::shared_ptr<Connection> connection_;  // shared, so that it can be returned by value
 };
+
+/// How PostgreSQL gets an insert of many rows, with NULL for every value, so that it can be
+/// prepared without knowing the columns' types; empty for what goes row by row.
+std::string as_arrays(const db::Sql& sql);
 
 }  // namespace holdfast::test

@@ -87,6 +87,18 @@ TEST_P(VaultPending, tokens_hold_what_fits_the_field_and_nothing_else) {
   EXPECT_EQ(refused.error().field.text(), "items[0].values.email");
 }
 
+TEST_P(VaultPending, tokens_are_no_values) {
+  auto pending = sealed("ext:4711", "email", "wilma@example.org");
+
+  for (auto field : {"email", "first_name"}) {
+    auto made = bench_.run(bench_.tokens().create({}, of("ext:4711", {{field, pending}})));
+    ASSERT_FALSE(made) << field;
+    EXPECT_EQ(made.error().code, Code::invalid) << field;
+    EXPECT_NE(made.error().text.find("tokens.exchange"), std::string_view::npos) << field;
+  }
+  EXPECT_TRUE(bench_.run(bench_.tokens().create({}, of("ext:4711", {{"first_name", "pnd_"}}))));
+}
+
 TEST_P(VaultPending, tokens_show_no_mask_to_who_may_not_see_it) {
   auto made = must(exchange(of("ext:1", {{"email", sealed("ext:1", "email", "ann@example.org")}}),
                             {.principal = "key_queue"}));

@@ -754,6 +754,39 @@ TEST_P(VaultRotation, waits_for_its_window_while_the_next_one_of_its_kind_moves_
   }
 }
 
+TEST_P(VaultRotation, at_once_hurries_those_of_its_kind_that_wait) {
+  rotate(KeyKind::side);
+  steps();
+  rotate(KeyKind::authority);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+
+  rotate(KeyKind::authority, true);
+  steps();
+
+  using crypto::KeyUse;
+  const auto ring = bench_.keys().get()->ring.copy();
+  EXPECT_EQ(ring.ids(KeyUse::authority), (std::vector<std::uint32_t>{3}));
+  EXPECT_EQ(ring.ids(KeyUse::side), (std::vector<std::uint32_t>{2, 1})) << "others go on waiting";
+  expect_all_well("authority");
+  expect_sound("authority");
+}
+
+TEST_P(VaultRotation, of_idempotency_keys_at_once_leaves_earlier_ones_their_day) {
+  const auto ring = [&] { return bench_.keys().get()->ring.ids(crypto::KeyUse::idempotency); };
+  bench_.journal_time = bench_.clock().now();
+  rotate(KeyKind::idempotency);
+  steps();
+
+  rotate(KeyKind::idempotency, true);
+  steps();
+  EXPECT_EQ(ring(), (std::vector<std::uint32_t>{3, 2, 1}));
+  *bench_.journal_time += Millis(86'400'000);
+  steps();
+
+  EXPECT_EQ(ring(), (std::vector<std::uint32_t>{3}));
+}
+
 TEST_P(VaultRotation, of_subjects_again_goes_by_the_next_number) {
   for (int i = 0; i < 2; ++i) {
     auto begun = rotate(KeyKind::subject, true);

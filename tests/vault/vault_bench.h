@@ -503,11 +503,11 @@ class VaultBench {
           rotations(
               {context,
                bench.keys_,
-               [&bench](const crypto::Keyring& ring) {
-                 if (!bench.keyring_disk) return bench.keyring_disk;
+               [&bench](const crypto::Keyring& ring) -> Result<crypto::Keyring> {
+                 if (!bench.keyring_disk) return bench.keyring_disk.error();
                  bench.generations.push_back(ring.generation());
                  bench.keyring_file_.emplace(ring.copy());
-                 return bench.keyring_disk;
+                 return ring.copy();
                },
                [&bench] { return Result<Time>(bench.journal_time.value_or(bench.clock_.now())); },
                [&bench](Time before) -> Result<std::int64_t> {

@@ -77,12 +77,17 @@ void Connection::run(std::unique_ptr<Exchange> exchange) {
 
 void Connection::execute(const Sql& sql, const Shape& shape, Mode mode, const Args& args,
                          Bounds bounds) {
-  if (failed_) return;
   Parameters parameters(args);
   if (mode == Mode::counted || mode == Mode::rows) {
     parameters.add(bounds.low);
     parameters.add(bounds.high);
   }
+  execute(sql, shape, mode, parameters);
+}
+
+void Connection::execute(const Sql& sql, const Shape& shape, Mode mode,
+                         const Parameters& parameters) {
+  if (failed_) return;
   Variant* variant = prepared(sql, shape, mode, parameters);
   failed_ |=
       PQsendQueryPrepared(pg_, variant->name.c_str(), parameters.count(), parameters.values(),
@@ -118,8 +123,14 @@ Connection::Variant* Connection::prepared(const Sql& sql, const Shape& shape, Mo
 }
 
 void Connection::execute(const std::string& text) {
+  execute(text, Parameters(Args()));
+}
+
+void Connection::execute(const std::string& text, const Parameters& parameters) {
   if (failed_) return;
-  failed_ |= PQsendQueryParams(pg_, text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 1) != 1;
+  failed_ |=
+      PQsendQueryParams(pg_, text.c_str(), parameters.count(), parameters.types().data(),
+                        parameters.values(), parameters.lengths(), parameters.formats(), 1) != 1;
   awaited_.push_back({});
 }
 

@@ -68,8 +68,10 @@ class Connection {
 
   /// Prepares the statement when it is new here. Arguments were checked.
   void execute(const Sql& sql, const Shape& shape, Mode mode, const Args& args, Bounds bounds = {});
-  /// A statement without arguments that is not kept.
+  void execute(const Sql& sql, const Shape& shape, Mode mode, const Parameters& parameters);
+  /// A statement that is not kept.
   void execute(const std::string& text);
+  void execute(const std::string& text, const Parameters& parameters);
   void sync();
   /// Makes the server answer what was sent, without ending the transaction.
   void flush_server();

@@ -28,6 +28,9 @@ Settings::Settings(const PostgresOptions& options, Role role,
       own_options(options.url) + " -c search_path=" + schema + ",pg_temp" +
       " -c statement_timeout=" + std::to_string(options.statement_timeout.count()) +
       " -c jit=off -c default_transaction_isolation=read\\ committed" +
+      // Plans are made once for a connection, mostly while tables are small or were never analysed,
+      // and a table that grew since would be read as a whole for each statement.
+      " -c enable_seqscan=off" +
       " -c client_connection_check_interval=1000";  // end what nobody waits for
   switch (role) {
     case Role::setup:

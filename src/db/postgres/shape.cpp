@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "db/sql.h"
 
@@ -25,6 +26,23 @@ bool has_one_row(std::string_view text) {
   return groups == 1 && depth == 0 && (rest.empty() || rest.starts_with("returning"));
 }
 
+/// Where the values are `$1`, `null` and the like in one pair of brackets, and nothing comes back.
+std::optional<Spread> spread_of(std::string_view text) {
+  constexpr std::string_view kBetween = ") values (";  // `values` alone stands in names of tables
+  const auto at = text.find(kBetween);
+  if (!text.starts_with("insert") || at == text.npos || text.find("select") != text.npos ||
+      text.find("returning") != text.npos || text.find("do update") != text.npos)
+    return std::nullopt;
+  const auto begin = at + kBetween.size();
+  const auto end = text.find(')', begin);
+  if (end == text.npos) return std::nullopt;
+  const auto head = text.substr(0, at + 1), values = text.substr(begin, end - begin),
+             tail = text.substr(end + 1);
+  if (values.contains('(') || !values.contains('$') || head.contains('$') || tail.contains('$'))
+    return std::nullopt;
+  return Spread{std::string(head) + ' ', std::string(values), std::string(tail)};
+}
+
 std::string verdict(std::size_t parameters) {
   std::string low = std::to_string(parameters + 1);
   std::string high = std::to_string(parameters + 2);
@@ -40,6 +58,10 @@ Shape shape_of(const Sql& sql, Translated translated) {
               .returning = translated.returning,
               .one_row_insert = text.starts_with("insert") && has_one_row(text),
               .insert = text.starts_with("insert") && text.find("do update") == text.npos};
+  shape.spread = spread_of(text);
+  if (shape.spread)
+    shape.texts[static_cast<int>(Mode::spread)] =
+        text_of(*shape.spread, std::vector<std::size_t>(translated.parameters, 1));
   std::string got = verdict(translated.parameters);
   shape.texts[static_cast<int>(Mode::counted)] =
       "with holdfast_w as (" + text + " returning 1) select " + got + " from holdfast_w";
@@ -75,6 +97,28 @@ Bounds bounds_of(const Expect& expect) {
       return {1, kMost};
   }
   return {};
+}
+
+std::string text_of(const Spread& spread, std::span<const std::size_t> kinds) {
+  std::string out = spread.head + "select ";
+  const std::string_view values = spread.values;
+  for (std::size_t i = 0; i < values.size();) {
+    if (values[i] != '$') {
+      out += values[i++];
+      continue;
+    }
+    std::size_t number = 0;
+    while (++i < values.size() && values[i] >= '0' && values[i] <= '9')
+      number = number * 10 + static_cast<std::size_t>(values[i] - '0');
+    out += kinds[number - 1] == 0 ? "null" : "holdfast_u.p" + std::to_string(number);
+  }
+  std::string arrays, names;
+  for (std::size_t i = 1; i <= kinds.size(); ++i) {
+    const std::string_view comma = i > 1 ? ", " : "";
+    (arrays += comma) += '$' + std::to_string(i);
+    (names += comma) += 'p' + std::to_string(i);
+  }
+  return out + " from unnest(" + arrays + ") as holdfast_u(" + names + ')' + spread.tail;
 }
 
 Result<const Shape*> Shapes::of(const Sql& sql) {

@@ -1,5 +1,6 @@
 #include "db/postgres/wire.h"
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 
@@ -49,6 +50,38 @@ std::optional<std::int64_t> integer_of_numeric(std::string_view cell) {
   }
   if (sign == 0 && __builtin_sub_overflow(std::int64_t{0}, value, &value)) return std::nullopt;
   return value;
+}
+
+// An element's type and that of an array of such, by index of Cell.
+constexpr std::pair<Oid, Oid> kArrays[] = {
+    {kInt8, kInt8Array}, {kText, kTextArray}, {kBytea, kByteaArray}};
+// Indices of Value, which begins with NULL and ends with List.
+constexpr std::size_t kTextKind = 2, kListKind = 4;
+static_assert(std::is_same_v<std::variant_alternative_t<kTextKind, Value>, std::string> &&
+              std::is_same_v<std::variant_alternative_t<kListKind, Value>, List>);
+
+/// array_send's format, of one dimension.
+void put_array_head(std::string& out, Oid element, std::size_t count, bool nulls) {
+  put(out, std::int32_t{1});  // dimensions
+  put(out, std::int32_t{nulls});
+  put(out, static_cast<std::int32_t>(element));
+  put(out, static_cast<std::int32_t>(count));
+  put(out, std::int32_t{1});  // the first one's index
+}
+
+/// A cell, or a value that is no list.
+void put_element(std::string& out, const auto& value) {
+  if (auto* integer = std::get_if<std::int64_t>(&value)) {
+    put(out, std::int32_t{8});
+    put(out, *integer);
+    return;
+  }
+  auto* text = std::get_if<std::string>(&value);
+  auto* bytes = std::get_if<Bytes>(&value);
+  if (!text && !bytes) return put(out, std::int32_t{-1});  // NULL
+  const auto view = text ? std::string_view(*text) : as_text(*bytes);
+  put(out, static_cast<std::int32_t>(view.size()));
+  out += view;
 }
 
 /// False for a type that is not ours.
@@ -128,30 +161,38 @@ void Parameters::add(Oid type, const char* value, std::size_t length, bool binar
 
 void Parameters::add(const List& list) {
   if (list.cells.empty()) return add(0, "{}", 2, false);
-  static constexpr std::pair<Oid, Oid> kTypes[] = {// by index of Cell
-                                                   {kInt8, kInt8Array},
-                                                   {kText, kTextArray},
-                                                   {kBytea, kByteaArray}};
-  auto [element, array] = kTypes[list.cells.front().index()];
-
+  auto [element, array] = kArrays[list.cells.front().index()];
   std::string& out = made_.emplace_back();
-  put(out, std::int32_t{1});  // dimensions
-  put(out, std::int32_t{0});  // without NULL
-  put(out, static_cast<std::int32_t>(element));
-  put(out, static_cast<std::int32_t>(list.cells.size()));
-  put(out, std::int32_t{1});  // the first one's index
-  for (const Cell& cell : list.cells) {
-    if (auto* integer = std::get_if<std::int64_t>(&cell)) {
-      put(out, std::int32_t{8});
-      put(out, *integer);
-      continue;
-    }
-    auto* text = std::get_if<std::string>(&cell);
-    std::string_view view = text ? std::string_view(*text) : as_text(std::get<Bytes>(cell));
-    put(out, static_cast<std::int32_t>(view.size()));
-    out += view;
-  }
+  put_array_head(out, element, list.cells.size(), false);
+  for (const Cell& cell : list.cells) put_element(out, cell);
   add(array, out.data(), out.size());
+}
+
+Parameters::Parameters(std::span<const Args* const> rows, std::span<const std::size_t> kinds) {
+  for (std::size_t i = 0; i < kinds.size(); ++i) add_column(rows, i, kinds[i]);
+}
+
+void Parameters::add_column(std::span<const Args* const> rows, std::size_t column,
+                            std::size_t kind) {
+  const bool nulls =
+      std::ranges::any_of(rows, [column](const Args* row) { return (*row)[column].index() == 0; });
+  auto [element, array] = kArrays[kind == 0 ? kTextKind - 1 : kind - 1];
+  std::string& out = made_.emplace_back();
+  put_array_head(out, element, rows.size(), nulls);
+  for (const Args* row : rows) put_element(out, (*row)[column]);
+  add(array, out.data(), out.size());
+}
+
+std::optional<std::vector<std::size_t>> column_kinds(std::span<const Args* const> rows) {
+  std::vector<std::size_t> out(rows.front()->size(), 0);
+  for (const Args* row : rows)
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const auto kind = (*row)[i].index();
+      if (kind == 0) continue;
+      if (kind == kListKind || (out[i] != 0 && out[i] != kind)) return std::nullopt;
+      out[i] = kind;
+    }
+  return out;
 }
 
 std::optional<Rows> rows_of(const PGresult* result, int skip) {

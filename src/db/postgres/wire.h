@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,8 @@ using PgResult = std::unique_ptr<PGresult, Clear>;
 class Parameters {
  public:
   explicit Parameters(const Args& args);
+  /// One array for each column of the rows, whose kinds are as column_kinds() gives them.
+  Parameters(std::span<const Args* const> rows, std::span<const std::size_t> kinds);
   Parameters(const Parameters&) = delete;
   Parameters& operator=(const Parameters&) = delete;
 
@@ -39,6 +42,7 @@ class Parameters {
  private:
   void add(Oid type, const char* value, std::size_t length, bool binary = true);
   void add(const List& list);
+  void add_column(std::span<const Args* const> rows, std::size_t column, std::size_t kind);
 
   std::vector<Oid> types_;
   std::vector<const char*> values_;
@@ -46,6 +50,10 @@ class Parameters {
   std::vector<int> formats_;
   std::deque<std::string> made_;
 };
+
+/// What each column of the rows holds: the index of its type in db::Value, 0 where all is NULL.
+/// nullopt where it holds several, or lists. All rows are of one length.
+std::optional<std::vector<std::size_t>> column_kinds(std::span<const Args* const> rows);
 
 /// A result in binary format without its first `skip` columns; nullopt when a column has a type
 /// that no table of ours has.

@@ -12,7 +12,12 @@ namespace {
 
 constexpr Millis kDay{86'400'000};
 constexpr Millis kCertificateBefore = 21 * kDay, kApiKeysBefore = 14 * kDay;
-constexpr std::size_t kLongestKeyring = 1 << 20;
+constexpr std::size_t kLongestKeyring = 1 << 20, kLongestPath = 4096;
+constexpr Millis kCopyPatience{10'000};
+constexpr std::string_view kOtherKeys =
+    "The copy of the keyring in the folder of backup.keys holds another key than the keyring in "
+    "use: "
+    "move it away, and it is made anew.";
 
 }  // namespace
 
@@ -43,6 +48,49 @@ Task<Result<void>> Unlocking::follow_keyring(std::int64_t generation) {
   co_return Error(Code::conflict,
                   "this server's keyring is older than the database's, so it has stopped serving: "
                   "put the newest keyring in place and restart");
+}
+
+void Unlocking::tell_copy(std::string_view trouble, std::optional<MonoTime> began) {
+  std::scoped_lock lock(copy_mutex_);
+  if (!began) copy_trouble_ = trouble;
+  copy_began_ = began;
+}
+
+std::string_view Unlocking::copy_trouble() {
+  std::scoped_lock lock(copy_mutex_);
+  if (copy_began_ && deps_.context.clock.mono() - *copy_began_ > kCopyPatience)
+    return "The folder of backup.keys does not answer. No new key is used before the copy of the "
+           "keyring lies there: see to the disk or the mount.";
+  return copy_trouble_;
+}
+
+Result<crypto::Keyring> Unlocking::keep_copy(const crypto::Keyring& ring, const Secret& root) {
+  std::scoped_lock turn(copying_);
+  tell_copy({}, deps_.context.clock.mono());
+  const auto& places = deps_.places;
+  const auto place = as_bytes(places.keyring_copy.native());
+  const auto before = crypto::read_private(places.copied, kLongestPath);
+  const bool known = before && std::ranges::equal(before->expose(), place);
+  auto copied = crypto::copy_keyring(places.keyring_copy, ring, root, known);
+  // Where this cannot be written the next copy is taken for a first one: no worse than before.
+  if (copied && !known) (void)crypto::replace_private(places.copied, place);
+  tell_copy(copied ? std::string_view() : copied.error().text);
+  return copied;
+}
+
+bool Unlocking::follow_copy() {
+  const auto keys = deps_.context.keys.get();
+  if (!keys || keys->root.empty()) return true;
+  auto copied = keep_copy(keys->ring, keys->root);
+  if (copied && keys->ring.holds_all_of(*copied)) return true;
+  // A rotation that was cut off takes its key up from there; while it has not, both may differ.
+  const crypto::KeyringTurn turn(deps_.held);
+  if (!turn || deps_.context.keys.get() != keys) {
+    tell_copy({});
+    return false;
+  }
+  if (copied) tell_copy(kOtherKeys);
+  return true;
 }
 
 Task<Result<std::vector<Alarm>>> Unlocking::look() {
@@ -137,6 +185,8 @@ Task<std::vector<Alarm>> Unlocking::alarms(std::vector<crypto::KeyInfo> keys, Un
   raise(8, key_file_left_,
         "The old key file still lies in keys.file and opens the store, whatever the method is now: "
         "remove it.");
+  const auto trouble = copy_trouble();
+  raise(9, trouble.empty() ? 0 : 1, trouble);
   for (std::size_t i = 0; i < counts.size(); ++i) counts_[i] = counts[i];
   co_return out;
 }

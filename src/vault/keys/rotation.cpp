@@ -117,6 +117,21 @@ Task<Result<void>> Rotations::put(Rotation& row, journal::Event event, db::Chang
   co_return Result<void>();
 }
 
+/// A repeated request is answered the same for a day, under the key that it was made with.
+Millis Rotations::shortest_wait(KeyKind kind) {
+  return kind == KeyKind::idempotency ? Millis(86'400'000) : Millis(0);
+}
+
+void Rotations::hurry(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
+                      Rotation row) {
+  row.at_once = true;
+  row.due = std::min(*row.due, *row.all_moved + shortest_wait(row.kind));
+  row.version += 1;
+  put_rotation(changes, keys, row);
+  event.touches.push_back(
+      {.kind = "rotations", .row = to_bytes(row.id.bytes()), .left = rotation_digest(keys, row)});
+}
+
 Task<Result<Rotation>> Rotations::begin_rotation(Caller caller, KeyKind kind, bool at_once,
                                                  std::string_view activity) {
   const auto keys = deps_.held.get();
@@ -156,7 +171,12 @@ Task<Result<Rotation>> Rotations::begin_rotation(Caller caller, KeyKind kind, bo
                                  {"from", std::int64_t{row.from}},
                                  {"kind", name_of(kind)},
                                  {"to", std::int64_t{row.to}}}};
-  auto done = co_await put(row, std::move(event), {}, std::move(caller));
+  db::Changes changes;
+  for (const auto& one : *all)
+    if (at_once && one.phase == Phase::waiting && one.due && one.all_moved &&
+        hand_of(*keys, one) != RowHand::unsigned_row)
+      hurry(changes, event, *keys, one);
+  auto done = co_await put(row, std::move(event), std::move(changes), std::move(caller));
   if (!done) co_return std::move(done).error();
   co_return row;
 }

@@ -38,8 +38,9 @@ class Rotations {
   struct Deps {
     Context context;
     crypto::HeldKeys& held;
-    /// Makes a generation of the keyring durable. Blocking. Errors: conflict, locked, unavailable.
-    std::function<Result<void>(const crypto::Keyring&)> save;
+    /// Makes a generation of the keyring durable, and gives it: where an earlier try was cut off,
+    /// the one with the key of that try. Blocking. Errors: conflict, locked, unavailable.
+    std::function<Result<crypto::Keyring>(const crypto::Keyring&)> save;
     /// Journal time (journal/journal_time.h): destruction follows it and no clock.
     std::function<Result<Time>()> time;
     /// Destroys what backups of the keys were made before that time. Blocking; gives how many.
@@ -100,6 +101,10 @@ class Rotations {
 
   Task<Result<Rotation>> begin_rotation(Caller caller, KeyKind kind, bool at_once,
                                         std::string_view activity);
+  /// Of a rotation that waits for its date: it waits no longer than it must.
+  static void hurry(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
+                    Rotation row);
+  static Millis shortest_wait(KeyKind kind);
   Task<Result<MoveJob>> job_of(const Rotation& row);
   Task<Result<std::int64_t>> left_under(const Rotation& row, Pass pass);
   std::vector<KeyedRows*> sources(KeyKind kind, Pass pass) const;

@@ -65,7 +65,8 @@ std::span<const Member> RotateKeys::described() {
       member<&R::kind>("kind", "Which key. See docs/rotation.md for what each of them is for."),
       member<&R::at_once>("at_once",
                           "Destroy the old key as soon as nothing is under it, without waiting for "
-                          "the backups of keys that are kept: after a theft.")};
+                          "the backups of keys that are kept: after a theft. Old keys of this kind "
+                          "that wait from earlier rotations go, too.")};
   return kMembers;
 }
 

@@ -16,8 +16,6 @@ namespace {
 constexpr std::int64_t kSmall = 256, kLarge = 5'000;
 constexpr std::size_t kNamed = 100;
 constexpr std::int64_t kRounds = 3;
-/// A repeated request is answered the same for this long, under the key that it was made with.
-constexpr Millis kIdempotencyLife{86'400'000};
 
 Error locked() {
   return {Code::locked, "the server is locked"};
@@ -182,11 +180,11 @@ Task<Result<Rotations::Pace>> Rotations::add_key(Rotation row) {
     auto active = keys->ring.active_id(*use);
     if (active > row.to)
       co_return Error(Code::conflict, "the keyring holds a later key than this rotation makes");
-    auto ring = active == row.from ? keys->ring.with_new(*use, deps_.context.clock.now())
-                                   : keys->ring.copy();
-    if (auto saved = deps_.save(ring); !saved) co_return std::move(saved).error();
-    row.generation = static_cast<std::int64_t>(ring.generation());
-    if (auto done = co_await hand_out(std::move(ring), row); !done)
+    auto ring = deps_.save(active == row.from ? keys->ring.with_new(*use, deps_.context.clock.now())
+                                              : keys->ring.copy());
+    if (!ring) co_return std::move(ring).error();
+    row.generation = static_cast<std::int64_t>(ring->generation());
+    if (auto done = co_await hand_out(std::move(*ring), row); !done)
       co_return std::move(done).error();
   }
   std::int64_t total = 0;
@@ -339,9 +337,8 @@ Task<Result<Rotations::Pace>> Rotations::enter_waiting(Rotation row) {
   if (!proved) co_return std::move(proved).error();
   row.proof = proved->receipt.event.text();
   row.all_moved = *now;
-  auto wait = row.at_once ? Millis(0) : deps_.settings.window;
-  if (row.kind == KeyKind::idempotency) wait = std::max(wait, kIdempotencyLife);
-  row.due = *now + wait;
+  row.due =
+      *now + std::max(row.at_once ? Millis(0) : deps_.settings.window, shortest_wait(row.kind));
   co_return co_await advance(std::move(row), Phase::waiting, "keys.rotating");
 }
 
@@ -382,10 +379,10 @@ Task<Result<Rotations::Pace>> Rotations::destroy(Rotation row) {
     const auto keys = deps_.held.get();
     if (!keys) co_return locked();
     if (keys->ring.find(*use, row.from) && keys->ring.active_id(*use) != row.from) {
-      auto ring = keys->ring.without(*use, row.from);
-      if (auto saved = deps_.save(ring); !saved) co_return std::move(saved).error();
-      row.generation = static_cast<std::int64_t>(ring.generation());
-      if (auto done = co_await hand_out(std::move(ring), row); !done)
+      auto ring = deps_.save(keys->ring.without(*use, row.from));
+      if (!ring) co_return std::move(ring).error();
+      row.generation = static_cast<std::int64_t>(ring->generation());
+      if (auto done = co_await hand_out(std::move(*ring), row); !done)
         co_return std::move(done).error();
     }
   }
@@ -405,7 +402,7 @@ Task<void> Rotations::run(std::function<void(const Error*)> tell) {
     const auto began = deps_.context.clock.mono();
     auto done = co_await step();
     const bool failed = !done && done.error().code != Code::locked;
-    if (failed) tell(&done.error());
+    if (failed && !failing) tell(&done.error());
     if (done && failing) tell(nullptr);
     failing = failed;
     if (done && *done == Pace::more) {

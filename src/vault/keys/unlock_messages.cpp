@@ -52,7 +52,8 @@ std::span<const Member> Alarm::described() {
   static constexpr Member kMembers[] = {
       member<&A::alarm>("alarm",
                         "certificate_due, api_keys_due, rehearsal_due, key_old, hsm_away, "
-                        "shares_on_server, keyring_file, keyring_row or key_file_left."),
+                        "shares_on_server, keyring_file, keyring_row, key_file_left or "
+                        "keyring_copy."),
       member<&A::text>("text", "What it is and what to do.", {.bytes = 512}),
       member<&A::due>("due", "When it becomes, or became, a problem.")};
   return kMembers;

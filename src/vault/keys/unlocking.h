@@ -25,6 +25,8 @@ namespace holdfast::vault {
 struct UnlockPlaces {
   crypto::RootFiles files{};
   crypto::HsmKey hsm_key{};              // for a move to pkcs11
+  std::filesystem::path keyring_copy{};  // in the folder of backup.keys
+  std::filesystem::path copied{};        // DIR/keyring.copied: where a copy was made
   std::filesystem::path latch{};         // DIR/locked
   std::filesystem::path shares{};        // where sets of shares are written
   std::filesystem::path first_shares{};  // where `init` wrote the first set
@@ -61,8 +63,8 @@ struct UnlockedBy {
 
 /// The alarms as numbers, for metrics: 0 or how many. Order of kAlarmNames.
 inline constexpr std::string_view kAlarmNames[] = {
-    "certificate_due",  "api_keys_due", "rehearsal_due", "key_old",      "hsm_away",
-    "shares_on_server", "keyring_file", "keyring_row",   "key_file_left"};
+    "certificate_due",  "api_keys_due", "rehearsal_due", "key_old",       "hsm_away",
+    "shares_on_server", "keyring_file", "keyring_row",   "key_file_left", "keyring_copy"};
 using AlarmCounts = std::array<std::atomic<std::int64_t>, std::size(kAlarmNames)>;
 
 /// Threads: any io_context thread; file work, Argon2id and the HSM run on the pool. One change at a
@@ -105,6 +107,13 @@ class Unlocking {
   /// Each call looks at the keyring in the database and on the disk, and at the HSM; takes over a
   /// newer keyring, or stops serving with one that is older than the database's. Gives the alarms.
   Task<Result<std::vector<Alarm>>> look();
+  /// See crypto::copy_keyring. One at a time; what is wrong is an alarm until it is mended.
+  /// Blocking for as long as the place takes: for threads of their own.
+  Result<crypto::Keyring> keep_copy(const crypto::Keyring& ring, const Secret& root);
+  /// The same with the keys that are held. New keys come there before they are used; this is for a
+  /// new root key, a first start, and a place that was away. False: to be tried again soon, since
+  /// the keyring is being changed.
+  bool follow_copy();
   const AlarmCounts& counts() const { return counts_; }
   bool hsm_away() const { return hsm_away_; }
   bool stale() const { return stale_; }
@@ -138,6 +147,12 @@ class Unlocking {
   Deps deps_;
   std::atomic<bool> hsm_away_ = false, stale_ = false, file_differs_ = false, row_changed_ = false,
                     key_file_left_ = false;
+  std::mutex copying_;             // one at a time
+  std::mutex copy_mutex_;          // guards the next two
+  std::string_view copy_trouble_;  // empty: none
+  std::optional<MonoTime> copy_began_;
+  void tell_copy(std::string_view trouble, std::optional<MonoTime> began = {});
+  std::string_view copy_trouble();
   AlarmCounts counts_{};
 };
 

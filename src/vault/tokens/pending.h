@@ -8,6 +8,7 @@
 
 #include "crypto/hpke.h"
 #include "crypto/key_set.h"
+#include "vault/policy.h"
 #include "vault/tokens/messages.h"
 
 namespace holdfast::vault {
@@ -15,8 +16,8 @@ namespace holdfast::vault {
 /// `pnd_` and base64url of: version (1) | id of the sealing key (4) | HPKE's encapsulated key (32)
 /// | ciphertext | tag (16). HPKE's info is `holdfast pending 1` and the store's id, its associated
 /// data the collection, the field and the customer as the request writes them; each of these parts
-/// under its length in 32 bits, most significant byte first.
-inline constexpr std::string_view kPendingPrefix = "pnd_";
+/// under its length in 32 bits, most significant byte first. `pnd_` is vault/policy.h's
+/// kPendingPrefix.
 /// Characters: what a request takes as a value. It holds about 49,000 bytes.
 inline constexpr std::size_t kLongestPending = 65'536;
 

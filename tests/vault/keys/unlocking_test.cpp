@@ -140,6 +140,8 @@ class KeysBench {
   VaultBench bench;
   test::TempDir dir;
   UnlockPlaces places{.files = {dir / "unlock", dir / "keyring", dir / "keys/root.key", {}},
+                      .keyring_copy = dir / "backup/keyring",
+                      .copied = dir / "keyring.copied",
                       .latch = dir / "locked",
                       .shares = dir / "shares",
                       .cost = kCheap};
@@ -317,12 +319,15 @@ class KeysRotating : public Keys {
   std::function<void()> after_save_ = [] {};
   std::unique_ptr<Rotations> rotations_;
 
-  Result<void> save(const crypto::Keyring& ring) {
+  Result<crypto::Keyring> save(const crypto::Keyring& ring) {
     auto held = bench_.keys().get();
-    auto wrote = crypto::write_keyring(keys_.places.files.keyring, ring, held->root);
+    auto copied = keys_.unlocking->keep_copy(ring, held->root);
+    if (!copied) return copied;
+    auto wrote = crypto::write_keyring(keys_.places.files.keyring, *copied, held->root);
     held.reset();
     after_save_();
-    return wrote;
+    if (!wrote) return std::move(wrote).error();
+    return copied;
   }
   void begin() {
     rows_ = std::make_unique<Rows>(keys_.context(), bench_.log(), bench_.keys());
@@ -755,6 +760,64 @@ TEST_P(Keys, resharing_that_fails_before_it_took_effect_leaves_all_as_it_was) {
 }
 
 // ── alarms
+
+TEST_P(Keys, a_copy_of_the_keyring_is_kept_in_the_backups_place) {
+  ASSERT_TRUE(keys_.unlocking->follow_copy());
+  EXPECT_TRUE(crypto::read_keyring(keys_.places.keyring_copy, bench_.keys().get()->root));
+
+  must(bench_.run(keys_.unlocking->reshare({}, {})));
+  EXPECT_FALSE(crypto::read_keyring(keys_.places.keyring_copy, bench_.keys().get()->root));
+  ASSERT_TRUE(keys_.unlocking->follow_copy());
+
+  EXPECT_EQ(keys_.alarms(), std::vector<std::string>{"shares_on_server"});
+  EXPECT_TRUE(crypto::read_keyring(keys_.places.keyring_copy, bench_.keys().get()->root))
+      << "what the old root key opens does not stay there";
+}
+
+TEST_P(Keys, a_place_for_the_copy_that_is_away_is_an_alarm_until_it_is_back) {
+  ASSERT_TRUE(keys_.unlocking->follow_copy());
+  fs::rename(keys_.dir / "backup", keys_.dir / "elsewhere");
+
+  keys_.unlocking->follow_copy();
+  auto away = keys_.alarms();
+  auto told = keys_.status().alarms;
+  fs::rename(keys_.dir / "elsewhere", keys_.dir / "backup");
+  keys_.unlocking->follow_copy();
+
+  EXPECT_EQ(away, std::vector<std::string>{"keyring_copy"});
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].text.find("backup.keys"), std::string::npos);
+  EXPECT_TRUE(keys_.alarms().empty());
+}
+
+TEST_P(KeysRotating, a_key_whose_copy_was_made_before_a_crash_is_taken_up) {
+  rotate(KeyKind::cursor);
+  const auto before = bench_.keys().get();
+  auto cut_off = before->ring.with_new(crypto::KeyUse::cursor, bench_.clock().now());
+  must(keys_.unlocking->keep_copy(cut_off, before->root));
+  EXPECT_TRUE(keys_.unlocking->follow_copy());
+  EXPECT_EQ(keys_.alarms(), std::vector<std::string>{"keyring_copy"}) << "nobody overwrote it";
+
+  must(bench_.run(rotations_->step()));
+
+  EXPECT_TRUE(bench_.keys().get()->ring.holds_all_of(cut_off));
+  EXPECT_TRUE(keys_.unlocking->follow_copy());
+  EXPECT_TRUE(keys_.alarms().empty());
+}
+
+TEST_P(KeysRotating, no_key_is_used_that_lies_on_this_host_alone) {
+  ASSERT_TRUE(keys_.unlocking->follow_copy());
+  fs::rename(keys_.dir / "backup", keys_.dir / "elsewhere");
+  rotate(KeyKind::cursor);
+
+  EXPECT_FALSE(bench_.run(rotations_->step()));
+  EXPECT_EQ(on_disk(crypto::KeyUse::cursor), (std::vector<std::uint32_t>{1}));
+  EXPECT_EQ(bench_.keys().get()->ring.active_id(crypto::KeyUse::cursor), 1u);
+  fs::rename(keys_.dir / "elsewhere", keys_.dir / "backup");
+  finish();
+
+  EXPECT_EQ(on_disk(crypto::KeyUse::cursor), (std::vector<std::uint32_t>{2}));
+}
 
 TEST_P(Keys, what_is_due_is_an_alarm) {
   EXPECT_TRUE(keys_.alarms().empty());
