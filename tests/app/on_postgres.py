@@ -17,9 +17,13 @@ def on_schema(name):
     return ["--set", f"database.schema={name}"]
 
 
+def store_on(postgres, name):
+    return Store("--set", f"database.url={postgres.url()}", *on_schema(name))
+
+
 @test
 def a_backup_comes_back_into_a_new_schema(postgres):
-    with Store("--set", f"database.url={postgres.url()}", *on_schema("first")) as own:
+    with store_on(postgres, "first") as own:
         with own.serve() as server:
             client = server.client()
             declare(client)
@@ -46,7 +50,7 @@ def a_backup_comes_back_into_a_new_schema(postgres):
 
 @test
 def a_store_whose_host_is_lost_comes_back_on_its_database(postgres):
-    with Store("--set", f"database.url={postgres.url()}", *on_schema("lost")) as own:
+    with store_on(postgres, "lost") as own:
         with own.serve() as server:
             client = server.client()
             declare(client)
@@ -73,7 +77,7 @@ def a_store_whose_host_is_lost_comes_back_on_its_database(postgres):
 
 @test
 def a_second_server_on_the_schema_is_refused(postgres):
-    with Store("--set", f"database.url={postgres.url()}", *on_schema("taken")) as own:
+    with store_on(postgres, "taken") as own:
         with own.serve() as server:
             declare(server.client())
             refused = own.run("serve", "--dir", own.dir, "--listen", "127.0.0.1:0")
@@ -86,7 +90,7 @@ def a_second_server_on_the_schema_is_refused(postgres):
 
 @test
 def a_keys_file_and_a_data_file_are_not_taken_for_each_other(postgres):
-    with Store("--set", f"database.url={postgres.url()}", *on_schema("exchanged")) as own:
+    with store_on(postgres, "exchanged") as own:
         with own.serve() as server:
             backup = server.client().good("POST", "/v1/backups", {})
             assert server.stop() == 0
@@ -97,7 +101,7 @@ def a_keys_file_and_a_data_file_are_not_taken_for_each_other(postgres):
 
 @test
 def no_planted_value_stands_in_the_files_of_the_database(postgres):
-    with Store("--set", f"database.url={postgres.url()}", *on_schema("planted")) as own:
+    with store_on(postgres, "planted") as own:
         with own.serve() as server:
             client = server.client()
             declare(client)

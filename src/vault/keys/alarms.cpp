@@ -15,8 +15,7 @@ constexpr Millis kCertificateBefore = 21 * kDay, kApiKeysBefore = 14 * kDay;
 constexpr std::size_t kLongestKeyring = 1 << 20, kLongestPath = 4096;
 constexpr Millis kCopyPatience{10'000};
 constexpr std::string_view kOtherKeys =
-    "The copy of the keyring in the folder of backup.keys holds another key than the keyring in "
-    "use: "
+    "The copy of the keyring in the folder of backup.keys holds another key than the one in use: "
     "move it away, and it is made anew.";
 
 }  // namespace
