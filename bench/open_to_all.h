@@ -16,6 +16,7 @@ class Everyone final : public vault::Permits {
   Result<Caller> acting_for(Caller caller, std::string_view) const override { return caller; }
   bool may(const Caller&, std::string_view) const override { return true; }
   Task<Result<Caller>> renewed(Caller caller) const override { co_return caller; }
+  Task<Result<void>> still(Caller, std::string_view) const override { co_return Result<void>(); }
   Task<Result<bool>> same_account(std::string one, std::string other, MonoTime) const override {
     co_return one == other;
   }

@@ -6,6 +6,7 @@
 #include "access/declare.h"
 #include "access/key_text.h"
 #include "access/store.h"
+#include "journal/noted.h"
 
 namespace holdfast::access {
 namespace {
@@ -52,7 +53,7 @@ Result<void> not_seen(const Snapshot& snapshot, std::string_view request, Time n
       return Error(Code::conflict,
                    "this Idempotency-Key has made a key, whose secret is shown once: revoke that "
                    "one if it was lost, and ask again under a new Idempotency-Key")
-          .at(principal.key.key);
+          .at(FieldPath::made_id(principal.key.key));
   return {};
 }
 
@@ -81,6 +82,14 @@ bool narrows(const Role& before, const Role& next) {
         these, [&those](const auto& one) { return std::ranges::find(those, one) != those.end(); });
   };
   return !all_in(before.permissions, next.permissions) || !all_in(before.grants, next.grants);
+}
+
+/// A line of the afterlog: of a role, since when it is as it is; of a key, when it ends.
+Bytes line_of(std::string_view name, Time time) {
+  Bytes out;
+  put_part(out, name);
+  put_u64(out, static_cast<std::uint64_t>(to_ms(time)));
+  return out;
 }
 
 bool is_owner(const Principal& principal, Time now) {
@@ -137,9 +146,10 @@ Task<Result<Admin::Stand>> Admin::stand(Caller caller) {
   co_return out;
 }
 
-Task<Result<void>> Admin::within_own(Stand at, std::string_view operation, ApiKey key) {
+Task<Result<void>> Admin::within_own(Stand at, std::string_view operation, ApiKey key,
+                                     std::shared_ptr<const Rights> theirs) {
   const auto& mine = *at.self;
-  auto more = excess(*mine.rights, *at.snapshot->compile(key));
+  auto more = excess(*mine.rights, *theirs);
   if (more.empty() && !mine.rights->owner() && !mine.networks.empty()) {
     auto inside = [&](const std::string& text) {
       const auto theirs = parse_network(text);
@@ -160,10 +170,35 @@ Task<Result<void>> Admin::within_own(Stand at, std::string_view operation, ApiKe
       Error(Code::forbidden, "this would give more than your own key has").at(field));
 }
 
-Task<Result<void>> Admin::commit(Stand at, Edit::Done edit, journal::Event event, bool force) {
+/// What a key with several roles can do is more than each role by itself: those that would gain
+/// something are looked at as a whole.
+Task<Result<void>> Admin::holders_within_own(Stand at, Role role) {
+  for (const auto& [id, principal] : at.snapshot->keys) {
+    const auto& key = principal.key;
+    if (state_of(key, at.now) != KeyState::live || std::ranges::count(key.roles, role.role) == 0)
+      continue;
+    std::vector<const Role*> roles{&role};
+    for (const auto& name : key.roles)
+      if (const auto* other = name == role.role ? nullptr : at.snapshot->role(name))
+        roles.push_back(other);
+    auto after = Rights::compile(roles, key.scopes, key.acts_for);
+    if (excess(*principal.rights, *after).empty()) continue;
+    if (auto done = co_await within_own(at, "roles.put", key, std::move(after)); !done)
+      co_return done;
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> Admin::commit(Stand at, Edit::Done edit, journal::Event event, bool force,
+                                 std::optional<Note> note) {
   event.touches = std::move(edit.touches);
   auto changes = changes_of(edit, force);
-  auto written = co_await deps_.journal.commit(at.caller, std::move(changes), std::move(event));
+  Result<journal::Written> written;
+  if (note)
+    written = co_await journal::commit_noted(deps_.journal, note->kind, std::move(note->line),
+                                             at.caller, std::move(changes), std::move(event));
+  else
+    written = co_await deps_.journal.commit(at.caller, std::move(changes), std::move(event));
   // Also after an error: a commit whose deadline passed may have happened.
   deps_.cache.changed();
   if (!written) co_return std::move(written).error();
@@ -203,7 +238,7 @@ Task<Result<NewKey>> Admin::create_once(Caller caller, CreateKey spec) {
   // Nobody but an owner makes a key that outlives their own.
   if (!spec.expires_in && !at->self->rights->owner())
     key->expires = std::min(key->expires, at->self->key.expires);
-  auto within = co_await within_own(*at, "api_keys.create", *key);
+  auto within = co_await within_own(*at, "api_keys.create", *key, at->snapshot->compile(*key));
   if (!within) co_return std::move(within).error();
   auto request =
       fingerprint(*at->keys, "api_keys.create", at->caller.principal, spec.idempotency_key);
@@ -233,6 +268,11 @@ Task<Result<NewKey>> Admin::rotate_once(Caller caller, RotateKey request) {
   auto life = declared_span(request.expires_in, old->key.expires - old->key.created, kLongestLife,
                             "expires_in");
   if (!life) co_return std::move(life).error();
+  if (*life > old->key.expires - old->key.created && !at->self->rights->owner())
+    co_return co_await deps_.service.refuse(
+        at->caller, "api_keys.rotate", "escalation",
+        Error(Code::forbidden, "only the owner role gives a key a longer life than it had")
+            .at("expires_in"));
   auto overlap = declared_span(request.overlap, kDefaultOverlap, kLongestOverlap, "overlap");
   if (!overlap) co_return std::move(overlap).error();
   auto print =
@@ -241,7 +281,7 @@ Task<Result<NewKey>> Admin::rotate_once(Caller caller, RotateKey request) {
   if (!fresh) co_return std::move(fresh).error();
   if (state_of(old->key, at->now) != KeyState::live)
     co_return Error(Code::conflict, "this key has ended: create a new one").at("key");
-  auto within = co_await within_own(*at, "api_keys.rotate", old->key);
+  auto within = co_await within_own(*at, "api_keys.rotate", old->key, old->rights);
   if (!within) co_return std::move(within).error();
 
   Edit edit(at->snapshot->authority, *at->keys);
@@ -261,7 +301,8 @@ Task<Result<NewKey>> Admin::rotate_once(Caller caller, RotateKey request) {
                                .facts = {{"key", made->info.key},
                                          {"replaces", ending.key},
                                          {"expires_ms", to_ms(made->info.expires)},
-                                         {"old_expires_ms", to_ms(ending.expires)}}});
+                                         {"old_expires_ms", to_ms(ending.expires)}}},
+                              false, Note{kKeyEnds, line_of(ending.key, ending.expires)});
   if (!done) co_return std::move(done).error();
   co_return made;
 }
@@ -282,15 +323,14 @@ Task<Result<ApiKey>> Admin::revoke_once(Caller caller, RevokeKey request) {
                     "first, then revoke this one with that")
         .at("key");
 
-  auto outside = co_await deps_.journal.afterlog("api_key.revoked", to_bytes(found->key.key));
-  if (!outside) co_return std::move(outside).error();
   Edit edit(at->snapshot->authority, *at->keys);
   auto ended = found->key;
   ended.revoked = at->now;
   ended.version = edit.version();
   edit.put(kKeys, ended.key, stored_text(ended, found->digest, found->request));
   auto done = co_await commit(*at, std::move(edit).done(),
-                              {.activity = "api_keys.revoke", .facts = {{"key", ended.key}}});
+                              {.activity = "api_keys.revoke", .facts = {{"key", ended.key}}}, false,
+                              Note{kKeyRevoked, to_bytes(ended.key)});
   if (!done) co_return std::move(done).error();
   co_return as_of(std::move(ended), at->now);
 }
@@ -317,30 +357,25 @@ Task<Result<Role>> Admin::put_role_once(Caller caller, PutRole spec) {
     co_return co_await deps_.service.refuse(
         at->caller, "roles.put", "escalation",
         Error(Code::forbidden, "this would give more than your own key has"));
+  if (auto within = co_await holders_within_own(*at, *role); !within)
+    co_return std::move(within).error();
 
   // Later than what was, also where the clock was set back.
   const auto since = std::max(
       at->now, before == nullptr ? at->now : before->updated.value_or(at->now) + Millis(1));
+  std::optional<Note> note;
   if (before != nullptr && narrows(*before, *role))
-    if (auto noted = co_await note_narrowed(role->role, since); !noted)
-      co_return std::move(noted).error();
+    note = Note{kRoleNarrowed, line_of(role->role, since)};
   Edit edit(at->snapshot->authority, *at->keys);
   role->version = edit.version();
   role->updated = since;
   edit.put(kRoles, role->role, to_json(*role));
   auto done = co_await commit(
       *at, std::move(edit).done(),
-      {.activity = "roles.put", .facts = {{"role", role->role}, {"version", role->version}}});
+      {.activity = "roles.put", .facts = {{"role", role->role}, {"version", role->version}}}, false,
+      std::move(note));
   if (!done) co_return std::move(done).error();
   co_return role;
-}
-
-/// The afterlog's line: the role, and since when it is as it is.
-Task<Result<void>> Admin::note_narrowed(std::string role, Time now) {
-  Bytes line;
-  put_part(line, role);
-  put_u64(line, static_cast<std::uint64_t>(to_ms(now)));
-  co_return co_await deps_.journal.afterlog(kRoleNarrowed, std::move(line));
 }
 
 Task<Result<Deleted>> Admin::delete_role_once(Caller caller, RoleRef request) {
@@ -355,16 +390,16 @@ Task<Result<Deleted>> Admin::delete_role_once(Caller caller, RoleRef request) {
   for (const auto& [id, principal] : at->snapshot->keys)
     if (in_use.also.size() < 20 && state_of(principal.key, at->now) == KeyState::live &&
         std::ranges::count(principal.key.roles, request.role) > 0)
-      in_use.also.push_back(Error(Code::conflict, "holds this role").at(principal.key.key));
+      in_use.also.push_back(
+          Error(Code::conflict, "holds this role").at(FieldPath::made_id(principal.key.key)));
   if (!in_use.also.empty()) co_return std::move(in_use).at("role");
 
   const auto since = std::max(at->now, role->updated.value_or(at->now) + Millis(1));
-  if (auto noted = co_await note_narrowed(role->role, since); !noted)
-    co_return std::move(noted).error();
   Edit edit(at->snapshot->authority, *at->keys);
   edit.remove(kRoles, role->role);
   auto done = co_await commit(*at, std::move(edit).done(),
-                              {.activity = "roles.delete", .facts = {{"role", request.role}}});
+                              {.activity = "roles.delete", .facts = {{"role", request.role}}},
+                              false, Note{kRoleNarrowed, line_of(request.role, since)});
   if (!done) co_return std::move(done).error();
   co_return Deleted{};
 }

@@ -16,8 +16,10 @@
 
 namespace holdfast::access {
 
-/// The kind of the afterlog's lines about roles.
-inline constexpr std::string_view kRoleNarrowed = "role.narrowed";
+/// Kinds of the afterlog's lines: a key that was revoked, one that ends since it was rotated, a
+/// role that lost something.
+inline constexpr std::string_view kKeyRevoked = "api_key.revoked", kKeyEnds = "api_key.ends",
+                                  kRoleNarrowed = "role.narrowed";
 
 /// Errors of all verbs besides their own: unauthenticated (the caller's key has ended meanwhile),
 /// corrupt (the manifest does not authenticate: `holdfast access recover`), locked, unavailable;
@@ -43,7 +45,8 @@ class Admin {
   /// Errors: invalid, not_found (a role), forbidden (more than the caller has; recorded), conflict
   /// (this Idempotency-Key made a key before, whose secret cannot be shown again).
   Task<Result<NewKey>> create_key(Caller caller, CreateKey spec);
-  /// A new key with the same rights; the old one ends after the overlap.
+  /// A new key with the same rights; the old one ends after the overlap, also after a restore. Only
+  /// the owner role gives it a longer life than the old one had.
   /// Errors: as create_key; not_found; conflict (already ended).
   Task<Result<NewKey>> rotate_key(Caller caller, RotateKey request);
   /// Also written to the afterlog, so that a restore does not bring it back. Revoking a revoked key
@@ -64,6 +67,10 @@ class Admin {
   /// For `restore`: revokes these keys (`key_...`, from the afterlog), or all of them when there is
   /// no afterlog to say which. Gives how many were live.
   Task<Result<std::int64_t>> revoke_after_restore(std::optional<std::vector<std::string>> which);
+
+  /// For `restore`: keys that were rotated after the backup was made, by the afterlog's lines, end
+  /// when they were to end. Gives how many had more time left.
+  Task<Result<std::int64_t>> end_rotated(std::vector<Bytes> lines);
 
   /// For `restore`: roles that lost something after the backup was made, by the afterlog's lines,
   /// give nothing until they are put again. Gives how many.
@@ -104,12 +111,20 @@ class Admin {
   Task<Result<Role>> put_role_once(Caller caller, PutRole spec);
   Task<Result<Deleted>> delete_role_once(Caller caller, RoleRef request);
 
-  Task<Result<void>> note_narrowed(std::string role, Time now);
   Task<Result<Stand>> stand(Caller caller);
   Task<Result<Stand>> stand_alone();
-  Task<Result<void>> within_own(Stand at, std::string_view operation, ApiKey key);
+  /// Whether a key with these rights could do nothing that the caller's key cannot.
+  Task<Result<void>> within_own(Stand at, std::string_view operation, ApiKey key,
+                                std::shared_ptr<const Rights> theirs);
+  Task<Result<void>> holders_within_own(Stand at, Role role);
   Result<NewKey> draft(Edit& edit, const Stand& at, ApiKey key, std::string request) const;
-  Task<Result<void>> commit(Stand at, Edit::Done edit, journal::Event event, bool force = false);
+  /// What a restore must not undo: a line of the afterlog.
+  struct Note {
+    std::string_view kind;
+    Bytes line;
+  };
+  Task<Result<void>> commit(Stand at, Edit::Done edit, journal::Event event, bool force = false,
+                            std::optional<Note> note = {});
 
   const Deps deps_;
   std::vector<std::string> operations_;

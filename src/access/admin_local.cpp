@@ -6,6 +6,19 @@
 #include "access/store.h"
 
 namespace holdfast::access {
+namespace {
+
+/// A line of the afterlog: the name of a key or role, and a time.
+Result<std::pair<std::string, Time>> read_line(BytesView line) {
+  ByteReader reader(line);
+  const auto name = reader.part();
+  const auto time = reader.u64();
+  if (!name || !time || !reader.done())
+    return Error(Code::corrupt, "a line of the afterlog cannot be read");
+  return std::pair(std::string(as_text(*name)), from_ms(static_cast<std::int64_t>(*time)));
+}
+
+}  // namespace
 
 /// For the server's own work, under what is stored now.
 Task<Result<Admin::Stand>> Admin::stand_alone() {
@@ -70,16 +83,45 @@ Task<Result<std::int64_t>> Admin::revoke_after_restore(
   co_return live;
 }
 
+Task<Result<std::int64_t>> Admin::end_rotated(std::vector<Bytes> lines) {
+  std::map<std::string, Time> ends;
+  for (const auto& line : lines) {
+    auto read = read_line(line);
+    if (!read) co_return std::move(read).error();
+    auto [at, first] = ends.emplace(*read);
+    if (!first) at->second = std::min(at->second, read->second);
+  }
+  if (ends.empty()) co_return 0;
+  auto stood = co_await stand_alone();
+  if (!stood) co_return std::move(stood).error();
+  auto& at = *stood;
+
+  Edit edit(at.snapshot->authority, *at.keys);
+  std::int64_t ended = 0;
+  for (const auto& [id, principal] : at.snapshot->keys) {
+    const auto end = ends.find(principal.key.key);
+    if (end == ends.end() || principal.key.expires <= end->second) continue;
+    auto key = principal.key;
+    key.expires = end->second;
+    key.version = edit.version();
+    edit.put(kKeys, key.key, stored_text(key, principal.digest, principal.request));
+    ++ended;
+  }
+  if (ended == 0) co_return 0;
+  auto done =
+      co_await commit(at, std::move(edit).done(),
+                      {.activity = "access.ended_after_restore", .facts = {{"keys", ended}}});
+  if (!done) co_return std::move(done).error();
+  co_return ended;
+}
+
 Task<Result<std::int64_t>> Admin::suspend_narrowed(std::vector<Bytes> lines) {
   std::map<std::string, Time> narrowed;
   for (const auto& line : lines) {
-    ByteReader reader(line);
-    auto name = reader.part();
-    auto since = reader.u64();
-    if (!name || !since || !reader.done())
-      co_return Error(Code::corrupt, "a line of the afterlog cannot be read");
-    auto& last = narrowed[std::string(as_text(*name))];
-    last = std::max(last, from_ms(static_cast<std::int64_t>(*since)));
+    auto read = read_line(line);
+    if (!read) co_return std::move(read).error();
+    auto& last = narrowed[read->first];
+    last = std::max(last, read->second);
   }
   if (narrowed.empty()) co_return 0;
   auto stood = co_await stand_alone();

@@ -33,6 +33,35 @@ Ceiling tightest(const Rights& rights) {
   return out;
 }
 
+constexpr std::size_t kMostUndeclared = 20;
+
+/// What one grant names and nothing declares. Which fields `*` has is not looked at.
+Task<Result<void>> gather_undeclared(Fields& fields, const Grant& grant, MonoTime deadline,
+                                     std::vector<std::string>& out) {
+  auto note = [&](const Result<void>& known, std::string name) -> Result<void> {
+    if (known || (known.error().code != Code::not_found && known.error().code != Code::invalid))
+      return known;
+    if (out.size() < kMostUndeclared && std::ranges::count(out, name) == 0)
+      out.push_back(std::move(name));
+    return {};
+  };
+  for (const auto& purpose : grant.purposes) {
+    const auto known = co_await fields.purpose(purpose, deadline);
+    if (auto read = note(known, "purpose " + purpose); !read) co_return read;
+  }
+  if (grant.collection == "*") co_return Result<void>();
+  // Of a grant of classes, the empty name stands for any field.
+  for (const auto& field : grant.fields.empty() ? std::vector<std::string>(1) : grant.fields) {
+    const auto known = co_await fields.class_of(grant.collection, field, deadline);
+    if (known || (field.empty() && known.error().field == FieldPath("field"))) continue;
+    const bool whole = known.error().field == FieldPath("collection");
+    auto read = note(known.error(), whole ? "collection " + grant.collection
+                                          : "field " + grant.collection + '.' + field);
+    if (whole || !read) co_return read;
+  }
+  co_return Result<void>();
+}
+
 }  // namespace
 
 std::vector<http::Route> Api::rows(Api* api) {
@@ -87,7 +116,15 @@ Task<Result<NewKey>> Api::rotate_key(Caller caller, RotateKey request) {
   return deps_.admin.rotate_key(std::move(caller), std::move(request));
 }
 Task<Result<Role>> Api::put_role(Caller caller, PutRole request) {
-  return deps_.admin.put_role(std::move(caller), std::move(request));
+  const auto deadline = caller.deadline;
+  auto role = co_await deps_.admin.put_role(std::move(caller), std::move(request));
+  if (!role) co_return role;
+  std::vector<std::string> undeclared;
+  for (const auto& grant : role->grants)
+    // The role is put: that nobody can say now what is declared does not undo it.
+    if (!co_await gather_undeclared(deps_.fields, grant, deadline, undeclared)) co_return role;
+  if (!undeclared.empty()) role->undeclared = std::move(undeclared);
+  co_return role;
 }
 Task<Result<Deleted>> Api::delete_role(Caller caller, RoleRef request) {
   return deps_.admin.delete_role(std::move(caller), std::move(request));

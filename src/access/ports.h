@@ -21,7 +21,8 @@ class Notices {
   virtual void tampered(std::string_view kind, std::string_view id, std::string_view what) = 0;
 };
 
-/// What is declared, for access.explain. not_found for unknown ones.
+/// What is declared. Errors: not_found at `collection` or `field`, or invalid at `purpose`, for
+/// what is not; unavailable, corrupt.
 class Fields {
  public:
   virtual ~Fields() = default;

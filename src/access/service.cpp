@@ -1,5 +1,6 @@
 #include "access/service.h"
 
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -14,6 +15,7 @@ namespace {
 constexpr Millis kTick{200};
 constexpr auto kFlushEvery = std::chrono::minutes(1);
 constexpr auto kFlushWait = std::chrono::seconds(10);
+constexpr auto kStillWait = std::chrono::seconds(10);  // a stream's own deadline is hours away
 
 /// One text for every reason, so that it tells a thief nothing and an owner where to look.
 Error no_valid_key() {
@@ -139,6 +141,18 @@ Task<Result<Caller>> Service::renewed(Caller caller) {
   if (caller.on_behalf_of.empty()) co_return caller;
   const auto who = std::exchange(caller.on_behalf_of, {});
   co_return acting_for(std::move(caller), who);
+}
+
+Task<Result<void>> Service::still(Caller caller, std::string_view operation) {
+  auto snapshot =
+      co_await deps_.cache.current(std::min(caller.deadline, deps_.clock.mono() + kStillWait));
+  if (!snapshot) co_return std::move(snapshot).error();
+  const auto* principal = (*snapshot)->find(caller.principal);
+  if (principal == nullptr || !end_of(*principal, deps_.clock.now(), caller.address).empty())
+    co_return no_valid_key();
+  if (!principal->rights->may(operation))
+    co_return Error(Code::forbidden, "no role of this key permits this operation any more");
+  co_return Result<void>();
 }
 
 Task<Result<void>> Service::flush(bool all) {

@@ -57,6 +57,11 @@ class Service final : public http::Gate {
   /// call stays, if the key may still name them.
   /// Errors: unauthenticated when the key has ended, locked, unavailable.
   Task<Result<Caller>> renewed(Caller caller);
+  /// Whether the door would let this caller in for `operation` now: for streams, which outlast
+  /// keys, before each piece that they give. What this process changed counts at once. Cost: two
+  /// atomic reads; the database is asked as rarely as for requests.
+  /// Errors: unauthenticated when the key has ended, forbidden, locked, unavailable.
+  Task<Result<void>> still(Caller caller, std::string_view operation);
 
   /// Records a refusal and gives the Error to return: `error`, or why it could not be recorded.
   /// `operation` and `reason` are literals.

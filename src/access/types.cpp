@@ -91,7 +91,12 @@ std::span<const Member> Role::described() {
       member<&T::grants>("grants", "What it shows of which fields.", {.count = 200}),
       member<&T::built_in>("built_in", "Comes with the program and cannot be changed."),
       member<&T::version>("version", "For If-Match; 0 when built in."),
-      member<&T::updated>("updated", "When it was last put.")};
+      member<&T::updated>("updated", "When it was last put."),
+      member<&T::undeclared>(
+          "undeclared",
+          "In the reply to roles.put: names in its grants that nothing declares yet, the first 20. "
+          "They show nothing until they are declared.",
+          {.bytes = 256, .count = 20})};
   return kMembers;
 }
 

@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kKeyTables[] = {"vault_subject_keys"};
 constexpr std::string_view kDataName = "holdfast-data-", kKeysName = "holdfast-keys-",
-                           kEnding = ".db";
+                           kEnding = ".db", kUnfinished = ".db.part";
+static_assert(kDataName.size() == kKeysName.size());
 constexpr std::chrono::seconds kPatience{30};
 constexpr std::chrono::milliseconds kPause{20};
 constexpr std::size_t kLongestKeyring = 16u << 20;
@@ -55,10 +56,34 @@ fs::path unfinished(fs::path file) {
   return file;
 }
 
-void clean(const Files& files) {
-  std::error_code ignored;
-  fs::remove(unfinished(files.data), ignored);
-  fs::remove(unfinished(files.keys), ignored);
+/// The data while it holds the keys too: where keys may lie, so that a backup which is cut off
+/// leaves none with the data.
+fs::path with_keys(const Files& files) {
+  return unfinished(files.keys.parent_path() / files.data.filename());
+}
+
+/// Also what SQLite keeps beside such a file.
+bool is_unfinished(std::string_view name) {
+  return (name.starts_with(kDataName) || name.starts_with(kKeysName)) && name.contains(kUnfinished);
+}
+
+/// What a backup left that did not come to its end. What cannot be removed is left to the next one.
+void clean(const Config& config) {
+  std::error_code ignored, ended;
+  for (const char* key : {"backup.data", "backup.keys"})
+    for (fs::directory_iterator at(config.path(key), ended), end; at != end; at.increment(ended))
+      if (is_unfinished(at->path().filename().string())) fs::remove(at->path(), ignored);
+}
+
+/// To another folder, which may be on another disk.
+bool move_file(const fs::path& from, const fs::path& to) {
+  std::error_code failed;
+  fs::rename(from, to, failed);
+  if (failed != std::errc::cross_device_link) return !failed;
+  fs::copy_file(from, to, failed);
+  if (failed) return false;
+  fs::remove(from, failed);
+  return !failed;
 }
 
 /// On the pool: the database as it is now, keys and all.
@@ -66,11 +91,14 @@ Result<Files> copy_data(Instance& instance, Time now) {
   const auto& config = instance.config();
   for (const char* key : {"backup.data", "backup.keys"})
     if (auto made = make_folder(config.path(key)); !made) return std::move(made).error();
+  clean(config);
   Files out{
       config.path("backup.data") / (std::string(kDataName) + stamp(now) + std::string(kEnding)),
       config.path("backup.keys") / (std::string(kKeysName) + stamp(now) + std::string(kEnding))};
-  if (auto copied = instance.database().copy_to(unfinished(out.data)); !copied)
+  if (auto copied = instance.database().copy_to(with_keys(out)); !copied) {
+    clean(config);
     return std::move(copied).error();
+  }
   return out;
 }
 
@@ -89,22 +117,34 @@ Result<Parts> read_keys(const Config& config, KeysWindow window) {
 }
 
 /// On the pool: the keys out of it, into a file of their own.
-Result<void> split_keys(Instance& instance, Files out, const Parts& parts) {
-  auto split = db::split_data(unfinished(out.data), unfinished(out.keys), kKeyTables, parts,
-                              instance.clock());
-  if (!split) return split;
-  // The keys first: data without keys is a backup that opens nothing, and would look like one.
-  if (std::rename(unfinished(out.keys).c_str(), out.keys.c_str()) != 0 ||
-      std::rename(unfinished(out.data).c_str(), out.data.c_str()) != 0)
-    return Error(Code::unavailable, "a backup file cannot be put in place");
+Result<void> split_keys(const Files& out, const Parts& parts, const Clock& clock) {
+  return db::split_data(with_keys(out), unfinished(out.keys), kKeyTables, parts, clock);
+}
+
+/// On the pool: whether the two can be restored. Between the copy and the keyring a rotation that
+/// was hurried may have destroyed a key that the copy is under.
+Result<void> fits_together(const Files& out, const KeysWindow& window, const crypto::Keyring& ring,
+                           const Clock& clock) {
+  auto state = read_data_state(with_keys(out), clock);
+  if (!state) return std::move(state).error();
+  auto epochs = read_epochs(unfinished(out.keys), clock);
+  if (!epochs) return std::move(epochs).error();
+  if (auto fit = fits(*state, window, *epochs, ring); !fit)
+    return Error(Code::conflict, "a key was destroyed while the backup was made: back up again");
   return {};
 }
 
-/// What is put in place before the store is opened.
-struct Placed {
-  crypto::OpenedStore store;
-  std::optional<journal::LogOptions::KnownEnd> afterlog_known;
-};
+/// On the pool.
+Result<void> put_in_place(const Files& out) {
+  // The keys first: data without keys is a backup that opens nothing, and would look like one.
+  if (!move_file(with_keys(out), unfinished(out.data)) ||
+      !journal::replace_file(unfinished(out.keys), out.keys) ||
+      !journal::replace_file(unfinished(out.data), out.data))
+    return Error(Code::unavailable,
+                 "a backup file cannot be put in place: see the rights of the folders backup.data "
+                 "and backup.keys, and the room on their disks");
+  return {};
+}
 
 /// The afterlog that the caller names, where the folder has none.
 Result<void> bring_afterlog(const LocalOptions& options, const fs::path& file) {
@@ -119,7 +159,32 @@ Result<void> bring_afterlog(const LocalOptions& options, const fs::path& file) {
   return {};
 }
 
-Result<Placed> restore_files(const LocalOptions& options, const Config& config) {
+/// An error of reading the data file, which may be any file that somebody named.
+Error of_data(Error error) {
+  if (error.code != Code::corrupt && error.code != Code::internal) return error;
+  return Error(Code::corrupt,
+               "the data file is damaged, cut short, or none that `holdfast backup` wrote: copy it "
+               "again from where the backup lies, or take another one")
+      .at("data");
+}
+
+/// Before anything is touched: a keyring that is here may be the only one of its store.
+Result<void> of_one_store(const fs::path& here, BytesView brought) {
+  auto text = journal::read_small_file(here, kLongestKeyring);
+  if (!text) return {};  // opening it says why
+  auto own = crypto::keyring_head(as_bytes(*text));
+  auto other = crypto::keyring_head(brought);
+  if (own && other && own->store_id != other->store_id)
+    return Error(
+               Code::conflict,
+               "this keys file is of another store than the keyring that is here, and nothing was "
+               "touched: take a keys file of this store, or restore into another folder")
+        .at("keys");
+  return {};
+}
+
+/// Puts everything in place before the store is opened.
+Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Config& config) {
   SystemClock clock;
   std::error_code failed;
   fs::create_directories(config.dir(), failed);
@@ -136,6 +201,9 @@ Result<Placed> restore_files(const LocalOptions& options, const Config& config) 
   auto keyring = parts->find("keyring");
   if (keyring == parts->end()) return Error(Code::invalid, "the keys file holds no keyring");
   const bool brought = !fs::exists(config.path("keys.keyring"));
+  if (!brought)
+    if (auto same = of_one_store(config.path("keys.keyring"), keyring->second); !same)
+      return std::move(same).error();
   if (brought)
     if (auto wrote =
             journal::write_file_atomically(config.path("keys.keyring"), as_text(keyring->second));
@@ -143,15 +211,30 @@ Result<Placed> restore_files(const LocalOptions& options, const Config& config) 
       return std::move(wrote).error();
   // How the root key comes was backed up with the keys; a folder that knows already knows better.
   auto method = parts->find("unlock");
-  const bool brought_method = method != parts->end() && !fs::exists(config.dir() / "unlock");
+  bool brought_method = method != parts->end() && !fs::exists(config.dir() / "unlock");
   if (brought_method)
     if (auto wrote =
             journal::write_file_atomically(config.dir() / "unlock", as_text(method->second));
         !wrote)
       return std::move(wrote).error();
+  // So that another can be tried.
+  auto take_back = [&] {
+    if (brought) fs::remove(config.path("keys.keyring"), failed);
+    if (brought_method) fs::remove(config.dir() / "unlock", failed);
+  };
   auto means = means_of(options, config);
   if (!means) return std::move(means).error();
   auto opened = unlock(config, *means);
+  if (!opened && !brought && brought_method && !means->shares.empty()) {
+    // A keyring from after a reshare, and the unlock file from before it: without that file shares
+    // open what they prove to open.
+    fs::remove(config.dir() / "unlock", failed);
+    brought_method = false;
+    if (auto by_shares = unlock(config, *means)) opened = std::move(by_shares);
+  }
+  // What opens with something else stays: a key file or shares may yet come.
+  if (!opened && opened.error().code != Code::not_found && opened.error().code != Code::locked)
+    take_back();
   if (!opened && opened.error().code == Code::not_found)
     return Error(Code::not_found,
                  "the root key is missing. Put the key file back, or write it again from recovery "
@@ -165,13 +248,11 @@ Result<Placed> restore_files(const LocalOptions& options, const Config& config) 
   auto end = afterlog_of(*window);
   if (!end) return std::move(end).error().at("keys");
   auto state = read_data_state(options.data, clock);
-  if (!state) return std::move(state).error().at("data");
+  if (!state) return of_data(std::move(state).error());
   auto epochs = read_epochs(options.keys, clock);
   if (!epochs) return std::move(epochs).error().at("keys");
   if (auto fit = fits(*state, *window, *epochs, opened->ring); !fit) {
-    // So that another can be tried.
-    if (brought) fs::remove(config.path("keys.keyring"), failed);
-    if (brought_method) fs::remove(config.dir() / "unlock", failed);
+    take_back();
     return std::move(fit).error().at("keys");
   }
 
@@ -182,31 +263,43 @@ Result<Placed> restore_files(const LocalOptions& options, const Config& config) 
   if (failed) return Error(Code::not_found, "the data file cannot be read").at("data");
   fs::permissions(joined, fs::perms::owner_read | fs::perms::owner_write, failed);
   auto done = db::join_data(joined, options.keys, kKeyTables, clock);
+  const bool noted = fs::exists(pending_replay_file(config.dir()));
+  auto leave = [&](bool untouched) {
+    fs::remove(joined, failed);
+    if (untouched && !noted) fs::remove(pending_replay_file(config.dir()), failed);
+  };
+  if (done) done = note_replay(config.dir(), *window);
   if (done && config.text("database.url").empty()) {
     done = db::replace_sqlite({.dir = config.dir()}, joined, "before-restore-" + stamp(clock.now()),
                               clock);
   } else if (done) {
     auto database = open_database(config, clock, 1);
-    done = database ? (*database)->load_from(joined) : Result<void>(database.error());
-    if (database) (*database)->close();
+    if (!database) {
+      leave(true);
+      return std::move(database).error();
+    }
+    done = (*database)->load_from(joined);
+    (*database)->close();
+  }
+  if (!done) {
+    leave(done.error().code != Code::unavailable);  // or nobody can say
+    return of_data(std::move(done).error());
   }
   fs::remove(joined, failed);
-  if (!done) return std::move(done).error();
-  Placed out{std::move(*opened), {}};
-  if (*end) out.afterlog_known = {**end, window->made};
-  return out;
+  return std::move(*opened);
 }
 
 }  // namespace
 
 Result<std::int64_t> destroy_keys_files(const fs::path& dir, Time before) {
-  auto oldest = std::string(kKeysName) + stamp(before) + std::string(kEnding);
+  auto oldest = stamp(before) + std::string(kEnding);
   std::int64_t count = 0;
   std::error_code failed;
   if (!fs::exists(dir, failed)) return 0;
   for (const auto& entry : fs::directory_iterator(dir, failed)) {
     auto name = entry.path().filename().string();
-    if (!name.starts_with(kKeysName) || !name.ends_with(kEnding) || name >= oldest) continue;
+    const bool finished = name.starts_with(kKeysName) && name.ends_with(kEnding);
+    if ((!finished && !is_unfinished(name)) || name.substr(kKeysName.size()) >= oldest) continue;
     if (!fs::remove(entry.path(), failed))
       return Error(Code::unavailable,
                    "a keys file that is past backup.keep_keys cannot be removed: see the rights of "
@@ -221,9 +314,11 @@ Result<std::int64_t> destroy_keys_files(const fs::path& dir, Time before) {
 Task<Result<BackupMade>> Backups::create(Caller caller, BackupRequest) {
   if (running_.exchange(true))
     co_return Error(Code::exhausted, "a backup is being made already: wait for it");
-  auto out = co_await make(std::move(caller));
-  running_ = false;
-  co_return out;
+  struct Running {
+    std::atomic<bool>& flag;
+    ~Running() { flag = false; }
+  } running{running_};
+  co_return co_await make(std::move(caller));
 }
 
 Task<Result<BackupMade>> Backups::make(Caller caller) {
@@ -235,7 +330,7 @@ Task<Result<BackupMade>> Backups::make(Caller caller) {
   if (!files) co_return std::move(files).error();
   auto done = co_await add_keys(*files, now);
   if (!done) {
-    clean(*files);
+    clean(instance_.config());
     co_return std::move(done).error();
   }
   BackupMade out{.data = files->data.string(),
@@ -259,8 +354,15 @@ Task<Result<BackupMade>> Backups::make(Caller caller) {
   co_return out;
 }
 
+/// What goes into a keys file, and the keyring opened.
+struct Backups::Keys {
+  KeysWindow window;
+  Parts parts{};
+  std::shared_ptr<const crypto::KeySet> held{};
+};
+
 /// Keyring and unlock file fit each other while nobody changes either.
-Task<Result<std::map<std::string, Bytes>>> Backups::keys_now(KeysWindow window) {
+Task<Result<Backups::Keys>> Backups::keys_now(KeysWindow window) {
   boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
   std::optional<crypto::KeyringTurn> turn;
   for (auto until = instance_.clock().mono() + kPatience; !turn.emplace(instance_.keys());) {
@@ -270,8 +372,12 @@ Task<Result<std::map<std::string, Bytes>>> Backups::keys_now(KeysWindow window) 
     pause.expires_after(kPause);
     co_await pause.async_wait(boost::asio::use_awaitable);
   }
-  co_return co_await instance_.pool().run(
+  auto parts = co_await instance_.pool().run(
       [this, &window] { return read_keys(instance_.config(), window); });
+  if (!parts) co_return std::move(parts).error();
+  Keys out{std::move(window), std::move(*parts), instance_.keys().get()};
+  if (!out.held) co_return Error(Code::locked, "the server is locked");
+  co_return out;
 }
 
 /// Gives how many entries the journal had, at least those that were copied.
@@ -283,11 +389,15 @@ Task<Result<std::int64_t>> Backups::add_keys(BackupFiles files, Time now) {
   if (!subjects) co_return std::move(subjects).error();
   auto window = window_of(now, size, *subjects);
   put_afterlog(window, instance_.log().afterlog_end());
-  auto parts = co_await keys_now(std::move(window));
-  if (!parts) co_return std::move(parts).error();
-  auto split = co_await instance_.pool().run(
-      [this, &files, &parts] { return split_keys(instance_, files, *parts); });
-  if (!split) co_return std::move(split).error();
+  auto keys = co_await keys_now(std::move(window));
+  if (!keys) co_return std::move(keys).error();
+  auto done = co_await instance_.pool().run([this, &files, &keys]() -> Result<void> {
+    if (auto split = split_keys(files, keys->parts, instance_.clock()); !split) return split;
+    if (auto fit = fits_together(files, keys->window, keys->held->ring, instance_.clock()); !fit)
+      return fit;
+    return put_in_place(files);
+  });
+  if (!done) co_return std::move(done).error();
   co_return size;
 }
 
@@ -318,13 +428,14 @@ int restore(const LocalOptions& options) {
   if (auto ready = prepare_process(); !ready) return print_error(ready.error());
   auto config = config_of(options);
   if (!config) return print_error(config.error());
-  auto placed = restore_files(options, *config);
-  if (!placed) return print_error(placed.error());
+  // Before anything is touched: the store is opened with them in the end.
+  if (auto good = check_settings(*config); !good) return print_error(good.error());
+  auto store = restore_files(options, *config);
+  if (!store) return print_error(store.error());
   bool afterlog = fs::exists(config->dir() / "afterlog");
   Cores cores(0);
-  auto instance =
-      Instance::open(std::move(*config), std::move(placed->store), cores, make_logger("warn"),
-                     {.restored = true, .afterlog_known = placed->afterlog_known});
+  auto instance = Instance::open(std::move(*config), std::move(*store), cores, make_logger("warn"),
+                                 {.restored = true});
   if (!instance) return print_error(instance.error());
   std::cout << "Restored. The log goes on as " << (*instance)->log().origin() << ".\n";
   if (!(*instance)->afterlog_was_lost())

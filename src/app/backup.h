@@ -33,8 +33,8 @@ struct BackupFiles {
   std::filesystem::path data, keys;
 };
 
-/// Removes the keys files of a folder whose names say that they were made before that time, and
-/// gives how many there were. Errors: unavailable. Blocking.
+/// Removes the keys files of a folder, and unfinished ones, whose names say that they were made
+/// before that time, and gives how many there were. Errors: unavailable. Blocking.
 Result<std::int64_t> destroy_keys_files(const std::filesystem::path& dir, Time before);
 
 /// Threads: any io_context thread; the work runs on the pool.
@@ -43,8 +43,11 @@ class Backups {
   explicit Backups(Instance& instance) : instance_(instance) {}
 
   /// Writes holdfast-data-TIME.db into backup.data and holdfast-keys-TIME.db into backup.keys, then
-  /// destroys keys files older than backup.keep_keys. One at a time (exhausted).
-  /// Errors: unavailable (disk, pool), locked, conflict (a change of the keyring runs).
+  /// destroys keys files older than backup.keep_keys. One at a time (exhausted). Until the keys are
+  /// split from the data both are in backup.keys, as `.part`; what a backup left that was cut off
+  /// is removed by the next.
+  /// Errors: unavailable (disk, pool), locked, conflict (a change of the keyring runs, or destroyed
+  /// a key that the copy is under).
   Task<Result<BackupMade>> create(Caller caller, BackupRequest request);
 
   /// nullptr only to be described.
@@ -52,7 +55,8 @@ class Backups {
 
  private:
   Task<Result<BackupMade>> make(Caller caller);
-  Task<Result<std::map<std::string, Bytes>>> keys_now(KeysWindow window);
+  struct Keys;
+  Task<Result<Keys>> keys_now(KeysWindow window);
   Task<Result<std::int64_t>> add_keys(BackupFiles files, Time now);
 
   Instance& instance_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "crypto/private_file.h"
 #include "db/data_split.h"
 
 namespace holdfast::app {
@@ -22,6 +23,8 @@ constexpr db::Sql kEpochs{
 /// wrapped keys come with the keyring that opens them.
 constexpr KeyKind kNeeded[] = {KeyKind::index, KeyKind::external, KeyKind::authority,
                                KeyKind::digest, KeyKind::token};
+
+constexpr std::string_view kRolledBack = "rolled back\n";
 
 Error keys_older() {
   return {Code::conflict,
@@ -86,6 +89,42 @@ Result<std::optional<journal::AfterlogEnd>> afterlog_of(const KeysWindow& window
   out.lines = static_cast<std::uint64_t>(*window.afterlog_lines);
   std::ranges::copy(*digest, out.digest.begin());
   return std::optional(out);
+}
+
+std::filesystem::path pending_replay_file(const std::filesystem::path& dir) {
+  return dir / "replay.pending";
+}
+
+Result<void> note_replay(const std::filesystem::path& dir,
+                         const std::optional<KeysWindow>& window) {
+  const auto file = pending_replay_file(dir);
+  if (!window && std::filesystem::exists(file)) return {};
+  return journal::write_file_atomically(file, window ? to_json(*window) : std::string(kRolledBack));
+}
+
+Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir) {
+  using Found = std::optional<PendingReplay>;
+  auto text = journal::read_small_file(pending_replay_file(dir), 4096);
+  if (!text && text.error().code == Code::not_found) return Found();
+  if (!text) return std::move(text).error();
+  if (*text == kRolledBack) return Found(PendingReplay{});
+  auto window = read_window(*text);
+  auto end = window ? afterlog_of(*window) : window.error();
+  if (!end)
+    return Error(Code::corrupt,
+                 "the file replay.pending in the store's folder is damaged: restore the backup "
+                 "again");
+  PendingReplay out{.restored = true};
+  if (*end) out.afterlog_known = {**end, window->made};
+  return Found(out);
+}
+
+Result<void> end_replay(const std::filesystem::path& dir) {
+  if (!crypto::remove_private(pending_replay_file(dir)))
+    return Error(Code::unavailable,
+                 "the file replay.pending in the store's folder cannot be removed: see the rights "
+                 "of the folder");
+  return {};
 }
 
 KeysWindow window_of(Time made, std::int64_t journal_size,

@@ -12,6 +12,7 @@
 #include "base/described.h"
 #include "base/result.h"
 #include "crypto/keyring.h"
+#include "journal/log.h"
 #include "journal/outside.h"
 #include "vault/rotations.h"
 
@@ -35,6 +36,22 @@ void put_afterlog(KeysWindow& window, const journal::AfterlogEnd& end);
 Result<std::optional<journal::AfterlogEnd>> afterlog_of(const KeysWindow& window);
 KeysWindow window_of(Time made, std::int64_t journal_size,
                      const std::vector<vault::Rotation>& subject_rotations);
+
+/// The file `replay.pending` of a store's folder: a database of before is put in place, or gone on
+/// with, and the afterlog is not replayed into it yet. A start that finds it, since a restore was
+/// cut off, takes the database for what it is.
+struct PendingReplay {
+  bool restored = false;  // out of a backup; else a roll-back that was accepted
+  std::optional<journal::LogOptions::KnownEnd> afterlog_known{};  // by the backup
+};
+std::filesystem::path pending_replay_file(const std::filesystem::path& dir);
+/// Durable when it returns. `window`: of the backup; nothing for a roll-back, which leaves what a
+/// restore has noted. Errors: unavailable.
+Result<void> note_replay(const std::filesystem::path& dir, const std::optional<KeysWindow>& window);
+/// Errors: corrupt, unavailable.
+Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir);
+/// Errors: unavailable.
+Result<void> end_replay(const std::filesystem::path& dir);
 
 /// What a data file says of itself.
 struct DataState {

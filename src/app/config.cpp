@@ -28,7 +28,9 @@ std::span<const Setting> settings() {
        "Further host names and addresses of the certificate that Holdfast makes.", true},
       {"server.certificate", "", "Your own certificate chain (PEM) instead; reloaded on SIGHUP."},
       {"server.certificate_key", "", "The private key of your own certificate (PEM)."},
-      {"server.proxies", "", "Proxies (addresses or networks) whose X-Forwarded-For is believed.",
+      {"server.proxies", "",
+       "Proxies (addresses or networks) whose X-Forwarded-For is believed. The last address in it "
+       "is the client's: a request in which it is none is refused.",
        true},
       {"server.connections_per_address", "256", "Connections that one client address may hold."},
       {"server.cores", "0", "Threads that serve requests; 0: one per core."},
@@ -141,11 +143,11 @@ Result<Config> Config::load(const std::filesystem::path& dir,
     toml::table table;
     try {
       table = toml::parse_file(file.string());
-    } catch (const toml::parse_error&) {
-      return Error(
-          Code::invalid,
-          "holdfast.toml is not valid TOML: often a section or a setting stands in it twice. "
-          "Mend it, or compare it with docs/configuration.md");
+    } catch (const toml::parse_error& error) {
+      return Error(Code::invalid,
+                   "holdfast.toml is not valid TOML: often a section or a setting stands in it "
+                   "twice. Mend it, or compare it with docs/configuration.md")
+          .at(FieldPath("line")[error.source().begin.line]);
     }
     for (const auto& [section, node] : table) {
       const auto* members = node.as_table();

@@ -210,6 +210,7 @@ int init(const LocalOptions& options) {
   auto config = config_of(options);
   if (!config) return print_error(config.error());
   if (auto good = check(*config, options); !good) return print_error(good.error());
+  if (auto closed = make_output_private(); !closed) return print_error(closed.error());
   auto key = make_store(*config, options);
   if (!key) return print_error(key.error());
   std::cout << *key << std::endl;

@@ -15,6 +15,7 @@
 
 #include "app/exit_codes.h"
 #include "base/json.h"
+#include "base/keep_running.h"
 #include "http/certificate.h"
 #include "journal/upkeep.h"
 #include "vault/policy.h"
@@ -89,7 +90,9 @@ Result<crypto::Keyring> Instance::save_keyring(const crypto::Keyring& ring) {
 
 Result<void> check_database_is_there(const Config& config) {
   // An empty one made in its place would be taken for the store's.
-  if (config.text("database.url").empty() && std::filesystem::exists(config.dir() / "witness") &&
+  if (config.text("database.url").empty() &&
+      (std::filesystem::exists(config.dir() / "witness") ||
+       std::filesystem::exists(pending_replay_file(config.dir()))) &&
       !std::filesystem::exists(config.dir() / "holdfast.db"))
     return Error(Code::not_found,
                  "the database (DIR/holdfast.db) is gone: put it back, or restore a backup with "
@@ -198,14 +201,15 @@ Result<void> Instance::keep_added_keys() {
 }
 
 Result<void> Instance::open_keys(crypto::OpenedStore store, const crypto::RootFiles& files) {
-  if (auto finished = crypto::finish_staged(files, store); !finished) return finished;
-  keys_added_ = !store.ring.missing().empty();  // of an earlier version
-  if (keys_added_) store.ring = store.ring.with_missing(clock_.now());
-  keys_.set(std::make_shared<const crypto::KeySet>(std::move(store.ring), std::move(store.root)));
   if (auto there = check_database_is_there(config_); !there) return there;
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
+  // Only now, since another server may have staged it that runs on this store.
+  if (auto finished = crypto::finish_staged(files, store); !finished) return finished;
+  keys_added_ = !store.ring.missing().empty();  // of an earlier version
+  if (keys_added_) store.ring = store.ring.with_missing(clock_.now());
+  keys_.set(std::make_shared<const crypto::KeySet>(std::move(store.ring), std::move(store.root)));
   return cores_.wait(vault::refuse_older_keyring(database_->reader(), *keys_.get()));
 }
 
@@ -215,19 +219,27 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   if (auto done = open_keys(std::move(store), places->files); !done) return done;
   locked_ = std::move(options.locked);
 
-  journal::LogOptions log_options{.witness = config_.dir() / "witness",
-                                  .afterlog = config_.dir() / "afterlog",
-                                  .accept_rollback = options.accept_rollback,
-                                  .restored = options.restored,
-                                  .afterlog_known = options.afterlog_known,
-                                  .policy_changed = [this] {
-                                    if (rooms_) rooms_->cache.changed();
-                                  }};
+  if (options.accept_rollback)
+    if (auto noted = note_replay(config_.dir(), {}); !noted) return noted;
+  auto pending = pending_replay(config_.dir());
+  if (!pending) return std::move(pending).error();
+  older_ = options.restored || *pending;
+  restored_ = options.restored || (*pending && (*pending)->restored);
+  // Cut off before the log had its new origin, where nothing else tells of it.
+  options.restored |= restored_ && !std::filesystem::exists(config_.dir() / "witness");
+
+  journal::LogOptions log_options{
+      .witness = config_.dir() / "witness",
+      .afterlog = config_.dir() / "afterlog",
+      .accept_rollback = options.accept_rollback,
+      .restored = options.restored,
+      .afterlog_known = *pending ? (*pending)->afterlog_known : std::nullopt,
+      .policy_changed = [this] {
+        if (rooms_) rooms_->cache.changed();
+      }};
   auto log = cores_.wait(journal::Log::open({*database_, keys_, clock_}, std::move(log_options)));
   if (!log) return std::move(log).error();
   log_ = std::move(*log);
-  restored_ = options.restored;
-  older_ = options.restored || options.accept_rollback;
   if (auto lacks = log_->witness_lacks(); !lacks.empty())
     logger_->warn(said("witness_missing",
                        {{"lacks", lacks},
@@ -240,14 +252,14 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   index_ = std::move(*index);
   if (auto done = open_time(); !done) return done;
   if (auto done = open_rooms(std::move(*places)); !done) return done;
-  if (auto done = cores_.wait(rooms_->unlocking.resume(
-          std::move(options.unlocked_by), options.restored || options.accept_rollback));
+  if (auto done = cores_.wait(rooms_->unlocking.resume(std::move(options.unlocked_by), older_));
       !done)
     return done;
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
   if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
-  return cores_.wait(replay());
+  if (auto done = cores_.wait(replay()); !done) return done;
+  return end_replay(config_.dir());
 }
 
 Result<RoomSettings> room_settings(const Config& config) {
@@ -301,7 +313,7 @@ Result<void> Instance::open_time() {
       journal::JournalTime::Deps{
           *log_, keys_, clock_,
           [database = database_.get()](MonoTime deadline) { return database->time(deadline); }},
-      journal::JournalTime::Options{.continued = log_->continued()});
+      journal::JournalTime::Options{.continued = log_->continued() && !older_});
   if (auto done = cores_.wait(time_->open()); !done) return done;
   auto status = time_->status();
   if (status.refused)
@@ -319,7 +331,7 @@ Task<Result<std::int64_t>> Instance::revoke_again(
   if (afterlog_was_lost_) co_return co_await rooms_->admin.revoke_after_restore({});
   std::vector<std::string> revoked;
   for (const auto& entry : entries)
-    if (entry.kind == "api_key.revoked") revoked.emplace_back(as_text(entry.id));
+    if (entry.kind == access::kKeyRevoked) revoked.emplace_back(as_text(entry.id));
   if (const auto lost = log_->afterlog_lost_at(); lost && restored_) {
     auto snapshot = co_await rooms_->cache.current(clock_.mono() + kPolicyWait);
     if (!snapshot) co_return std::move(snapshot).error();
@@ -336,10 +348,20 @@ Task<Result<void>> Instance::replay() {
   auto entries = log_->afterlog_entries();
   auto ended = co_await revoke_again(entries);
   if (!ended) co_return std::move(ended).error();
-  std::vector<Bytes> narrowed;
-  for (const auto& entry : entries)
-    if (entry.kind == access::kRoleNarrowed) narrowed.push_back(entry.id);
-  if (!older_) narrowed.clear();
+  // In the database that was in use these were done, or nobody was told that they were.
+  std::vector<Bytes> narrowed, rotated;
+  for (const auto& entry : entries) {
+    if (older_ && entry.kind == access::kRoleNarrowed) narrowed.push_back(entry.id);
+    if (older_ && entry.kind == access::kKeyEnds) rotated.push_back(entry.id);
+  }
+  auto cut = co_await rooms_->admin.end_rotated(std::move(rotated));
+  if (!cut) co_return std::move(cut).error();
+  if (*cut > 0)
+    logger_->warn(
+        said("api_keys_ended",
+             {{"keys", std::to_string(*cut)},
+              {"why", "they were rotated after this backup: their successors are not here"},
+              {"next", "holdfast api-keys create, for whoever used them"}}));
   auto suspended = co_await rooms_->admin.suspend_narrowed(std::move(narrowed));
   if (!suspended) co_return std::move(suspended).error();
   if (*suspended > 0)
@@ -353,8 +375,13 @@ Task<Result<void>> Instance::replay() {
     logger_->error(said("legal_hold_damaged",
                         {{"hold", hold.text()},
                          {"next", "nothing is destroyed: place it anew, then lift this one"}}));
-  auto again = co_await rooms_->subjects.replay(std::move(entries));
+  auto again = co_await rooms_->subjects.replay(std::move(entries), older_);
   if (!again) co_return std::move(again).error();
+  if (again->held > 0)
+    logger_->warn(said("afterlog_left_to_a_hold",
+                       {{"customers", std::to_string(again->held)},
+                        {"why", "an erasure or merge was cut off, and a legal hold came since"},
+                        {"next", "repeat it when the hold has ended"}}));
   if (*ended > 0 || held->again > 0 || again->erased + again->merged + again->decided > 0)
     logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
                                              {"holds", std::to_string(held->again)},
@@ -392,6 +419,20 @@ std::vector<http::RouteInfo> catalogue() {
   return out;
 }
 
+/// `make` gives the task, and gives it anew when it threw: what runs beside requests must not end
+/// unseen.
+template <class Executor>
+void Instance::keep(Executor& where, std::string_view name, std::function<Task<void>()> make) {
+  auto tell = [this](std::string_view task, std::string_view type) {
+    logger_->error(
+        said("background_task_failed",
+             {{"task", task}, {"kind", type}, {"next", "it is begun again in a few seconds"}}));
+  };
+  background_.push_back(boost::asio::co_spawn(
+      where, keep_running({.name = name, .stop = stopping_, .tell = tell}, std::move(make)),
+      boost::asio::use_future));
+}
+
 void Instance::start() {
   auto& core = cores_.at(0);
   auto tell = [this](const Error* error) {
@@ -402,10 +443,9 @@ void Instance::start() {
     else
       logger_->info(said("journal_upkeep_recovered", {}));
   };
-  background_.push_back(boost::asio::co_spawn(
-      core, journal::follow({*log_, *index_, stopping_, tell}), boost::asio::use_future));
-  background_.push_back(boost::asio::co_spawn(core, rooms_->access.run(), boost::asio::use_future));
-  background_.push_back(boost::asio::co_spawn(core, rooms_->tokens.run(), boost::asio::use_future));
+  keep(core, "journal", [=, this] { return journal::follow({*log_, *index_, stopping_, tell}); });
+  keep(core, "access", [this] { return rooms_->access.run(); });
+  keep(core, "tokens", [this] { return rooms_->tokens.run(); });
   auto tell_rotation = [this](const Error* error) {
     if (error)
       logger_->error(
@@ -413,8 +453,7 @@ void Instance::start() {
     else
       logger_->info(said("rotation_goes_on", {}));
   };
-  background_.push_back(boost::asio::co_spawn(rotating_, rooms_->rotations.run(tell_rotation),
-                                              boost::asio::use_future));
+  keep(rotating_, "rotations", [=, this] { return rooms_->rotations.run(tell_rotation); });
   auto tell_time = [this](const Error* error) {
     if (error)
       logger_->error(
@@ -422,8 +461,8 @@ void Instance::start() {
     else
       logger_->info(said("journal_time_recovered", {}));
   };
-  background_.push_back(boost::asio::co_spawn(
-      core, journal::keep_time({*time_, stopping_, tell_time}), boost::asio::use_future));
+  keep(core, "journal_time",
+       [=, this] { return journal::keep_time({*time_, stopping_, tell_time}); });
   auto tell_sweep = [this](const Error* error) {
     if (error)
       logger_->error(
@@ -431,14 +470,11 @@ void Instance::start() {
     else
       logger_->info(said("retention_goes_on", {}));
   };
-  background_.push_back(boost::asio::co_spawn(core, rooms_->sweep.run(stopping_, tell_sweep),
-                                              boost::asio::use_future));
-  background_.push_back(
-      boost::asio::co_spawn(core, rooms_->tend(stopping_, clock_), boost::asio::use_future));
-  background_.push_back(
-      boost::asio::co_spawn(core, rooms_->requests.watch(stopping_), boost::asio::use_future));
-  background_.push_back(boost::asio::co_spawn(core, look_after_keys(), boost::asio::use_future));
-  background_.push_back(boost::asio::co_spawn(copying_, keep_copy(), boost::asio::use_future));
+  keep(core, "retention", [=, this] { return rooms_->sweep.run(stopping_, tell_sweep); });
+  keep(core, "budgets", [this] { return rooms_->tend(stopping_, clock_); });
+  keep(core, "requests", [this] { return rooms_->requests.watch(stopping_); });
+  keep(core, "keys", [this] { return look_after_keys(); });
+  keep(copying_, "keyring_copy", [this] { return keep_copy(); });
   auto tell_index = [this](const Error* error) {
     if (error)
       logger_->error(
@@ -446,8 +482,7 @@ void Instance::start() {
     else
       logger_->info(said("index_upkeep_recovered", {}));
   };
-  background_.push_back(
-      boost::asio::co_spawn(core, rooms_->rebuild.run(tell_index), boost::asio::use_future));
+  keep(core, "indexes", [=, this] { return rooms_->rebuild.run(tell_index); });
 }
 
 void Instance::tell_disk(bool& low) {
@@ -500,7 +535,7 @@ Task<void> Instance::keep_copy() {
   }
 }
 
-void Instance::stop() {
+void Instance::settle() {
   if (!database_) return;
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
@@ -512,6 +547,11 @@ void Instance::stop() {
   if (log_)
     if (auto done = cores_.wait(log_->settle()); !done && done.error().code != Code::locked)
       logger_->error(said("last_checkpoint_failed", {{"why", done.error().text}}));
+}
+
+void Instance::stop() {
+  if (!database_) return;
+  settle();
   rooms_.reset();
   time_.reset();
   index_.reset();

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <boost/asio/thread_pool.hpp>
+#include <functional>
 #include <future>
 #include <memory>
 #include <vector>
@@ -27,8 +28,7 @@ namespace holdfast::app {
 
 struct OpenOptions {
   bool accept_rollback = false;
-  bool restored = false;  // out of a backup: the log gets a new origin
-  std::optional<journal::LogOptions::KnownEnd> afterlog_known{};  // by the backup
+  bool restored = false;  // out of a backup, as note_replay() says: the log gets a new origin
   /// Who unlocked, where people did: recorded.
   std::optional<vault::UnlockedBy> unlocked_by{};
   /// Called when the keys were dropped, by keys.lock or (true) because the keyring is older than
@@ -67,7 +67,9 @@ class Instance {
   std::vector<http::Route> routes();
   /// Starts what runs beside requests: sequencing, the witness, the index, access's minutes.
   void start();
-  /// Stops it, makes the last checkpoint durable, closes the database.
+  /// Stops that and makes the last checkpoint durable. Requests may still run.
+  void settle();
+  /// Settles, and closes the database. No request may run any more: what it uses goes.
   void stop();
 
   Rooms& rooms() { return *rooms_; }
@@ -137,6 +139,9 @@ class Instance {
   /// Makes a generation of the keyring durable in the backup's place and then in its file, under
   /// the root key that is held. Errors: locked, and those of copy_keyring and write_keyring.
   Result<crypto::Keyring> save_keyring(const crypto::Keyring& ring);
+  /// Runs a task beside requests until the instance settles.
+  template <class Executor>
+  void keep(Executor& where, std::string_view name, std::function<Task<void>()> make);
   /// Looks each minute after the copy of the keyring, on a thread of its own: its place may be
   /// slow.
   Task<void> keep_copy();

@@ -13,6 +13,7 @@
 #include "crypto/unlock/file.h"
 #include "crypto/unlock/root.h"
 #include "http/openapi.h"
+#include "journal/checkpoint.h"
 #include "journal/export.h"
 #include "journal/outside.h"
 #include "journal/proof.h"
@@ -33,7 +34,11 @@ int config_show(const LocalOptions& options) {
     std::cout << setting.key << " = " << (text.empty() ? "\"\"" : text) << "  # "
               << source_name(value.source) << ": " << setting.doc << '\n';
   }
-  return kDone;
+  std::cout.flush();
+  if (!std::filesystem::exists(config->dir() / "holdfast.toml"))
+    std::cerr << "holdfast: there is no holdfast.toml in this folder: --dir DIR names a store's\n";
+  auto good = check_values(*config);
+  return good ? int{kDone} : print_error(good.error());
 }
 
 /// Opens the store, runs `work` on it and closes it.
@@ -59,6 +64,7 @@ int with_store(const LocalOptions& options, OpenOptions open,
 
 int access_recover(const LocalOptions& options) {
   return with_store(options, {}, [](Instance& instance) {
+    if (auto closed = make_output_private(); !closed) return print_error(closed.error());
     auto key = instance.cores().wait(instance.rooms().admin.bootstrap_owner_key("access.recover"));
     if (!key) return print_error(key.error());
     std::cerr << "A new owner key, which ends in 7 days. The journal says that it was made here.\n";
@@ -122,13 +128,34 @@ void show(std::string_view what, std::int64_t total, const std::vector<journal::
   }
 }
 
+/// A key that was given and is none must not count as one that was not given.
+Result<void> check_verifier(const LocalOptions& options) {
+  if (!options.verifier) return {};
+  if (options.verifier->empty())
+    return Error(Code::invalid,
+                 "the verifier key is empty: the file that it was to come from may be missing")
+        .at("--verifier");
+  if (!journal::parse_verifier_key(*options.verifier))
+    return Error(Code::invalid,
+                 "not a verifier key (origin+hash+key): give its text, such as \"$(cat FILE)\"")
+        .at("--verifier");
+  return {};
+}
+
+void say_whose_key(std::string_view what) {
+  std::cout << "The key came with the " << what
+            << ". To know whose log it is, compare it with the one you were given, or use "
+               "--verifier.\n";
+}
+
 int journal_verify(const LocalOptions& options) {
+  if (auto good = check_verifier(options); !good) return print_error(good.error());
   if (!options.file.empty()) {
-    auto report = journal::verify_export(
-        options.file, options.verifier.empty() ? std::nullopt
-                                               : std::optional<std::string_view>(options.verifier));
+    auto report = journal::verify_export(options.file, options.verifier);
     if (!report) return print_error(report.error());
     show(*report);
+    std::cout << "Log key: " << report->verifier << '\n';
+    if (!options.verifier) say_whose_key("export");
     return report->good() ? kDone : kFailed;
   }
   return with_store(options, {}, [&](Instance& instance) {
@@ -164,11 +191,6 @@ int journal_verify(const LocalOptions& options) {
   });
 }
 
-void say_whose_key() {
-  std::cout << "The key came with the proof. To know whose log it is, compare it with the one "
-               "you were given, or use --verifier.\n";
-}
-
 int erasure_verify(std::string_view text, std::optional<std::string_view> verifier) {
   auto proved = vault::verify_erasure(text, verifier);
   if (!proved) return print_error(proved.error());
@@ -177,6 +199,12 @@ int erasure_verify(std::string_view text, std::optional<std::string_view> verifi
             << rfc3339(said.erased) << ", entry " << proved->seq << ", " << said.erasure.text()
             << "\nErased:";
   for (const auto& group : said.groups) std::cout << ' ' << group;
+  if (said.held) {
+    std::cout << "\nStill held when stated:";
+    for (const auto& one : *said.held)
+      std::cout << ' ' << one.group
+                << (one.until ? " (a legal duty, until " + rfc3339(*one.until) + ")" : "");
+  }
   std::cout << "\nStated on " << rfc3339(proved->stated) << ", entry " << proved->statement_seq
             << ":\n";
   for (const auto& step : said.steps)
@@ -188,6 +216,7 @@ int erasure_verify(std::string_view text, std::optional<std::string_view> verifi
 }
 
 int proof_verify(const LocalOptions& options) {
+  if (auto good = check_verifier(options); !good) return print_error(good.error());
   std::string text;
   if (options.file == "-") {
     text.assign(std::istreambuf_iterator<char>(std::cin), {});
@@ -196,14 +225,12 @@ int proof_verify(const LocalOptions& options) {
     if (!read) return print_error(read.error());
     text = std::move(*read);
   }
-  auto verifier =
-      options.verifier.empty() ? std::nullopt : std::optional<std::string_view>(options.verifier);
   if (vault::is_erasure(text)) {
-    int out = erasure_verify(text, verifier);
-    if (out == kDone && !verifier) say_whose_key();
+    int out = erasure_verify(text, options.verifier);
+    if (out == kDone && !options.verifier) say_whose_key("proof");
     return out;
   }
-  auto proved = journal::verify_proof(text, verifier);
+  auto proved = journal::verify_proof(text, options.verifier);
   if (!proved) return print_error(proved.error());
   std::cout << "This stands in the log: entry " << proved->seq << " of " << proved->head.size
             << ", " << rfc3339(proved->entry.at) << ", " << proved->entry.operation << ", "
@@ -212,7 +239,7 @@ int proof_verify(const LocalOptions& options) {
     std::cout << "  " << row.kind << (row.removed ? " removed" : "")
               << (row.subject ? " of " + row.subject->text() : "") << '\n';
   std::cout << "Log key: " << proved->verifier << '\n';
-  if (!verifier) say_whose_key();
+  if (!options.verifier) say_whose_key("proof");
   return kDone;
 }
 
@@ -281,6 +308,15 @@ int openapi() {
   return kDone;
 }
 
+CLI::Option* add_verifier(CLI::App& sub, LocalOptions& options) {
+  // As a plain option an empty text would be read as none.
+  return sub
+      .add_option_function<std::string>(
+          "--verifier", [&options](const std::string& text) { options.verifier = text; },
+          "The text of the log's key as you were given it.")
+      ->type_name("KEY");
+}
+
 /// What a store that needs people is opened with.
 void add_means(CLI::App& sub, LocalOptions& options) {
   sub.add_option("--share", options.unlock_shares,
@@ -314,7 +350,7 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
   };
   auto* made =
       command(app, "init", "Make a new store; prints the owner's API key on its last line", init);
-  made->footer("Example:\n  holdfast init --dir /srv/holdfast > owner.key\n");
+  made->footer("Example:\n  umask 077; holdfast init --dir /srv/holdfast > owner.key\n");
   auto* served =
       command(app, "serve",
               "Serve a store over HTTPS until SIGTERM; SIGHUP reloads the certificate", serve);
@@ -374,10 +410,10 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
   auto* journal = app.add_subcommand("journal", "Operations on the journal")->require_subcommand(1);
   auto* verified = command(
       *journal, "check", "Check the log of a stopped store, or an export of a log", journal_verify);
-  verified->add_option("--export", options.file, "Check this file instead of a store.")
-      ->type_name("FILE");
-  verified->add_option("--verifier", options.verifier, "The log's key as you were given it.")
-      ->type_name("KEY");
+  auto* exported =
+      verified->add_option("--export", options.file, "Check this file instead of a store.")
+          ->type_name("FILE");
+  add_verifier(*verified, options)->needs(exported);
   verified->add_flag("--state", options.state,
                      "Also compare every row with what the events left behind.");
   auto* rolled = command(*journal, "accept-rollback",
@@ -393,8 +429,7 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
   checked->add_option("file", options.file, "The proof; - for standard input.")
       ->required()
       ->type_name("FILE");
-  checked->add_option("--verifier", options.verifier, "The log's key as you were given it.")
-      ->type_name("KEY");
+  add_verifier(*checked, options);
 
   auto* keys = app.add_subcommand("keys", "Operations on keys")->require_subcommand(1);
   for (auto* sub :

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +15,8 @@ struct LocalOptions {
   std::string dir = "holdfast";
   std::vector<std::string> set;  // key=value
   std::vector<std::string> listen;
-  std::string file, verifier, data, keys, afterlog, sealing_key;
+  std::string file, data, keys, afterlog, sealing_key;
+  std::optional<std::string> verifier;  // may be empty: that is not the same as none
   std::vector<std::string> shares;
   std::vector<std::string> unlock_shares;  // files, or - for standard input
   std::string passphrase_file;             // or -

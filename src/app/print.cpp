@@ -108,6 +108,13 @@ const Member* list_member(const Type* type) {
   return nullptr;
 }
 
+/// Where it is a file: devices and pipes stay as they are.
+bool make_private(int fd) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return false;
+  return !S_ISREG(info.st_mode) || (info.st_mode & 077) == 0 || ::fchmod(fd, 0600) == 0;
+}
+
 }  // namespace
 
 void print_answer(const Type* type, std::string_view body, bool as_json) {
@@ -171,16 +178,65 @@ int print_error(const Error& error) {
   return exit_for(error.code);
 }
 
-bool open_private(std::ofstream& out, const std::string& file) {
-  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+Result<void> make_output_private() {
+  if (make_private(STDOUT_FILENO)) return {};
+  return Error(Code::unavailable,
+               "a key would be printed into a file that others can read and whose mode cannot be "
+               "changed: let standard output go elsewhere");
+}
+
+bool PrivateFile::open(const std::string& file) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  const auto there = fs::status(file, failed);
+  if (fs::exists(there) && !fs::is_regular_file(there)) {
+    out.open(file, std::ios::binary);
+    return out.is_open();
+  }
+  file_ = file;
+  if (fs::exists(there)) {
+    file_ = fs::canonical(file, failed);  // a link stays one
+    if (failed || ::access(file_.c_str(), W_OK) != 0) return false;
+  }
+  auto part = file_;
+  part += ".part";
+  // One that a killed command left may be open to others, or be a link.
+  ::unlink(part.c_str());
+  const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return false;
-  struct stat info{};
-  bool good = ::fstat(fd, &info) == 0;
-  // One that was there may have been open to others.
-  if (good && S_ISREG(info.st_mode)) good = ::fchmod(fd, 0600) == 0;
   ::close(fd);
-  if (good) out.open(file, std::ios::binary | std::ios::trunc);
+  part_ = std::move(part);
+  out.open(part_, std::ios::binary);
+  return out.is_open();
+}
+
+bool PrivateFile::open_to_add(const std::string& file) {
+  std::error_code none;
+  if (std::filesystem::exists(file, none) && !std::filesystem::is_regular_file(file, none))
+    return open(file);
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return false;
+  // One that was there may have been open to others.
+  const bool good = make_private(fd);
+  ::close(fd);
+  if (good) out.open(file, std::ios::binary | std::ios::app);
   return good && out.is_open();
+}
+
+bool PrivateFile::keep() {
+  out.close();
+  if (!out) return false;
+  if (part_.empty()) return true;
+  std::error_code failed;
+  std::filesystem::rename(part_, file_, failed);
+  if (failed) return false;
+  part_.clear();
+  return true;
+}
+
+PrivateFile::~PrivateFile() {
+  std::error_code ignored;
+  if (!part_.empty()) std::filesystem::remove(part_, ignored);
 }
 
 bool write_report(std::string_view body, std::ostream& out) {

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -46,6 +47,11 @@ bool structured(const Type& type) {
 
 bool hidden(const Member& member) {
   return member.sensitivity != Sensitivity::plain || inner(*member.type).kind == Kind::secret;
+}
+
+/// Whether its body may hold what must not be on the command line.
+bool takes_hidden(const http::RouteInfo& route) {
+  return route.request && std::ranges::any_of(route.request->members(), hidden);
 }
 
 std::string flag_name(std::string_view member) {
@@ -88,7 +94,7 @@ Result<std::string> resolve(const std::string& text) {
 Result<std::string> prompt(std::string_view name) {
   if (!isatty(STDIN_FILENO))
     return Error(Code::invalid, "this value is personal: give it as - (standard input) or @FILE")
-        .at(name);
+        .at(flag_name(name));
   termios old{};
   tcgetattr(STDIN_FILENO, &old);
   auto quiet = old;
@@ -119,10 +125,22 @@ std::string scalar(const Type& type, const std::string& text) {
   return out;
 }
 
+/// A name without its @ would only be said to be no JSON.
+bool names_a_file(const std::string& text) {
+  std::error_code none;
+  return std::filesystem::is_regular_file(text, none);
+}
+
+Error wants_an_at() {
+  return {Code::invalid,
+          "not valid JSON, but the name of a file: write @ before it, as in @desk.json"};
+}
+
 /// A structured member's text, once it is known to be JSON: the server could only say that the
 /// body as a whole is none.
 Result<std::string> checked_json(const Member& member, std::string text) {
   auto parsed = parse_json(text, {.depth = 64, .values = 10'000'000});
+  if (!parsed && names_a_file(text)) return wants_an_at().at(flag_name(member.name));
   if (!parsed) return std::move(parsed).error().at(flag_name(member.name));
   return text;
 }
@@ -228,10 +246,16 @@ Result<Built> build(const RemoteCommand& command) {
                  command.route.kind == http::RouteKind::transform;
   bool has_body = command.route.method != "GET" && !streams && command.route.method != "DELETE";
   if (!command.body.empty()) {
+    if (command.body != "-" && !command.body.starts_with('@') && takes_hidden(command.route))
+      return Error(Code::invalid,
+                   "this body may hold personal values, which must not be on the command line: "
+                   "give it as --body @FILE or --body - (standard input)")
+          .at("body");
     auto body = resolve(command.body);
     if (body && command.body.starts_with('@') && command.body.ends_with(".toml"))
       body = json_of_toml(*body);
     if (!body) return std::move(body).error().at("body");
+    if (names_a_file(*body)) return wants_an_at().at("body");
     if (!members.empty())
       return Error(Code::invalid, "give --body or the members by themselves, not both").at("body");
     out.body = trimmed(std::move(*body));
@@ -318,13 +342,15 @@ struct Input {
 
 /// Where a command writes what it gets.
 struct Output {
-  std::ofstream file;
+  PrivateFile file;
   std::ostream* out = &std::cout;
 
-  bool take(const std::string& name, http::ClientRequest& request) {
-    if (!name.empty()) {
-      if (!open_private(file, name)) return said();
-      out = &file;
+  bool take(const RemoteCommand& command, http::ClientRequest& request) {
+    const auto& name = command.output;
+    if (!name.empty() && name != "-" && name != "/dev/stdout") {
+      const bool endless = command.route.kind == http::RouteKind::events;
+      if (!(endless ? file.open_to_add(name) : file.open(name))) return said();
+      out = &file.out;
     }
     request.sink = [to = out](std::string_view bytes) {
       to->write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
@@ -333,6 +359,8 @@ struct Output {
     };
     return true;
   }
+  /// Once the answer was good to its end.
+  bool keep() { return (out == &file.out ? file.keep() : out->good()) || said(); }
   bool said() const {
     std::cerr << "holdfast: the output cannot be written\n";
     return false;
@@ -353,11 +381,21 @@ bool nothing_went_in(std::string_view body) {
   return number("rows") > 0 && number("rows") == number("refused");
 }
 
+/// Whether FILE or its FILE.part is what the command reads.
+bool is_read_too(const RemoteCommand& command, const std::string& written) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  if (written.empty() || !fs::is_regular_file(command.file, none)) return false;
+  auto part = fs::weakly_canonical(written, none);
+  part += ".part";
+  return fs::equivalent(written, command.file, none) || fs::equivalent(part, command.file, none);
+}
+
 int upload(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
   Input input;
   if (!input.feed(command.file, request)) return kNotFound;
-  std::ofstream report;
-  if (!command.report.empty() && !open_private(report, command.report)) {
+  PrivateFile report;
+  if (!command.report.empty() && !report.open(command.report)) {
     std::cerr << "holdfast: --report: the file cannot be written; nothing was sent\n";
     return kFailed;
   }
@@ -380,7 +418,7 @@ int upload(const RemoteCommand& command, http::Client& client, http::ClientReque
   if (!response) return print_no_answer(response.error());
   int code = answer(command, *response);
   if (!response->good()) return code;
-  if (report.is_open() && !write_report(response->body, report)) {
+  if (!command.report.empty() && !(write_report(response->body, report.out) && report.keep())) {
     std::cerr << "holdfast: --report: the file could not be written\n";
     code = kFailed;
   }
@@ -393,14 +431,14 @@ int upload(const RemoteCommand& command, http::Client& client, http::ClientReque
 
 int download(const RemoteCommand& command, http::Client& client, http::ClientRequest request) {
   Output output;
-  if (!output.take(command.output, request)) return kFailed;
+  if (!output.take(command, request)) return kFailed;
   auto response = client.send(request);
   if (!response) return print_no_answer(response.error());
   if (!response->good()) {
     print_problem(response->body, response->status);
     return exit_for_status(response->status);
   }
-  return output.out->good() || output.said() ? kDone : kFailed;
+  return output.keep() ? kDone : kFailed;
 }
 
 /// A stream in, a stream out. What was left as it stood comes in the trailer.
@@ -408,18 +446,20 @@ int transform(const RemoteCommand& command, http::Client& client, http::ClientRe
   Input input;
   Output output;
   if (!input.feed(command.file, request)) return kNotFound;
-  if (!output.take(command.output, request)) return kFailed;
+  if (!output.take(command, request)) return kFailed;
   request.type = "application/octet-stream";
   auto response = client.send(request);
   if (!response) {
-    std::cerr << "holdfast: what was written is not complete: do not use it\n";
+    std::cerr << (output.file.replaces()
+                      ? "holdfast: the answer is not complete: the file stays as it was\n"
+                      : "holdfast: what was written is not complete: do not use it\n");
     return print_no_answer(response.error());
   }
   if (!response->good()) {
     print_problem(response->body, response->status);
     return exit_for_status(response->status);
   }
-  if (!output.out->good()) return output.said(), kFailed;
+  if (!output.keep()) return kFailed;
   std::string refused = "0", reasons, report;
   for (const auto& [name, value] : response->trailer) {
     if (name == "Holdfast-Refused") refused = value;
@@ -535,7 +575,10 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
           ->type_name("FILE");
       sub->add_option("--output", command.output, "Write to this file.")->type_name("FILE");
     } else if (command.route.kind != http::RouteKind::json) {
-      sub->add_option("--output", command.output, "Write to this file.")->type_name("FILE");
+      sub->add_option("--output", command.output,
+                      command.route.kind == http::RouteKind::events ? "Add to this file."
+                                                                    : "Write to this file.")
+          ->type_name("FILE");
     } else {
       if (command.route.idempotency_key)
         sub->add_option("--idempotency-key", command.idempotency_key, "Makes it safe to repeat.");
@@ -549,7 +592,8 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
     if (takes_json)
       sub->add_option("--body", command.body,
                       "The whole request as JSON, or a file of TOML, instead of single members.")
-          ->type_name("JSON|-|@FILE|@FILE.toml");
+          ->type_name(takes_hidden(command.route) ? "-|@FILE|@FILE.toml"
+                                                  : "JSON|-|@FILE|@FILE.toml");
     std::string name(id);
     std::ranges::replace(name, '.', ' ');
     std::ranges::replace(name, '_', '-');
@@ -562,6 +606,9 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
 }
 
 int run_remote(const RemoteCommand& command) {
+  if (is_read_too(command, command.output) || is_read_too(command, command.report))
+    return print_error(
+        Error(Code::invalid, "--output and --report take another file than the one that is read"));
   auto built = build(command);
   if (!built) return print_error(built.error());
   auto client = connect();

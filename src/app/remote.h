@@ -1,6 +1,6 @@
 // The commands that ask a server: one for each route, made from the route table. Path members are
-// positional, others flags, lists repeat; personal and secret members never come from argv but
-// from standard input (`-`), a file (`@FILE`) or a prompt.
+// positional, others flags, lists repeat; personal and secret members never come from argv, nor
+// bodies that may hold some, but from standard input (`-`), a file (`@FILE`) or a prompt.
 #pragma once
 
 #include <CLI/CLI.hpp>

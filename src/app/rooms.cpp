@@ -143,6 +143,10 @@ Task<Result<Caller>> Rooms::Permits::renewed(Caller caller) const {
   co_return co_await access_.renewed(std::move(caller));
 }
 
+Task<Result<void>> Rooms::Permits::still(Caller caller, std::string_view operation) const {
+  co_return co_await access_.still(std::move(caller), operation);
+}
+
 Task<Result<journal::AccessPage>> Rooms::Accesses::accesses(SubjectId subject, std::int64_t before,
                                                             std::size_t limit) {
   return index_.accesses(subject, before, limit);
@@ -153,7 +157,8 @@ Task<Result<access::FieldClass>> Rooms::Fields::class_of(std::string collection,
   auto schema = co_await schemas_.get(Caller{.deadline = deadline});
   if (!schema) co_return std::move(schema).error();
   const auto* found = (*schema)->find(collection);
-  const auto* declared = found ? found->find(field) : nullptr;
+  if (!found) co_return Error(Code::not_found, "no such collection is declared").at("collection");
+  const auto* declared = found->find(field);
   if (!declared) co_return Error(Code::not_found, "no such field is declared").at("field");
   co_return static_cast<access::FieldClass>(declared->field_class);
 }
@@ -195,7 +200,8 @@ Rooms::Rooms(Deps deps)
       tokens(context, opening, holds, deps.node),
       fills(context, opening, tokens),
       engagements(context, admission),
-      subjects(context, {accesses_, proofs_, holds, epochs_, {&tokens, &engagements}}),
+      subjects(context,
+               {accesses_, proofs_, holds, epochs_, closings_, admission, {&tokens, &engagements}}),
       requests(context, proofs_, holds),
       imports(context, declarations, deps.pool),
       canaries(context),
@@ -208,7 +214,7 @@ Rooms::Rooms(Deps deps)
              deps.time,
              holds,
              closings_,
-             {&old_answers_, &old_sides_, &past_engagements_, &requests}},
+             {&old_answers_, &old_sides_, &past_engagements_, &requests, &holds}},
             deps.sweep),
       retention({context, deps.log, deps.time, holds, closings_, sweep}),
       reports({context, deps.log, std::move(deps.controller)}),
@@ -243,7 +249,7 @@ Rooms::Rooms(Deps deps)
                   &log_keys_, &restated_rows_},
                  deps.rotation}),
       ledger_service_({deps.log, deps.index, deps.keys, state()}),
-      ledger_api_(ledger_service_, deps.clock) {}
+      ledger_api_(ledger_service_, permits_, deps.clock) {}
 
 std::vector<http::Route> Rooms::rows(Rooms* rooms) {
   std::vector<http::Route> out;
@@ -278,6 +284,7 @@ std::vector<http::Route> Rooms::routes(std::vector<http::Route> more) {
     if (route.kind == http::RouteKind::json) decide_again(route, access);
   std::vector<std::string> ids;
   for (const auto& route : out) ids.emplace_back(route.id);
+  ids.emplace_back("metrics.read");  // what the server itself asks for its page
   admin.know_operations(std::move(ids));
   return out;
 }

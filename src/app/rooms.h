@@ -96,8 +96,8 @@ class Rooms {
   }
 
  private:
-  /// Access control as the vault knows it.
-  class Permits final : public vault::Permits {
+  /// Access control as the vault and the ledger know it.
+  class Permits final : public vault::Permits, public ledger::Permits {
    public:
     Permits(access::Service& access, access::Cache& cache, const Clock& clock, access::Zone zone)
         : access_(access), cache_(cache), clock_(clock), zone_(std::move(zone)) {}
@@ -111,6 +111,7 @@ class Rooms {
     Task<Result<bool>> same_account(std::string one, std::string other,
                                     MonoTime deadline) const override;
     Task<Result<Caller>> renewed(Caller caller) const override;
+    Task<Result<void>> still(Caller caller, std::string_view operation) const override;
 
    private:
     access::Service& access_;

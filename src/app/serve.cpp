@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 
@@ -14,6 +15,7 @@
 #include "app/print.h"
 #include "app/setup.h"
 #include "app/unlock_socket.h"
+#include "base/secret.h"
 #include "http/server.h"
 
 namespace holdfast::app {
@@ -86,6 +88,14 @@ void announce(Serving& serving, http::Server& server, std::string_view what) {
   }
 }
 
+/// What handlers that still run use must not go, so the process does. Nothing that was acknowledged
+/// is lost. `stopped`: it was told to, so nobody need start it again.
+[[noreturn]] void end_process(const Serving& serving, bool stopped) {
+  serving.logger->error(R"({"event":"process_ended","why":"requests did not end in time"})");
+  serving.logger->flush();
+  std::_Exit(stopped ? kDone : kFailed);
+}
+
 /// nullopt: told to stop.
 using Unlocked = std::optional<Unlocker::Opened>;
 
@@ -121,7 +131,7 @@ Result<Unlocked> serve_locked(Serving& serving, LockReason reason) {
   bool unlocked =
       wait_for_end(serving, server, open, [&unlocker] { unlocker.forget_late_shares(); });
   socket->reset();
-  server.stop();
+  if (!server.stop()) end_process(serving, !unlocked);
   return unlocked ? unlocker.take() : Unlocked();
 }
 
@@ -149,6 +159,9 @@ void add_metrics(http::Metrics& metrics, Instance& instance) {
                 [rooms] { return static_cast<double>(rooms->rebuild.alarms()); });
   metrics.gauge("holdfast_disk_low", "1 while the disk is nearly full and nothing may grow.",
                 [store] { return store->database().health().low_on_space ? 1.0 : 0.0; });
+  metrics.gauge("holdfast_locked_memory_bytes",
+                "Memory that is locked for secrets: see LimitMEMLOCK.",
+                [] { return static_cast<double>(locked_secret_bytes()); });
   metrics.gauge("holdfast_locked", "1 while the server holds no keys.",
                 [keys] { return keys->get() ? 0.0 : 1.0; });
   for (std::size_t i = 0; i < std::size(vault::kAlarmNames); ++i)
@@ -200,7 +213,10 @@ Result<std::optional<LockReason>> serve_open(Serving& serving, crypto::OpenedSto
   if (auto started = server.start(); !started) return std::move(started).error();
   announce(serving, server, "ready");
   bool ended = wait_for_end(serving, server, locked);
-  server.stop();
+  if (!server.stop()) {
+    (*instance)->settle();
+    end_process(serving, !ended);
+  }
   (*instance)->stop();
   if (!ended) return std::optional<LockReason>();
   return std::optional(stale ? LockReason::stale_keyring : LockReason::deliberate);

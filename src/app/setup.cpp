@@ -105,11 +105,18 @@ Result<void> check_server(const Config& config) {
 
 }  // namespace
 
-Result<void> check_settings(const Config& config) {
+Result<void> check_values(const Config& config) {
   if (auto level = check_log_level(config); !level) return level;
   if (auto server = check_server(config); !server) return server;
   if (auto keys = check_unlock_settings(config); !keys) return keys;
   if (auto rooms = room_settings(config); !rooms) return std::move(rooms).error();
+  if (auto reserve = config.number("database.reserve_mib", 0, 1 << 20); !reserve)
+    return std::move(reserve).error();
+  return {};
+}
+
+Result<void> check_settings(const Config& config) {
+  if (auto values = check_values(config); !values) return values;
   if (config.text("database.url").empty()) return {};
   const SystemClock clock;
   auto database = open_database(config, clock, 1);

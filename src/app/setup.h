@@ -22,8 +22,11 @@ Result<http::ServerOptions> server_options(const Config& config);
 Result<std::size_t> threads_of(const Config& config);
 /// Errors: invalid (whether and where the server can be unlocked).
 Result<void> check_unlock_settings(const Config& config);
-/// Each setting as `serve` and the store take it later: for what must not stop half-way over one
-/// of them. Makes PostgreSQL's schema where that is configured. Blocking.
+/// Each setting as `serve` and the store take it later, as far as that can be told without asking
+/// anybody. Errors: invalid (the field names the setting).
+Result<void> check_values(const Config& config);
+/// The same and the database: for what must not stop half-way over one of them. Makes PostgreSQL's
+/// schema where that is configured. Blocking.
 /// Errors: invalid (the field names the setting), unavailable (the database).
 Result<void> check_settings(const Config& config);
 /// Files of a store that has no keyring.

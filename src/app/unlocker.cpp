@@ -29,6 +29,13 @@ std::string_view reason_name(LockReason reason) {
   return "needs_people";
 }
 
+std::string_view way_out(LockReason reason) {
+  if (reason == LockReason::stale_keyring)
+    return " Now it is locked, since the database knows a later keyring: put the newest in place "
+           "and restart it.";
+  return " Now it is locked: `holdfast unlock --dir DIR` on the server opens it.";
+}
+
 }  // namespace
 
 Unlocker::Unlocker(Deps deps) : deps_(std::move(deps)), latch_(read_latch(deps_.latch)) {}
@@ -58,6 +65,7 @@ vault::KeysStatus Unlocker::status() const {
   out.protects = vault::protection_of(out.method);
   std::scoped_lock lock(mutex_);
   out.locked = !done_;
+  if (out.locked) out.protects += way_out(deps_.reason);
   out.shares_given = progress().shares_given;
   return out;
 }
@@ -127,10 +135,7 @@ Result<UnlockProgress> Unlocker::give_share(Over over, crypto::Share share, bool
   if (share.store_id != record->store_id)
     return Error(Code::invalid, "this share is of another store").at(named);
   if (!sets->empty() && std::ranges::find(*sets, crypto::set_of(share)) == sets->end())
-    return Error(Code::invalid,
-                 "this share is of a set that was replaced: it opens nothing any more; use one of "
-                 "the newest set")
-        .at(named);
+    return Error(Code::invalid, crypto::kOtherSet).at(named);
 
   crypto::Means means;
   {
@@ -141,13 +146,13 @@ Result<UnlockProgress> Unlocker::give_share(Over over, crypto::Share share, bool
     if (!shares_.empty() && crypto::set_of(shares_.begin()->second) != crypto::set_of(share))
       return Error(Code::invalid,
                    "shares of another set were given before this one: sets do not mix; give it "
-                   "with `restart` to begin anew")
+                   "with `--restart` (over HTTPS `\"restart\": true`) to begin anew")
           .at(named);
     auto [at, fresh] = shares_.try_emplace(share.number, vault::copy_of(share));
     if (!fresh && !at->second.y.matches(share.y.expose()))
       return Error(Code::conflict,
                    "another share with this number was given before: one of them is wrong; give "
-                   "yours with `restart` to begin anew")
+                   "yours with `--restart` (over HTTPS `\"restart\": true`) to begin anew")
           .at(named);
     if (shares_.size() < share.needed) return progress();
     for (const auto& [number, one] : shares_) means.shares.push_back(vault::copy_of(one));

@@ -1,5 +1,7 @@
 #include "base/result.h"
 
+#include <algorithm>
+
 namespace holdfast {
 
 std::string_view code_name(Code code) {
@@ -45,24 +47,28 @@ bool digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-/// A name is what a schema could hold: letters, digits, `_`, `-`, at most 64. One without a letter,
-/// or with seven digits in a row, is more likely a phone, a card or a customer number.
+/// A name is what a schema could hold: letters, digits, `_`, `-`, at most 64, not without a letter.
+bool is_name(std::string_view text) {
+  return text.size() <= 64 && std::ranges::any_of(text, letter) &&
+         std::ranges::all_of(text,
+                             [](char c) { return letter(c) || digit(c) || c == '_' || c == '-'; });
+}
+
+/// A caller's name with seven digits in a row is more likely a phone, a card or a customer number.
 std::string_view safe(std::string_view name) {
-  if (name.empty() || name.size() > 64) return "?";
-  bool letters = false;
-  int run = 0;
-  for (char c : name) {
-    if (!letter(c) && !digit(c) && c != '_' && c != '-') return "?";
-    letters |= letter(c);
-    run = digit(c) ? run + 1 : 0;
-    if (run == 7) return "?";
-  }
-  return letters ? name : "?";
+  const auto digits = std::ranges::search_n(name, 7, true, {}, digit);
+  return is_name(name) && digits.empty() ? name : "?";
 }
 
 }  // namespace
 
 FieldPath::FieldPath(std::string_view name) : text_(safe(name)) {}
+
+FieldPath FieldPath::made_id(std::string_view id) {
+  FieldPath out;
+  out.text_ = is_name(id) ? id : "?";
+  return out;
+}
 
 FieldPath FieldPath::operator/(std::string_view name) const {
   if (text_.empty()) return FieldPath(name);

@@ -42,6 +42,9 @@ class FieldPath {
  public:
   FieldPath() = default;
   explicit FieldPath(std::string_view name);
+  /// An id that this server made, such as `key_8qwzc6897367`: its digits mean nothing, so a run of
+  /// them is kept. Never for a text that came from a caller.
+  static FieldPath made_id(std::string_view id);
   /// `customer` + `email` is `customer.email`.
   FieldPath operator/(std::string_view name) const;
   FieldPath operator[](std::size_t index) const;

@@ -16,10 +16,12 @@ namespace holdfast {
 /// exposure can be found by searching for it.
 ///
 /// Memory comes from regions that are locked a mebibyte at a time (one lock per secret would cost
-/// 28 µs and stop working after some 16,000). Cost: about 0.1 µs up to 4 KiB.
-/// Threads: a Secret may be moved between threads and freed on another than made it, and may be
-/// thread_local or static.
-/// When no further memory can be locked the constructor throws std::bad_alloc.
+/// 28 µs and stop working after some 16,000), and of which 64 KiB at a time hold blocks of one
+/// size: a power of two, up to 4 KiB. What is free again serves any size, or goes back to the
+/// system; the few blocks that each thread keeps at hand are not free. Cost: about 0.1 µs up to 4
+/// KiB. Threads: a Secret may be moved between threads and freed on another than made it, and may
+/// be thread_local or static. When no further memory can be locked the constructor throws
+/// std::bad_alloc.
 class Secret {
  public:
   Secret() = default;
@@ -56,6 +58,8 @@ class Secret {
 /// Locks the first mebibyte now, so that a limit that is too low is met at the start and not later.
 /// Also switches core dumps off. False when memory cannot be locked (raise LimitMEMLOCK).
 [[nodiscard]] bool prepare_secret_memory();
+/// What is locked now for all secrets, and for those to come; for metrics.
+std::size_t locked_secret_bytes();
 
 /// Overwrites in a way that the compiler does not remove. A string is left empty, and everything
 /// that its present buffer ever held is gone; buffers that it outgrew before are not reached.

@@ -123,7 +123,8 @@ Result<KeyringHead> keyring_head(BytesView file);
 
 /// Writes a temporary file in the same folder, fsyncs, renames, fsyncs the folder. Mode 0600.
 /// The previous generation stays beside it as `<file>.previous`, unless it holds a key that the
-/// new one does not: what was destroyed must not lie beside, so the new one is written there too.
+/// new one does not: what was destroyed must not lie beside, so the new one is written there too,
+/// and first.
 /// Errors: conflict (the file is of another store, or of a later or another generation of this
 /// one), unavailable (disk). Blocking: 2 to 4 fsyncs.
 Result<void> write_keyring(const std::filesystem::path& file, const Keyring& keyring,

@@ -110,12 +110,12 @@ Result<void> write_keyring(const std::filesystem::path& file, const Keyring& key
   auto previous = file;
   previous += ".previous";
   auto fresh = keyring.sealed(root);
-  if (*judged == Old::keep)
-    if (auto kept = replace_private(previous, old->expose()); !kept)
-      return write_error(kept.error());
+  // The file is replaced last: once it lacks a key, nothing beside it holds that key.
+  if (*judged != Old::none) {
+    const auto beside = *judged == Old::keep ? old->expose() : BytesView(fresh);
+    if (auto wrote = replace_private(previous, beside); !wrote) return write_error(wrote.error());
+  }
   if (auto written = replace_private(file, fresh); !written) return write_error(written.error());
-  if (*judged == Old::destroy)
-    if (auto over = replace_private(previous, fresh); !over) return write_error(over.error());
   return {};
 }
 

@@ -430,10 +430,10 @@ Result<Framing> Client::Impl::read_head(bool head_only, ClientResponse& out) {
   }
   ResponseHeadParser parser(out);
   error_code ec;
-  auto used = parser.put(asio::buffer(in.data(), end + 4), ec);
+  auto taken = parser.put(asio::buffer(in.data(), end + 4), ec);
   if (ec || !parser.is_header_done())
     return Error(Code::corrupt, "the server's answer is not HTTP");
-  consume(used);
+  consume(taken);
   Framing framing{
       .chunked = parser.chunked(), .until_end = false, .keep_alive = parser.keep_alive()};
   if (head_only || out.status == 204 || out.status == 304) return framing.chunked = false, framing;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
+#include <optional>
 #include <typeinfo>
 
 #include "base/described_limits.h"
@@ -45,6 +46,29 @@ std::string_view trace_id(std::string_view text) {
   bool zero = trace.find_first_not_of('0') == std::string_view::npos ||
               span.find_first_not_of('0') == std::string_view::npos;
   return hex(trace) && hex(span) && hex(text.substr(53)) && !zero ? trace : std::string_view();
+}
+
+/// ":443"
+bool is_port(std::string_view text) {
+  return text.starts_with(':') && text.size() >= 2 && text.size() <= 6 &&
+         text.find_first_not_of("0123456789", 1) == std::string_view::npos;
+}
+
+/// What a proxy may write for one hop: `IP`, `IP:PORT`, `[IPv6]` or `[IPv6]:PORT`.
+std::optional<boost::asio::ip::address> address_of(std::string_view hop) {
+  const bool bracketed = hop.starts_with('[');
+  if (bracketed) hop.remove_prefix(1);
+  // A colon that is alone is before a port: an IPv6 address has at least two.
+  auto end = bracketed                           ? hop.find(']')
+             : std::ranges::count(hop, ':') == 1 ? hop.find(':')
+                                                 : hop.size();
+  if (end == std::string_view::npos) return std::nullopt;
+  auto rest = hop.substr(bracketed ? end + 1 : end);
+  if (!rest.empty() && !is_port(rest)) return std::nullopt;
+  boost::system::error_code bad;
+  auto address = boost::asio::ip::make_address(std::string(hop.substr(0, end)), bad);
+  if (bad || (bracketed && address.is_v4())) return std::nullopt;
+  return address;
 }
 
 std::string etag_line(const std::string& etag) {
@@ -153,18 +177,25 @@ Task<Exchange::Next> Exchange::page() {
   co_return co_await answer(200, "text/plain; version=0.0.4; charset=utf-8", site_.metrics.text());
 }
 
-std::string Exchange::client_address() const {
+/// A proxy's own address is not its client's, so a hop that cannot be read is nobody's.
+Result<std::string> Exchange::client_address() const {
   const auto& forwarded = parser_.head().forwarded_for;
   if (!peer_.proxy || forwarded.empty()) return peer_.address;
   auto hop = trimmed(std::string_view(forwarded).substr(forwarded.rfind(',') + 1));
-  boost::system::error_code bad;
-  auto address = boost::asio::ip::make_address(std::string(hop), bad);
-  return bad ? peer_.address : address.to_string();
+  auto address = address_of(hop);
+  if (!address)
+    return Error(Code::invalid,
+                 "the last one must be the client's address: set the proxy to write IP, IP:PORT, "
+                 "[IPv6] or [IPv6]:PORT")
+        .at("x-forwarded-for");
+  return address->to_string();
 }
 
 Task<Result<Caller>> Exchange::admit(std::string_view operation, MonoTime deadline) {
   const auto& head = parser_.head();
-  Credentials credentials{head.authorization, client_address(), head.user_agent.substr(0, 256),
+  auto address = client_address();
+  if (!address) co_return std::move(address).error();
+  Credentials credentials{head.authorization, std::move(*address), head.user_agent.substr(0, 256),
                           request_id_, deadline};
   auto caller = co_await site_.gate.authenticate(std::move(credentials));
   if (!caller) co_return std::move(caller).error();
@@ -189,21 +220,23 @@ Result<void> Exchange::read_fields() {
   return {};
 }
 
-/// What a handler throws is a bug: its answer is 500, its kind goes to the log.
-Task<Result<Answer>> Exchange::call(const Route& route) {
+/// What a handler throws is a bug: its answer is 500, its kind goes to the log. Memory that runs
+/// out is none, and comes back as other requests end.
+Task<Exchange::Handled> Exchange::handle(const Route& route) {
+  auto failed = [](Error error) { return std::unexpected(problem_of(error)); };
   try {
-    auto done = co_await route.run(std::move(call_));
-    if (!done && route.request) co_return with_limits(*route.request, std::move(done).error());
-    co_return std::move(done);
+    co_return co_await attempt(route);
   } catch (const std::bad_alloc&) {
-    co_return Error(Code::unavailable, "the server is out of memory");
+    co_return failed({Code::unavailable,
+                      "the server is out of memory: try again; when it stays so, raise the limit "
+                      "of locked memory (LimitMEMLOCK)"});
   } catch (const std::exception& error) {
     bug_ = typeid(error).name();
-    co_return Error(Code::internal, "an error inside the server, named in its log");
+    co_return failed({Code::internal, "an error inside the server, named in its log"});
   }
 }
 
-Task<Exchange::Handled> Exchange::handle(const Route& route) {
+Task<Exchange::Handled> Exchange::attempt(const Route& route) {
   auto failed = [](const auto& result) { return std::unexpected(problem_of(result.error())); };
   bool quick = route.kind == RouteKind::json;
   std::chrono::milliseconds time = quick ? route.limits.time : site_.limits.stream_time;
@@ -235,8 +268,9 @@ Task<Exchange::Handled> Exchange::handle(const Route& route) {
 
   call_.caller = std::move(*caller);
   call_.parts = {.body = text_, .path = match_.path, .query = target_.query};
-  auto done = co_await call(route);
+  auto done = co_await route.run(std::move(call_));
   wipe(text_);
+  if (!done && route.request) done = with_limits(*route.request, std::move(done).error());
   if (!done) co_return failed(done);
   co_return std::move(*done);
 }
@@ -260,6 +294,7 @@ Task<Exchange::Next> Exchange::stream(const Route& route) {
                       .limits = site_.limits,
                       .clock = site_.clock,
                       .stopping = site_.stopping,
+                      .deadline = started_ + site_.limits.stream_time + site_.limits.overrun_time,
                       .head = {.status = route.status,
                                .request_id = request_id_,
                                .keep_alive = keep,

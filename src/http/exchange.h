@@ -65,7 +65,7 @@ class Exchange {
   Task<Next> run(const Route& route);
   using Handled = std::expected<Answer, Problem>;
   Task<Handled> handle(const Route& route);
-  Task<Result<Answer>> call(const Route& route);
+  Task<Handled> attempt(const Route& route);
   Task<Result<Caller>> admit(std::string_view operation, MonoTime deadline);
   Result<void> read_fields();
   Task<Next> stream(const Route& route);
@@ -75,7 +75,7 @@ class Exchange {
   Task<Next> refuse(const Problem& problem, std::string_view extra = {});
   Task<Next> refuse_slow(const Problem& problem);
   Next finished(int status, std::uint64_t sent, bool keep, bool complete);
-  std::string client_address() const;
+  Result<std::string> client_address() const;
 
   Site& site_;
   Transport& transport_;

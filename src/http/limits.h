@@ -29,6 +29,7 @@ struct ServerLimits {
   ms stream_time{12 * 3600'000};  // uploads, downloads and event streams as a whole
   ms heartbeat{15'000};           // between comments on a quiet event stream
   ms stop_time{10'000};           // for requests in flight when the server stops
+  ms end_time{10'000};            // then for handlers to end whose connections were cut
 };
 
 }  // namespace holdfast::http

@@ -36,7 +36,9 @@ constexpr Page kPages[] = {
     {"server.health", "/healthz", "Whether the process runs", "application/json"},
     {"server.ready", "/readyz", "Whether requests can be served now", "application/json"},
     {"server.metrics", "/metrics",
-     "Counters as Prometheus text, without a key from this machine only", "text/plain"},
+     "Counters as Prometheus text; from elsewhere than this machine with the permission "
+     "metrics.read",
+     "text/plain"},
     {"server.openapi", "/openapi.json", "This document", "application/json"}};
 
 std::string quoted(std::string_view text) {

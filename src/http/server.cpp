@@ -166,17 +166,22 @@ Result<void> Server::Impl::bind() {
 Task<void> Server::Impl::accept(std::size_t listener) {
   auto& acceptor = acceptors[listener];
   asio::steady_timer pause(acceptor.get_executor());
+  bool failed = false;
   for (std::size_t turn = 0; !site.stopping; ++turn) {
-    auto core = turn % deps.cores.size();
-    tcp::socket socket(deps.cores.at(core));
-    auto [ec] = co_await acceptor.async_accept(socket, kTuple);
-    if (ec == asio::error::operation_aborted || ec == asio::error::bad_descriptor) break;
-    if (ec) {
-      pause.expires_after(kAcceptPause);
-      co_await pause.async_wait(kTuple);
-      continue;
+    try {
+      if (std::exchange(failed, false)) {
+        pause.expires_after(kAcceptPause);
+        co_await pause.async_wait(kTuple);
+      }
+      auto core = turn % deps.cores.size();
+      tcp::socket socket(deps.cores.at(core));
+      auto [ec] = co_await acceptor.async_accept(socket, kTuple);
+      if (ec == asio::error::operation_aborted || ec == asio::error::bad_descriptor) break;
+      failed = bool(ec);
+      if (!ec) take(core, std::move(socket));
+    } catch (const std::exception&) {
+      failed = true;  // out of memory, at best: this client is lost, the next ones need not be
     }
-    take(core, std::move(socket));
   }
   std::scoped_lock lock(mutex);
   --accepting;
@@ -197,27 +202,33 @@ void Server::Impl::take(std::size_t core, tcp::socket socket) {
   }
   ++site.metrics.accepted;
   ++site.metrics.connections;
-  TlsContext context;
-  {
-    std::scoped_lock lock(mutex);
-    context = tls;
+  try {
+    TlsContext context;
+    {
+      std::scoped_lock lock(mutex);
+      context = tls;
+    }
+    auto connection = std::make_shared<Connection>(
+        site, std::move(socket), *context, Peer{address.to_string(), address.is_loopback(), proxy});
+    asio::co_spawn(
+        deps.cores.at(core),
+        [](std::shared_ptr<Impl> self, std::size_t at, std::shared_ptr<Connection> taken,
+           std::string key) -> Task<void> {
+          co_await self->serve(at, std::move(taken), std::move(key));
+        }(shared_from_this(), core, std::move(connection), client),
+        asio::detached);
+  } catch (const std::exception&) {
+    --site.metrics.connections;
+    leave(client);
+    throw;
   }
-  auto connection = std::make_shared<Connection>(
-      site, std::move(socket), *context, Peer{address.to_string(), address.is_loopback(), proxy});
-  asio::co_spawn(
-      deps.cores.at(core),
-      [](std::shared_ptr<Impl> self, std::size_t at, std::shared_ptr<Connection> taken,
-         std::string key) -> Task<void> {
-        co_await self->serve(at, std::move(taken), std::move(key));
-      }(shared_from_this(), core, std::move(connection), std::move(client)),
-      asio::detached);
 }
 
 Task<void> Server::Impl::serve(std::size_t core, std::shared_ptr<Connection> connection,
                                std::string client) {
-  open[core].insert(connection);
-  if (site.stopping) connection->stop();
   try {
+    open[core].insert(connection);
+    if (site.stopping) connection->stop();
     co_await connection->run();
   } catch (const std::exception&) {
     connection->cut();  // out of memory, at best
@@ -281,25 +292,28 @@ void Server::reload(TlsContext tls) {
   impl_->tls = std::move(tls);
 }
 
-void Server::stop() {
-  if (impl_->site.stopping.exchange(true)) return;
-  auto until = MonoTime::clock::now() + impl_->options.limits.stop_time;
-  asio::post(impl_->deps.cores.at(0), [self = impl_] {
-    error_code ignored;
-    for (auto& acceptor : self->acceptors) acceptor.close(ignored);
-  });
-  impl_->each_core([](Impl& self, std::size_t core) {
-    for (const auto& connection : self.open[core]) connection->stop();
-  });
+bool Server::stop() {
+  const auto& limits = impl_->options.limits;
   auto quiet = [this] { return impl_->total == 0 && impl_->accepting == 0; };
-  std::unique_lock lock(impl_->mutex);
-  if (impl_->changed.wait_until(lock, until, quiet)) return;
-  lock.unlock();
-  impl_->each_core([](Impl& self, std::size_t core) {
-    for (const auto& connection : self.open[core]) connection->cut();
-  });
+  std::unique_lock lock(impl_->mutex, std::defer_lock);
+  if (!impl_->site.stopping.exchange(true)) {
+    auto until = MonoTime::clock::now() + limits.stop_time;
+    asio::post(impl_->deps.cores.at(0), [self = impl_] {
+      error_code ignored;
+      for (auto& acceptor : self->acceptors) acceptor.close(ignored);
+    });
+    impl_->each_core([](Impl& self, std::size_t core) {
+      for (const auto& connection : self.open[core]) connection->stop();
+    });
+    lock.lock();
+    if (impl_->changed.wait_until(lock, until, quiet)) return true;
+    lock.unlock();
+    impl_->each_core([](Impl& self, std::size_t core) {
+      for (const auto& connection : self.open[core]) connection->cut();
+    });
+  }
   lock.lock();
-  impl_->changed.wait_for(lock, std::chrono::seconds(1), quiet);
+  return impl_->changed.wait_for(lock, limits.end_time, quiet);
 }
 
 const std::string& Server::openapi() const {

@@ -72,9 +72,10 @@ class Server {
   void reload(TlsContext tls);
 
   /// Takes no more connections, ends idle ones, waits for requests in flight up to
-  /// limits.stop_time, then ends those too. Blocks; never call it from a core's own thread.
-  /// Handlers that are still running then keep the server alive until they return.
-  void stop();
+  /// limits.stop_time, then cuts those too and waits for their handlers up to limits.end_time.
+  /// Blocks; never call it from a core's own thread. False: handlers still run, so what they use
+  /// must not go; the next call waits for them again.
+  bool stop();
 
   const std::string& openapi() const;
 

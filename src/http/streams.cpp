@@ -132,11 +132,11 @@ Task<Result<void>> ResponseStream::flush() {
   bytes.swap(out_);
   sending_ = true;
   auto size = bytes.size();
-  auto sent = co_await setup_.transport.send(bytes);
+  auto sent = co_await setup_.transport.send(bytes, setup_.deadline);
   sending_ = false;
   free_.cancel();
   last_write_ = MonoTime::clock::now();
-  setup_.transport.deadline(MonoTime::max());
+  setup_.transport.deadline(setup_.deadline);
   if (sent)
     sent_ += size;
   else

@@ -57,6 +57,7 @@ class ResponseStream final : public BodyWriter {
     const ServerLimits& limits;
     const Clock& clock;
     const std::atomic<bool>& stopping;
+    MonoTime deadline;  // for the whole body
     ResponseHead head;  // without type, length and further fields
     bool events = false;
   };

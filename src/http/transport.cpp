@@ -1,5 +1,6 @@
 #include "http/transport.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -88,9 +89,9 @@ Task<Result<void>> Transport::fill(std::size_t most) {
   co_return Result<void>();
 }
 
-Task<Result<void>> Transport::send(std::string& bytes) {
+Task<Result<void>> Transport::send(std::string& bytes, MonoTime latest) {
   auto extra = std::chrono::milliseconds(bytes.size() * 1000 / limits_.body_rate / 16);
-  deadline_in(limits_.write_time + extra);
+  deadline(std::min(latest, MonoTime::clock::now() + limits_.write_time + extra));
   error_code ec = asio::error::timed_out;
   if (!timed_out_) {
     waiting_ = true;

@@ -37,9 +37,9 @@ class Transport : public std::enable_shared_from_this<Transport> {
   /// Waits for more, keeping at most `most` bytes buffered. Errors: unavailable.
   Task<Result<void>> fill(std::size_t most);
 
-  /// Sends all of it, and leaves it wiped and empty. Its deadline grows with the size.
-  /// Errors: unavailable.
-  Task<Result<void>> send(std::string& bytes);
+  /// Sends all of it, and leaves it wiped and empty. Its deadline grows with the size, up to
+  /// `latest`. Errors: unavailable.
+  Task<Result<void>> send(std::string& bytes, MonoTime latest = MonoTime::max());
 
   /// What is waited for, now or next, must be there by then. One timer serves all of them: it is
   /// armed for the earliest and looks again when it fires.

@@ -3,7 +3,8 @@
 //
 // What it answers is complete: a query first follows the log to its end. The entries that it gives
 // back were checked against the tree. That no row was taken out of scratch it cannot know; removing
-// scratch makes the index anew from the entries, each checked against the tree.
+// scratch makes the index anew from the entries, each checked against the tree, and from the leaves
+// of batches, checked against the root in their entry.
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
@@ -67,8 +68,8 @@ class AccessIndex {
   ~AccessIndex();
 
   /// Takes in every entry that was committed before the call. Threads: any; one follows and the
-  /// others wait for it. Cost: about 2 µs an entry. Errors: corrupt (an entry is not the one in the
-  /// tree).
+  /// others wait for it. Cost: about 2 µs an entry, and two hashes a leaf. Errors: corrupt (an
+  /// entry is not the one in the tree, or a leaf not one of its entry).
   Task<Result<void>> catch_up();
   /// Catches up, writes what is old enough, merges runs. The app calls it each second.
   Task<Result<void>> tend();

@@ -156,7 +156,10 @@ Result<AccessRows> access_rows(std::span<const EntryWithLeaves> entries) {
       add_touch(out, actors, *subject, stored.seq, entry->opened);
       continue;
     }
-    if (static_cast<std::int64_t>(leaves.size()) != entry->touched) return damaged();
+    // The tree vouches for the entry, and only its root for the leaves beside it.
+    if (static_cast<std::int64_t>(leaves.size()) != entry->touched ||
+        base64url(leaves_root(leaves)) != entry->root)
+      return damaged();
     std::vector<SubjectId> subjects;
     for (const auto& leaf : leaves) {
       auto touch = decode_leaf(leaf);

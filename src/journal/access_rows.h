@@ -89,7 +89,8 @@ struct EntryWithLeaves {
 };
 /// Whether the entry may have leaves, which must then be read too.
 bool wants_leaves(std::string_view entry);
-/// A row per entry and subject. Errors: corrupt.
+/// A row per entry and subject. Entries are taken as they are, leaves only when they are those of
+/// the entry's root. Cost: about 1 µs an entry, and two SHA-256 a leaf. Errors: corrupt.
 Result<AccessRows> access_rows(std::span<const EntryWithLeaves> entries);
 
 }  // namespace holdfast::journal

@@ -101,4 +101,16 @@ Result<Verifier> parse_verifier_key(std::string_view text) {
   return out;
 }
 
+Error another_key(std::string_view expected, const Verifier& brought) {
+  auto kept = parse_verifier_key(expected);
+  if (kept && kept->origin == brought.origin)
+    return {Code::corrupt,
+            "this names the expected log, but under another key than the expected one: the log's "
+            "key may have been rotated (the event journal.key_rolled names both keys, see "
+            "docs/rotation.md). If it was not, this is forged"};
+  return {Code::corrupt,
+          "this is of another log: its key is not the expected one. A restore gives the log a new "
+          "origin and key too (docs/journal.md)"};
+}
+
 }  // namespace holdfast::journal

@@ -31,5 +31,8 @@ struct Verifier {
   crypto::PublicKey key;
 };
 Result<Verifier> parse_verifier_key(std::string_view text);
+/// What to say of a proof or export that brought another key than the expected one. Its origin is
+/// only what it claims.
+Error another_key(std::string_view expected, const Verifier& brought);
 
 }  // namespace holdfast::journal

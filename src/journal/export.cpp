@@ -163,7 +163,7 @@ class ExportCheck {
     if (!verifier) return std::move(verifier).error();
     report_.key_expected = expected_key.has_value();
     if (expected_key && *expected_key != report_.verifier)
-      return Error(Code::corrupt, "the export is of another log: its key is not the expected one");
+      return another_key(*expected_key, *verifier);
     auto note = records_.next("C", kLongestNote);
     if (!note) return std::move(note).error();
     auto checkpoint = open_checkpoint(note->bytes, verifier->key);

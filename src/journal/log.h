@@ -18,6 +18,7 @@
 #include "journal/checkpoint.h"
 #include "journal/entry.h"
 #include "journal/journal.h"
+#include "journal/noted.h"
 #include "journal/outside.h"
 #include "journal/tree.h"
 
@@ -83,7 +84,9 @@ class Log final : public Journal {
   Task<Result<void>> afterlog(std::string_view kind, Bytes id) override;
 
   /// What the afterlog says must stay undone.
-  std::vector<AfterlogEntry> afterlog_entries() const { return afterlog_->entries(); }
+  std::vector<AfterlogEntry> afterlog_entries() const {
+    return without_taken_back(afterlog_->entries());
+  }
   /// How far it has come, for whoever keeps that elsewhere.
   AfterlogEnd afterlog_end() const { return afterlog_->end(); }
   /// The file was not there, or lacked lines that the witness or `afterlog_known` has seen. Nobody

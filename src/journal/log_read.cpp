@@ -22,6 +22,23 @@ std::vector<Stored> stored_from(const db::Rows& rows) {
   return out;
 }
 
+/// How many of the tiles, from the first on, are stored already: a commit whose answer was lost
+/// happened all the same.
+Task<Result<std::size_t>> count_stored(db::Reader& reader, std::vector<Tile> tiles) {
+  for (std::size_t i = 0; i < tiles.size(); ++i) {
+    const auto level = static_cast<std::int64_t>(tiles[i].level);
+    const auto index = static_cast<std::int64_t>(tiles[i].index);
+    auto rows = co_await reader.read(kFindTile, {level, index});
+    if (!rows) co_return std::move(rows).error();
+    if (rows->empty()) co_return i;
+    if (!std::ranges::equal((*rows)[0].bytes(0), tiles[i].hashes))
+      co_return Error(Code::corrupt,
+                      "a tile of the journal's tree in the database is not what the entries make; "
+                      "run `holdfast journal verify`");
+  }
+  co_return tiles.size();
+}
+
 }  // namespace
 
 /// Computes under the lock; loads the tiles that it lacked without the lock; computes again.
@@ -99,23 +116,29 @@ Task<Result<std::size_t>> Log::take_in() {
 
 /// One saver at a time and in order, so that what is stored has no gap.
 Task<Result<void>> Log::save_tiles() {
-  std::vector<db::Args> rows;
+  std::vector<Tile> tiles;
   {
     std::scoped_lock lock(tree_mutex_);
     if (saving_ || unsaved_.empty()) co_return Result<void>();
     saving_ = true;
-    for (const auto& tile : unsaved_)
-      rows.push_back({static_cast<std::int64_t>(tile.level), static_cast<std::int64_t>(tile.index),
-                      tile.hashes});
+    tiles.assign(unsaved_.begin(), unsaved_.end());
   }
-  const auto count = rows.size();
+  std::vector<db::Args> rows;
+  for (const auto& tile : tiles)
+    rows.push_back({static_cast<std::int64_t>(tile.level), static_cast<std::int64_t>(tile.index),
+                    tile.hashes});
+  const auto count = static_cast<std::int64_t>(rows.size());
   db::Changes changes;
-  changes.bulk(kAddTile, std::move(rows), db::Expect::exactly(static_cast<std::int64_t>(count)));
+  changes.bulk(kAddTile, std::move(rows), db::Expect::exactly(count));
   auto done = co_await writer_->commit(std::move(changes.in_background()));
+  auto stored = done ? Result<std::size_t>(tiles.size()) : Result<std::size_t>(done.error());
+  if (!done && done.error().code == Code::conflict)
+    stored = co_await count_stored(reader(), std::move(tiles));
   std::scoped_lock lock(tree_mutex_);
   saving_ = false;
-  if (!done) co_return std::move(done).error();
-  unsaved_.erase(unsaved_.begin(), unsaved_.begin() + static_cast<std::ptrdiff_t>(count));
+  if (!stored) co_return std::move(stored).error();
+  if (*stored == 0) co_return std::move(done).error();
+  unsaved_.erase(unsaved_.begin(), unsaved_.begin() + static_cast<std::ptrdiff_t>(*stored));
   co_return Result<void>();
 }
 

@@ -151,7 +151,7 @@ Result<Proved> verify_proof(std::string_view json, std::optional<std::string_vie
   auto verifier = parse_verifier_key(proof->verifier);
   if (!verifier) return std::move(verifier).error().at("verifier");
   if (expected_key && *expected_key != proof->verifier)
-    return Error(Code::corrupt, "the proof is of another log: its key is not the expected one");
+    return another_key(*expected_key, *verifier);
   auto head = open_checkpoint(proof->checkpoint, verifier->key);
   if (!head) return std::move(head).error();
   if (head->origin != verifier->origin) return not_proved();

@@ -12,10 +12,8 @@ constexpr Millis kLook{100};
 /// A reader that takes so long for one piece is dropped; it can go on where it was.
 constexpr Millis kSlow{10'000};
 constexpr std::chrono::milliseconds kLongVerification{600'000};
-
-Task<Result<void>> send(http::BodyWriter* out, std::string_view bytes) {
-  return out->write(bytes);
-}
+constexpr std::string_view kExport = "journal.export";
+constexpr std::string_view kEvents = "journal.events";
 
 }  // namespace
 
@@ -76,33 +74,43 @@ Task<Result<Pseudonym>> Api::pseudonym(Caller, PseudonymRequest request) {
 }
 
 Task<Result<void>> Api::export_log(Caller caller, NoArguments, http::BodyWriter& out) {
-  if (auto done = co_await service_.record_export(std::move(caller)); !done) co_return done;
+  if (auto done = co_await service_.record_export(caller); !done) co_return done;
   if (auto done = co_await out.start("application/octet-stream"); !done) co_return done;
   co_return co_await journal::export_log(
-      service_.log(), [to = &out](std::string_view bytes) { return send(to, bytes); });
+      service_.log(),
+      [this, &caller, to = &out](std::string_view bytes) { return give(caller, to, bytes); });
 }
 
-Task<Result<void>> Api::events(Caller, EventsRequest request, http::BodyWriter& out) {
+/// A piece of an export.
+Task<Result<void>> Api::give(Caller caller, http::BodyWriter* out, std::string_view bytes) {
+  if (auto may = co_await permits_.still(std::move(caller), kExport); !may) co_return may;
+  co_return co_await out->write(bytes);
+}
+
+Task<Result<void>> Api::events(Caller caller, EventsRequest request, http::BodyWriter& out) {
   auto& log = service_.log();
   auto next = request.after ? *request.after + 1 : log.size();
   if (auto done = co_await out.start("text/event-stream"); !done) co_return done;
   std::string text;
-  while (!out.closing()) {
+  while (!out.closing() && clock_.mono() < caller.deadline) {
+    text.clear();
     if (next >= log.size()) {
       co_await journal::pause_for(kLook);
-      continue;
+    } else {
+      auto stored = co_await log.read(next, 100);
+      if (!stored) co_return std::move(stored).error();
+      if (stored->empty()) co_return Error(Code::corrupt, "entries of the journal are missing");
+      for (const auto& one : *stored) {
+        if (one.seq >= log.size()) break;
+        // JSON holds no line break of its own.
+        text.append("id: ").append(std::to_string(one.seq)).append("\ndata: ");
+        text.append(one.entry).append("\n\n");
+        next = one.seq + 1;
+      }
     }
-    auto stored = co_await log.read(next, 100);
-    if (!stored) co_return std::move(stored).error();
-    if (stored->empty()) co_return Error(Code::corrupt, "entries of the journal are missing");
-    text.clear();
-    for (const auto& one : *stored) {
-      if (one.seq >= log.size()) break;
-      // JSON holds no line break of its own.
-      text.append("id: ").append(std::to_string(one.seq)).append("\ndata: ");
-      text.append(one.entry).append("\n\n");
-      next = one.seq + 1;
-    }
+    // After the wait and the read, so that nothing leaves behind the reply of a revocation.
+    if (auto may = co_await permits_.still(caller, kEvents); !may) co_return may;
+    if (text.empty()) continue;
     auto began = clock_.mono();
     if (auto done = co_await out.write(text); !done) co_return done;
     if (clock_.mono() - began > kSlow)

@@ -5,14 +5,16 @@
 
 #include "base/clock.h"
 #include "http/route.h"
+#include "ledger/ports.h"
 #include "ledger/service.h"
 
 namespace holdfast::ledger {
 
 class Api {
  public:
-  /// Both must outlive it.
-  Api(Service& service, const Clock& clock) : service_(service), clock_(clock) {}
+  /// All must outlive it.
+  Api(Service& service, const Permits& permits, const Clock& clock)
+      : service_(service), permits_(permits), clock_(clock) {}
 
   /// The rows refer to this Api.
   std::vector<http::Route> routes() { return rows(this); }
@@ -28,11 +30,16 @@ class Api {
   Task<Result<Verification>> verify(Caller caller, VerifyLog request);
   Task<Result<Scope>> scope(Caller caller, ScopeRequest request);
   Task<Result<Pseudonym>> pseudonym(Caller caller, PseudonymRequest request);
+  /// Both look before each piece whether the caller may still have it, and end without their last
+  /// chunk when not. Events end by themselves, in order, at the caller's deadline.
   Task<Result<void>> export_log(Caller caller, NoArguments request, http::BodyWriter& out);
   Task<Result<void>> events(Caller caller, EventsRequest request, http::BodyWriter& out);
 
  private:
+  Task<Result<void>> give(Caller caller, http::BodyWriter* out, std::string_view bytes);
+
   Service& service_;
+  const Permits& permits_;
   const Clock& clock_;
 };
 

@@ -56,7 +56,7 @@ Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Sh
                                                  db::Changes changes, journal::Event event) {
   auto& journal = deps_.context.journal;
   bool canary = false;
-  if (showing.alarm && !showing.sweep && !showing.subjects.empty()) {
+  if (showing.alarm && !showing.subjects.empty()) {
     auto known = co_await deps_.canaries.get(work.schema->generation, caller.deadline);
     if (!known) co_return std::move(known).error();
     auto invented = [&](const SubjectId& subject) { return (*known)->contains(subject); };
@@ -69,8 +69,7 @@ Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Sh
   }
   if (showing.engaged) event.facts.emplace_back("engagement", showing.engaged->id.text());
   const auto operation = event.activity;
-  const bool charged =
-      !showing.sweep && !showing.subjects.empty() && deps_.budgets.counts(showing.terms);
+  const bool charged = !showing.subjects.empty() && deps_.budgets.counts(showing.terms);
   const auto told = [&](const journal::Written& written) {
     if (canary) deps_.alarms.canary_opened(caller.principal, operation, written.receipt.event);
   };

@@ -20,8 +20,7 @@ struct Showing {
   std::vector<SubjectId> compared{};  // and not found: charged, no alarm
   std::vector<std::uint32_t> terms;   // Permitted::terms of all that is shown, each once
   std::optional<Engaged> engaged;
-  bool alarm = true;   // false where no value of the customer's is shown
-  bool sweep = false;  // the whole store (export of all): no alarm, no budget
+  bool alarm = true;  // false where no value of the customer's is shown
 
   void add(std::uint32_t term);
 };

@@ -167,7 +167,7 @@ Result<std::optional<std::int64_t>> expected_version(std::string_view if_match,
 bool expired(const Field& field, const Record& record, Time now) {
   if (!field.keep_for || !field.keep) return false;
   auto from = field.keep->from.value_or(KeepFrom::created);
-  if (from == KeepFrom::closed) return false;  // counts from an engagement's end
+  if (from == KeepFrom::closed) return false;  // the sweep looks when the last one ended
   return (from == KeepFrom::created ? record.created : record.updated) + *field.keep_for <= now;
 }
 

@@ -13,6 +13,7 @@
 #include "vault/ports.h"
 #include "vault/schema.h"
 #include "vault/store.h"
+#include "vault/tries_under_way.h"
 
 namespace holdfast::vault {
 
@@ -26,6 +27,8 @@ struct Context {
   const Permits& permits;
   const Clock& clock;
   std::string calling_code{};  // of phones, where a collection names none
+  // Shared, because every room has a copy of this.
+  std::shared_ptr<TriesUnderWay> tries = std::make_shared<TriesUnderWay>();
 };
 
 /// The keys and the schema that one request works under.
@@ -86,7 +89,8 @@ Task<Error> refused_for(const Context& context, Caller caller, std::string_view 
 /// corrupt.
 Result<void> changeable(const crypto::KeySet& keys, const Subject& subject);
 
-/// True when a value is past its keep time: gone for everyone, swept or not.
+/// True when a value is past its keep time: gone for everyone, swept or not. Never of one that
+/// counts from the end of an engagement: that goes with the sweep.
 bool expired(const Field& field, const Record& record, Time now);
 
 /// The highest view a caller has of a field for a purpose: what access control grants, narrowed by

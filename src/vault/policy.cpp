@@ -146,8 +146,9 @@ void check_length(const FieldSpec& spec, Field& field, const FieldPath& at,
 bool fits(TokenShape shape, FieldType type) {
   switch (shape) {
     case TokenShape::tok:
-    case TokenShape::pattern:
       return true;
+    case TokenShape::pattern:
+      return type != FieldType::card_number;
     case TokenShape::digits:
       return type == FieldType::text || type == FieldType::phone || type == FieldType::tax_id;
     case TokenShape::email:
@@ -166,7 +167,12 @@ void check_token(const FieldSpec& spec, Field& field, const FieldPath& at, Viola
   if (spec.type == FieldType::card_verification)
     return violations.add("a card verification code has a handle, not a token: leave this out",
                           at / "token");
-  if (!fits(*token.shape, spec.type))
+  if (!fits(*token.shape, spec.type) && spec.type == FieldType::card_number)
+    violations.add(
+        "a token of this shape could be a card number: use shape `card`, which never is one, or "
+        "`tok`",
+        at / "token" / "shape");
+  else if (!fits(*token.shape, spec.type))
     violations.add("tokens of this shape do not fit the type", at / "token" / "shape");
   if ((*token.shape == TokenShape::pattern) != token.pattern.has_value())
     violations.add("shape `pattern` needs a pattern, and others have none",

@@ -69,6 +69,9 @@ class Permits {
   /// The same caller under the newest policy, for work that outlasts one. Errors: unauthenticated
   /// when its key has ended, locked, unavailable.
   virtual Task<Result<Caller>> renewed(Caller caller) const = 0;
+  /// Whether the caller's key lives and may use `operation` at this moment, for streams, which
+  /// outlast keys. Cheap. Errors: unauthenticated, forbidden, locked, unavailable.
+  virtual Task<Result<void>> still(Caller caller, std::string_view operation) const = 0;
 };
 
 /// How many different customers a principal may open, kept by access control. Charges are made in

@@ -68,11 +68,21 @@ bool opens(const crypto::KeySet& keys, const Schema& schema, const Openable& ope
   });
 }
 
+/// Both texts of a request, as far as there are any, open.
+bool opens(const crypto::KeySet& keys, const Demand& demand, SubjectKeys& own) {
+  auto one = [&](std::uint16_t text, const Bytes& sealed) {
+    return sealed.empty() ||
+           own.open(keys, kRequestsGroup, demand_binding(demand, text), sealed).has_value();
+  };
+  return one(kAskedText, demand.asked) && one(kAnswerText, demand.answer);
+}
+
 }  // namespace
 
 Task<Result<void>> VaultState::closed(Closed report) {
   if (auto done = co_await closed_records(report); !done) co_return done;
-  co_return co_await closed_subjects(report);
+  if (auto done = co_await closed_subjects(report); !done) co_return done;
+  co_return co_await closed_requests(report);
 }
 
 Task<Result<void>> VaultState::closed_records(const Closed& report) {
@@ -133,6 +143,41 @@ Task<Result<void>> VaultState::closed_subjects(const Closed& report) {
       auto now = context_.keys.get();
       if (!now) co_return Error(Code::locked, "the server is locked");
       if (*again && !holds(*now, **again, *keys_again)) report("subjects", subject.id.bytes());
+    }
+    co_await give_way();
+  }
+}
+
+Task<Result<void>> VaultState::closed_requests(const Closed& report) {
+  auto& reader = context_.journal.reader();
+  Bytes after(sizeof(Uuid), 0);
+  for (;;) {
+    auto keys = context_.keys.get();
+    if (!keys) co_return Error(Code::locked, "the server is locked");
+    auto rows = co_await reader.read(kAllDemands, {after, kPage});
+    if (!rows) co_return std::move(rows).error();
+    if (rows->empty()) co_return Result<void>();
+    std::vector<Demand> demands;
+    std::vector<SubjectId> whose;
+    for (std::size_t i = 0; i < rows->size(); ++i) {
+      demands.push_back(demand_from((*rows)[i]));
+      whose.push_back(demands.back().subject);
+    }
+    after = to_bytes(demands.back().id.bytes());
+    auto owned = co_await context_.store.keys(std::move(whose), MonoTime::max());
+    if (!owned) co_return std::move(owned).error();
+    for (const auto& demand : demands) {
+      auto own = owned->try_emplace(demand.subject, demand.subject).first;
+      if (opens(*keys, demand, own->second)) continue;
+      auto again = co_await reader.read(kFindDemand, {to_bytes(demand.id.bytes())});
+      if (!again) co_return std::move(again).error();
+      if (again->empty()) continue;
+      const auto found = demand_from((*again)[0]);
+      auto keys_again = co_await context_.store.keys(found.subject, MonoTime::max());
+      if (!keys_again) co_return std::move(keys_again).error();
+      auto now = context_.keys.get();
+      if (!now) co_return Error(Code::locked, "the server is locked");
+      if (!opens(*now, found, *keys_again)) report("requests", found.id.bytes());
     }
     co_await give_way();
   }

@@ -15,13 +15,14 @@ class VaultState final : public journal::StateSource {
   Task<Result<void>> rows(Report report) override;
   /// With the digests that `keys` make.
   Task<Result<void>> rows_under(std::shared_ptr<const crypto::KeySet> keys, Report report) override;
-  /// Opens one value of each keep group of each record, and each customer's external id. Cost:
-  /// about 8 µs a record.
+  /// Opens one value of each keep group of each record, each customer's external id and each text
+  /// of a request. Cost: about 8 µs a record.
   Task<Result<void>> closed(Closed report) override;
 
  private:
   Task<Result<void>> closed_records(const Closed& report);
   Task<Result<void>> closed_subjects(const Closed& report);
+  Task<Result<void>> closed_requests(const Closed& report);
 
   Context context_;
 };

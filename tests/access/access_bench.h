@@ -25,13 +25,18 @@ struct FakeNotices final : Notices {
 
 struct FakeFields final : Fields {
   Task<Result<FieldClass>> class_of(std::string collection, std::string field, MonoTime) override {
-    if (collection != "customers") co_return Error(Code::not_found, "no such collection");
+    if (lost) co_return Error(Code::unavailable, "the database is away");
+    if (collection != "customers")
+      co_return Error(Code::not_found, "no such collection").at("collection");
+    if (field.empty() || field == "emial")
+      co_return Error(Code::not_found, "no such field").at("field");
     co_return field == "card" ? FieldClass::payment : FieldClass::personal;
   }
   Task<Result<void>> purpose(std::string name, MonoTime) override {
-    if (name == "suport") co_return Error(Code::not_found, "no such purpose").at("purpose");
+    if (name == "suport") co_return Error(Code::invalid, "no such purpose").at("purpose");
     co_return Result<void>();
   }
+  bool lost = false;
 };
 
 /// Cache, service and admin, as one process has them.

@@ -4,6 +4,7 @@
 
 #include "access/access_bench.h"
 #include "access/store.h"
+#include "journal/noted.h"
 
 namespace holdfast::access {
 namespace {
@@ -181,6 +182,37 @@ TEST_F(Escalation, nobody_puts_more_into_a_role_than_they_have) {
   EXPECT_TRUE(bench.run(bench.admin().put_role(admin, own)));
 }
 
+TEST_F(Escalation, no_role_makes_a_key_with_others_stronger_than_who_puts_it) {
+  const PutRole reader{.role = "reader", .permissions = {"records.reveal"}};
+  const PutRole empty{.role = "desk"};
+  bench.must(bench.run(bench.admin().put_role(bench.owner, reader)));
+  auto put = bench.must(bench.run(bench.admin().put_role(bench.owner, empty)));
+  auto wide = desk(std::to_string(put.version));
+  wide.permissions.clear();
+  auto narrow = bench.caller_with({.roles = {"owner"}, .scopes = {"roles.put"}});
+  auto clerk = bench.make_key({.roles = {"desk", "reader"}});
+
+  auto more = bench.run(bench.admin().put_role(narrow, wide));
+
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Code::forbidden);
+  EXPECT_EQ(bench.journal->events("roles.put").back().event.reason, "escalation");
+  ASSERT_TRUE(bench.run(bench.admin().revoke_key(bench.owner, {.key = clerk.info.key})));
+  EXPECT_TRUE(bench.run(bench.admin().put_role(narrow, wide))) << "nobody gains anything by it";
+}
+
+TEST_F(Escalation, only_an_owner_gives_a_key_a_longer_life_by_rotating_it) {
+  auto admin = bench.caller_with({.roles = {"admin"}, .expires_in = "1 days"});
+  auto rotate = [&](Caller caller, std::string life) {
+    return bench.run(bench.admin().rotate_key(
+        std::move(caller), {.key = admin.principal, .expires_in = std::move(life)}));
+  };
+
+  refused(rotate(admin, "366 days"), "expires_in", "api_keys.rotate");
+  EXPECT_TRUE(rotate(admin, "1 days"));
+  EXPECT_TRUE(rotate(bench.owner, "366 days"));
+}
+
 TEST_F(Escalation, rights_that_have_ended_meanwhile_count_no_more) {
   auto made = bench.make_key({.roles = {"admin"}});
   auto admin = bench.must(bench.sign_in(text_of(made)));
@@ -269,6 +301,10 @@ TEST(AccessRevoke, of_each_other_leaves_one_of_two_owners) {
   EXPECT_EQ(done[0].has_value() + done[1].has_value(), 1);
   const auto& lost = done[0] ? done[1] : done[0];
   EXPECT_EQ(lost.error().code, Code::unauthenticated) << lost.error().text;
+  // Nor does the next start revoke the other: what was refused is taken back.
+  std::vector<journal::AfterlogEntry> lines;
+  for (auto& one : bench.journal->afterlogged()) lines.push_back({one.kind, one.id, {}});
+  EXPECT_EQ(journal::without_taken_back(lines).size(), 1u);
 }
 
 TEST(AccessRestore, revokes_what_the_afterlog_names_or_everything) {
@@ -284,6 +320,30 @@ TEST(AccessRestore, revokes_what_the_afterlog_names_or_everything) {
   EXPECT_EQ(bench.must(bench.run(bench.admin().revoke_after_restore(std::nullopt))), 2);
   EXPECT_FALSE(bench.sign_in(text_of(two)));
   EXPECT_FALSE(bench.sign_in(bench.owner_key));
+}
+
+TEST(AccessRestore, ends_keys_that_were_rotated_after_the_backup) {
+  AccessBench bench;
+  auto old = bench.make_key({.roles = {"service"}, .expires_in = "90 days"});
+  auto lines = [&] {
+    std::vector<Bytes> out;
+    for (auto& one : bench.journal->afterlogged())
+      if (one.kind == kKeyEnds) out.push_back(one.id);
+    return out;
+  };
+  ASSERT_TRUE(
+      bench.run(bench.admin().rotate_key(bench.owner, {.key = old.info.key, .overlap = "2 h"})));
+  ASSERT_EQ(lines().size(), 1u);
+  EXPECT_EQ(bench.must(bench.run(bench.admin().end_rotated(lines()))), 0) << "it ends then already";
+
+  // What a restore brings back: the key as it was, with more time left than the line gives it.
+  auto noted = lines();
+  for (auto at = noted[0].end() - 8; at != noted[0].end(); ++at) *at = 0;
+  EXPECT_EQ(bench.must(bench.run(bench.admin().end_rotated(noted))), 1);
+  EXPECT_EQ(bench.must(bench.run(bench.admin().end_rotated(noted))), 0) << "once";
+  EXPECT_FALSE(bench.sign_in(text_of(old)));
+  noted[0].pop_back();
+  EXPECT_EQ(bench.run(bench.admin().end_rotated(noted)).error().code, Code::corrupt);
 }
 
 TEST(AccessRestore, leaves_roles_empty_that_were_narrowed_after_the_backup) {

@@ -99,6 +99,42 @@ TEST_F(ApiTest, lists_built_in_roles_as_such) {
   EXPECT_FALSE(list.roles.back().built_in);
 }
 
+Grant clear(std::string collection, std::vector<std::string> fields) {
+  return {.collection = std::move(collection),
+          .fields = std::move(fields),
+          .view = View::clear,
+          .purposes = {"support"}};
+}
+
+TEST_F(ApiTest, says_which_names_of_a_role_nothing_declares) {
+  using Names = std::optional<std::vector<std::string>>;
+  auto put = [&](std::string name, std::vector<Grant> grants) {
+    return bench.must(bench.run(
+        bench.api().put_role(bench.owner, {.role = std::move(name), .grants = std::move(grants)})));
+  };
+  auto classes = clear("custmers", {});
+  classes.classes = {FieldClass::personal};
+  auto everywhere = clear("*", {"emial"});
+  auto purpose = clear("customers", {"email"});
+  purpose.purposes = {"support", "suport"};
+
+  EXPECT_EQ(put("right", {clear("customers", {"email", "card"}), everywhere}).undeclared, Names());
+  EXPECT_EQ(
+      put("wrong", {clear("customers", {"email", "emial"}), classes, purpose, purpose}).undeclared,
+      Names({"field customers.emial", "collection custmers", "purpose suport"}));
+  EXPECT_EQ(bench.must(bench.run(bench.api().get_role(bench.owner, {"wrong"}))).undeclared,
+            Names());
+}
+
+TEST_F(ApiTest, puts_a_role_also_while_nobody_knows_what_is_declared) {
+  bench.process->fields.lost = true;
+
+  auto put = bench.run(bench.api().put_role(
+      bench.owner, {.role = "desk", .grants = {clear("customers", {"emial"})}}));
+
+  EXPECT_FALSE(bench.must(std::move(put)).undeclared);
+}
+
 TEST_F(ApiTest, tells_who_one_is) {
   auto caller = bench.caller_with({.roles = {"support"}, .scopes = {"records.*"}});
 

@@ -81,9 +81,10 @@ TEST_P(RealJournal, carries_a_policy_through_changes_and_a_new_start) {
   EXPECT_TRUE(get(process_->api.get_key(owner, {next.info.key})).last_used);
   EXPECT_TRUE(process_->notices.seen.empty());
   const auto outside = log_->afterlog_entries();
-  ASSERT_EQ(outside.size(), 2u);
+  ASSERT_EQ(outside.size(), 3u);
   EXPECT_EQ(outside[0].kind, kRoleNarrowed);
-  EXPECT_EQ(as_text(outside[1].id), made.info.key);
+  EXPECT_EQ(outside[1].kind, kKeyEnds);
+  EXPECT_EQ(as_text(outside[2].id), made.info.key);
 }
 
 TEST_P(RealJournal, lets_two_processes_change_the_policy_side_by_side) {

@@ -287,6 +287,49 @@ TEST(AccessRenewed, gives_the_newest_rights_or_none) {
   EXPECT_EQ(bench.run(bench.service().renewed(caller)).error().code, Code::unauthenticated);
 }
 
+TEST(AccessStill, ends_with_the_key_also_while_the_policy_stays) {
+  AccessBench bench;
+  auto made = bench.make_key({.roles = {"support"}, .expires_in = "3 h"});
+  auto caller = bench.must(bench.sign_in(text_of(made)));
+  auto still = [&](std::string_view operation) {
+    auto may = bench.run(bench.service().still(caller, operation));
+    return may ? "yes" : std::string(code_name(may.error().code));
+  };
+
+  EXPECT_EQ(still("records.reveal"), "yes");
+  EXPECT_EQ(still("api_keys.create"), "forbidden");
+  bench.clock.advance(hours(3) - Millis(1));
+  EXPECT_EQ(still("records.reveal"), "yes");
+  bench.clock.advance(Millis(1));
+  EXPECT_EQ(still("records.reveal"), "unauthenticated");
+}
+
+TEST(AccessStill, ends_with_the_overlap_of_a_rotation) {
+  AccessBench bench;
+  auto made = bench.make_key({.roles = {"support"}});
+  auto caller = bench.must(bench.sign_in(text_of(made)));
+  ASSERT_TRUE(
+      bench.run(bench.admin().rotate_key(bench.owner, {.key = made.info.key, .overlap = "2 h"})));
+
+  EXPECT_TRUE(bench.run(bench.service().still(caller, "records.reveal")));
+  bench.clock.advance(hours(2));
+  EXPECT_FALSE(bench.run(bench.service().still(caller, "records.reveal")));
+}
+
+TEST(AccessStill, ends_before_the_reply_of_revoke_and_only_in_its_networks) {
+  AccessBench bench;
+  auto made = bench.make_key({.roles = {"support"}, .networks = {"192.0.2.0/24"}});
+  auto caller = bench.must(bench.sign_in(text_of(made)));
+  auto moved = caller;
+  moved.address = "198.51.100.1";
+
+  EXPECT_TRUE(bench.run(bench.service().still(caller, "records.reveal")));
+  EXPECT_FALSE(bench.run(bench.service().still(moved, "records.reveal")));
+  ASSERT_TRUE(bench.run(bench.admin().revoke_key(bench.owner, {.key = made.info.key})));
+  EXPECT_EQ(bench.run(bench.service().still(caller, "records.reveal")).error().code,
+            Code::unauthenticated);
+}
+
 TEST(AccessLastUse, is_written_once_a_minute) {
   AccessBench bench;
   auto made = bench.make_key({.roles = {"support"}});

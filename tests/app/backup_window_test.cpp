@@ -4,6 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <set>
+
+#include "app/backup.h"
+#include "support/temp_dir.h"
+
 namespace holdfast::app {
 namespace {
 
@@ -146,6 +152,48 @@ TEST(BackupWindow, is_read_back_as_written_and_refused_when_missing) {
   EXPECT_EQ(read->subject_finished, 0);
   EXPECT_EQ(read_window("").error().code, Code::corrupt);
   EXPECT_EQ(read_window("{}").error().code, Code::corrupt);
+}
+
+TEST(PendingReplay, says_what_the_backup_knew_until_it_is_done) {
+  test::TempDir dir;
+  KeysWindow window{.made = kNow, .journal_size = 100};
+  put_afterlog(window, {.lines = 7, .digest = {1, 2, 3}});
+  EXPECT_FALSE(pending_replay(dir.path()).value());
+
+  ASSERT_TRUE(note_replay(dir.path(), {}));
+  auto rolled_back = pending_replay(dir.path()).value();
+  ASSERT_TRUE(note_replay(dir.path(), window));
+  ASSERT_TRUE(note_replay(dir.path(), {})) << "which leaves the restore";
+  auto restored = pending_replay(dir.path()).value();
+  ASSERT_TRUE(end_replay(dir.path()));
+
+  ASSERT_TRUE(rolled_back && restored);
+  EXPECT_FALSE(rolled_back->restored);
+  EXPECT_TRUE(restored->restored);
+  EXPECT_EQ(restored->afterlog_known.value().end.lines, 7u);
+  EXPECT_EQ(restored->afterlog_known.value().at, kNow);
+  EXPECT_FALSE(pending_replay(dir.path()).value());
+  std::ofstream(pending_replay_file(dir.path())) << "{}";
+  EXPECT_EQ(pending_replay(dir.path()).error().code, Code::corrupt);
+}
+
+TEST(BackupFiles, with_keys_past_their_time_are_destroyed_also_those_that_were_never_finished) {
+  test::TempDir dir;
+  const std::string old = "20260101T000000000Z.db", fresh = "20270101T000000000Z.db";
+  for (const auto& name :
+       {"holdfast-keys-" + old, "holdfast-keys-" + old + ".part", "holdfast-data-" + old + ".part",
+        "holdfast-data-" + old + ".part-wal", "holdfast-data-" + old, "holdfast-keys-" + fresh,
+        "holdfast-data-" + fresh + ".part", std::string("keyring")})
+    std::ofstream(dir / name) << "x";
+
+  auto destroyed = destroy_keys_files(dir.path(), kNow);
+
+  std::set<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(dir.path()))
+    left.insert(entry.path().filename().string());
+  EXPECT_EQ(destroyed.value(), 4);
+  EXPECT_EQ(left, (std::set<std::string>{"holdfast-data-" + old, "holdfast-keys-" + fresh,
+                                         "holdfast-data-" + fresh + ".part", "keyring"}));
 }
 
 }  // namespace

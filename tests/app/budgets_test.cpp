@@ -6,6 +6,34 @@ namespace {
 
 using access::Budget;
 
+/// What a download sends.
+struct Sent final : http::BodyWriter {
+  std::string text;
+  Task<Result<void>> start(std::string_view) override { co_return Result<void>(); }
+  Task<Result<void>> write(std::string_view bytes) override {
+    text += bytes;
+    co_return Result<void>();
+  }
+  bool closing() const override { return false; }
+};
+
+/// "clear" or "withheld", as the copy has the customer's email, or the code of the refusal with its
+/// place.
+std::string exported(RoomsBench& bench, const Caller& caller, SubjectId subject,
+                     std::optional<std::string> person = {}) {
+  Sent sent;
+  auto done = bench.run(
+      bench.rooms().subjects.export_all(bench.fresh(caller),
+                                        {.subject = subject.text(),
+                                         .purpose = person ? "self_service" : "subject_request",
+                                         .format = {},
+                                         .on_behalf_of = person},
+                                        sent));
+  if (done) return sent.text.contains("@example.org") ? "clear" : "withheld";
+  EXPECT_EQ(sent.text, "") << "nothing leaves that is refused";
+  return std::string(code_name(done.error().code)) + ' ' + done.error().field.text();
+}
+
 class AppBudgets : public AllRooms {
  protected:
   Caller desk(Budget budget) {
@@ -201,6 +229,43 @@ TEST_P(AppBudgets, end_a_search_that_grows_a_beginning_character_by_character) {
   EXPECT_EQ(must(search("milb")).records.size(), 1u) << "who matched may match again";
 }
 
+/// A stolen key of the shop's backend that asks for one customer's own copy after another.
+TEST_P(AppBudgets, end_a_loop_of_exports) {
+  auto made = bench_.customers(3);
+  auto grant = RoomsBench::grant();
+  grant.purposes = {"self_service"};
+  grant.budget = Budget{.per_hour = 2};
+  must(bench_.run(bench_.rooms().admin.put_role(
+      bench_.owner(),
+      {.role = "shop", .doc = {}, .permissions = {"subjects.export"}, .grants = {grant}})));
+  const auto shop = bench_.sign_in(bench_.make_key("shop", {"customer"}).api_key);
+
+  EXPECT_EQ(exported(bench_, shop, made[0].subject, "customer:4000"), "clear");
+  EXPECT_EQ(exported(bench_, shop, made[0].subject, "customer:4000"), "clear") << "the same one";
+  EXPECT_EQ(exported(bench_, shop, made[1].subject, "customer:4001"), "clear");
+  EXPECT_EQ(exported(bench_, shop, made[2].subject, "customer:4002"),
+            "exhausted budget.key.per_hour");
+  const auto entry = bench_.last_entry();
+  EXPECT_TRUE(entry.contains(R"("status":"refused","status_code":"budget")")) << entry;
+}
+
+TEST_P(AppBudgets, tell_what_an_export_would_be_refused_for_under_observation) {
+  auto made = bench_.customers(2);
+  auto grant = RoomsBench::grant();
+  grant.purposes = {"subject_request"};
+  grant.budget = Budget{.per_hour = 1};
+  grant.observe_until = bench_.clock().now() + std::chrono::days(7);
+  must(bench_.run(bench_.rooms().admin.put_role(
+      bench_.owner(),
+      {.role = "copies", .doc = {}, .permissions = {"subjects.export"}, .grants = {grant}})));
+  const auto agent = bench_.caller("copies");
+
+  EXPECT_EQ(exported(bench_, agent, made[0].subject), "clear");
+  EXPECT_EQ(bench_.entries_with("access.would_refuse"), 0);
+  EXPECT_EQ(exported(bench_, agent, made[1].subject), "clear");
+  EXPECT_EQ(bench_.entries_with("access.would_refuse"), 1);
+}
+
 TEST_P(AppBudgets, take_a_batch_as_a_whole_or_not_at_all) {
   auto made = bench_.customers(5);
   const auto agent = desk({.per_hour = 4});
@@ -341,6 +406,14 @@ TEST_P(AppCeiling, holds_over_all_principals_the_owner_too) {
 
   EXPECT_EQ(bench_.seen(bench_.owner(), made[3].record), "exhausted budget.store.per_hour");
   EXPECT_EQ(bench_.seen(one, made[3].record), "exhausted budget.store.per_hour");
+}
+
+TEST_P(AppCeiling, counts_what_is_exported) {
+  auto made = bench_.customers(4);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(exported(bench_, bench_.owner(), made[i].subject), "clear");
+
+  EXPECT_EQ(exported(bench_, bench_.owner(), made[3].subject), "exhausted budget.store.per_hour");
+  EXPECT_EQ(exported(bench_, bench_.owner(), made[0].subject), "clear");
 }
 
 }  // namespace

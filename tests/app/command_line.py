@@ -83,6 +83,23 @@ def a_schema_may_be_toml(store, server):
 
 
 @test
+def a_body_that_may_be_personal_is_not_taken_from_the_command_line(store, server):
+    create(server.client(), "ext:argv", email="argv@example.org")
+    body = json.dumps({"subject": "ext:argv", "kind": "ticket", "reference": "T-argv"})
+    refused = store.run("engagements", "open", "--body", body, server=server)
+    assert refused.code == FAILED and "body: " in refused.err and "--body @FILE" in refused.err, refused
+    assert "T-argv" not in refused.err, refused
+    file = store.base / "open.json"
+    file.write_text(body)
+    assert store.run("engagements", "open", "--body", f"@{file}", server=server).code == DONE
+    find = json.dumps({"kind": "ticket", "reference": "T-argv"}).encode()
+    assert store.run("engagements", "find", "--body", "-", server=server, stdin=find).code == DONE
+    assert store.run("roles", "put", "argv", "--body", '{"permissions":["journal.list"]}', server=server).code == DONE
+    assert "--body -|@FILE" in store.run("engagements", "open", "--help").out
+    assert "--body JSON|-|@FILE" in store.run("roles", "put", "--help").out
+
+
+@test
 def backup_is_one_word_too(store, server):
     done = store.run("backup", server=server)
     assert done.code == DONE and os.path.exists(done.rows[0]["data"]), done
@@ -131,6 +148,34 @@ def what_is_allowed_is_said(store, server):
     assert number.code == FAILED and "needed: " in number.err and "integer" in number.err, number
 
 
+@test
+def a_forgotten_at_is_named(store, server):
+    file = store.base / "desk.json"
+    file.write_text('{"permissions":["journal.list"]}')
+    refused = store.run("roles", "put", "desk", "--body", file, server=server)
+    assert refused.code == FAILED and "body: " in refused.err and "write @ before it" in refused.err, refused
+    assert store.run("roles", "put", "desk", "--body", f"@{file}", server=server).code == DONE
+
+
+# ── what is checked without a server
+
+@test
+def a_verifier_key_that_is_none_is_refused(store, server):
+    proof, log = store.base / "event.json", store.base / "log.exp"
+    proof.write_text(store.run("journal", "proof", "0", server=server).out)
+    assert store.run("journal", "export", "--output", log, server=server).code == DONE
+    key = store.run("journal", "checkpoint", server=server).rows[0]["verifier"]
+    for words in (("proof", "verify", proof), ("journal", "check", "--export", log)):
+        bare = store.run(*words)
+        assert bare.code == DONE and "The key came with the" in bare.out and key in bare.out, bare
+        good = store.run(*words, "--verifier", key)
+        assert good.code == DONE and "The key came with the" not in good.out, good
+        for none, said in (("", "the verifier key is empty"), ("verifier.key", "not a verifier key"), (proof, "$(cat FILE)")):
+            refused = store.run(*words, "--verifier", none)
+            assert refused.code == FAILED and said in refused.err and not refused.out, refused
+    assert store.run("journal", "check", "--dir", store.dir, "--verifier", key).code == USAGE
+
+
 # ── what is printed
 
 @test
@@ -167,6 +212,83 @@ def output_files_are_private(store, server):
         assert done.code == DONE and mode(file) == 0o600 and "old" not in file.read_text(), done
         file.unlink()
     assert store.run("reports", "data-map-csv", "--output", "/dev/null", server=server).code == DONE
+
+
+@test
+def a_file_stays_as_it_was_when_no_answer_comes(store, server):
+    file, link = store.base / "kept.csv", store.base / "link.csv"
+    link.symlink_to(file)
+    away = {"env": {"HOLDFAST_API_KEY": store.owner_key, "HOLDFAST_URL": "https://127.0.0.1:1"}}
+    refused = {"server": server, "key": "hf_live_none"}
+    csv = ("reports", "data-map-csv")
+    fill = ("fill", "--format", "csv", "--purpose")
+    imports = ("imports", "create", "--mapping", json.dumps(MAPPING), "-")
+    for words, option, options in [
+            (("subjects", "export", "sub_none", "--purpose", "subject_request"), "--output", {"server": server}),
+            (csv, "--output", away), (csv, "--output", refused),
+            ((*fill, "gossip"), "--output", {"server": server, "stdin": b"a,b\n"}),
+            ((*fill, "support"), "--output", {"server": server, "stdin": b"a,b\n" * 200_000 + b'"never closed'}),
+            (imports, "--report", away), (imports, "--report", refused)]:
+        file.write_text("yesterday's")
+        failed = store.run(*words, option, file, **options)
+        assert failed.code not in (DONE, USAGE) and file.read_text() == "yesterday's", failed
+        assert not (store.base / "kept.csv.part").exists(), words
+    done = store.run(*csv, "--output", link, server=server)
+    assert done.code == DONE and link.is_symlink() and "yesterday" not in file.read_text(), done
+    file.chmod(0o400)
+    if os.geteuid() != 0:
+        assert store.run(*csv, "--output", file, server=server).code == FAILED
+
+
+@test
+def a_file_that_is_read_is_not_written(store, server):
+    file, link, part = store.base / "own.csv", store.base / "own-too.csv", store.base / "own.csv.part"
+    link.symlink_to(file)
+    for source, into in ((file, file), (file, link), (part, file)):
+        source.write_text("id,mail\nsame,ann@example.org\n")
+        for words in (("fill", "--purpose", "support", "--format", "csv", "--output", into, source),
+                      ("imports", "create", "--mapping", json.dumps(MAPPING), "--report", into, source)):
+            refused = store.run(*words, server=server)
+            assert refused.code == FAILED and "another file" in refused.err, refused
+            assert source.read_text().endswith("ann@example.org\n"), words
+    assert server.client().get("/v1/subjects/ext:same").status == 404
+
+
+@test
+def output_may_be_standard_output_or_a_pipe(store, server):
+    words = ("reports", "data-map-csv", "--output")
+    for into in ("-", "/dev/stdout"):
+        done = store.run(*words, into, server=server)
+        assert done.code == DONE and done.out, done
+    pipe = store.base / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    assert store.run(*words, pipe, server=server).code == DONE
+    assert reader.communicate(timeout=60)[0] and pipe.is_fifo()
+
+
+@test
+def a_key_is_printed_into_a_private_file_or_not_at_all(store):
+    with Store() as own:
+        second, third = own.base / "second", own.base / "third"
+        made, again = ("init", "--dir", second), ("access", "recover", "--dir", own.dir)
+
+        def into(file, words):
+            with open(file, "w") as out:
+                return subprocess.run([BIN, *map(str, words)], stdin=subprocess.DEVNULL, stdout=out,
+                                      stderr=subprocess.PIPE, env=own.env(), timeout=60)
+
+        for words in (made, again):
+            file = own.base / "owner.key"
+            file.touch()
+            file.chmod(0o644)
+            done = into(file, words)
+            assert done.returncode == DONE and mode(file) == 0o600, (words, done)
+            assert file.read_text().startswith("hf_live_"), words
+        for words in (("init", "--dir", third), again):
+            refused = into("/proc/self/comm", words)  # a file whose mode nobody can change
+            assert refused.returncode == UNAVAILABLE and b"others can read" in refused.stderr, (words, refused)
+        assert not third.exists()
 
 
 # ── mistakes
@@ -235,6 +357,29 @@ def a_wrong_setting_stops_init_before_anything_is_written(store):
         assert refused.code not in (DONE, USAGE) and named in refused.err and not refused.out, (words, refused)
         assert not [path for path in store.base.iterdir() if path.name.startswith("new")], words
     assert store.run("init", "--dir", new, "--needed", "2", "--total", "3", "--listen", "127.0.0.1:0").code == DONE
+
+
+@test
+def config_show_finds_what_serve_refuses(store):
+    folder = store.base / "settings"
+    folder.mkdir()
+    file = folder / "holdfast.toml"
+    show = lambda: store.run("config", "show", "--dir", folder)
+    away = show()
+    assert away.code == DONE and "no holdfast.toml" in away.err, away
+    for section, line in [("keys", 'epoch = "monthly"'), ("access", 'time_zone = "Mars/Phobos"'),
+                          ("vault", 'calling_code = "+49"'), ("backup", 'keep_keys = "1 hour"'),
+                          ("access", "store_per_hour = -5"), ("log", 'level = "loud"'),
+                          ("database", 'reserve_mib = "much"')]:
+        file.write_text(f"[{section}]\n{line}\n")
+        refused = show()
+        named = f"{section}.{line.split()[0]}"
+        assert refused.code == FAILED and f"{named}: " in refused.err and f"{named} = " in refused.out, refused
+    file.write_text('[log]\nlevel = = "info"\n\n# more\n')
+    broken = show()
+    assert broken.code == FAILED and "line[2]: " in broken.err and "TOML" in broken.err, broken
+    file.write_text('[log]\nlevel = "info"\n')
+    assert (show().code, show().err) == (DONE, "")
 
 
 @test

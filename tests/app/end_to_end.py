@@ -18,6 +18,8 @@ import stat
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 from support import (BIN, ROOT, SANITIZED, Skip, Store, create, declare, eventually, main, test)
@@ -658,6 +660,74 @@ def status_of(own, key):
 
 def restored(own, backup):
     return own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys", backup["keys"])
+
+
+def unfinished(*folders):
+    return [file for folder in folders for file in folder.glob("holdfast-*.part*")]
+
+
+@test
+def a_backup_that_is_cut_off_leaves_no_keys_with_the_data(store):
+    with Store() as own:
+        data, keys = own.base / "shop.backup" / "data", own.base / "shop.backup" / "keys"
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            for number in range(50):
+                create(client, f"ext:{number}", email=f"c{number}@example.org", note="x" * 3000)
+            asked = threading.Thread(target=own.run, args=["backup"], kwargs={"server": server})
+            asked.start()
+            while asked.is_alive() and not unfinished(data, keys):
+                pass
+            server.kill()
+            asked.join()
+        for file in data.iterdir():
+            with contextlib.closing(sqlite3.connect(file)) as raw:
+                assert raw.execute("select count(*) from vault_subject_keys").fetchone() == (0,), file
+
+        left = "holdfast-data-20250101T000000000Z.db.part"
+        for file in (data / left, keys / left, keys / (left + "-wal"), keys / left.replace("data", "keys"),
+                     data / "of-somebody-else.part"):
+            file.write_bytes(b"left")
+        with own.serve() as server:
+            made = server.client().good("POST", "/v1/backups")
+            assert not unfinished(data, keys), "what was left is removed, and nothing new is left"
+            assert (data / "of-somebody-else.part").exists()
+            assert server.stop() == 0
+        assert restored(own, made).code == DONE
+
+
+@test
+def data_and_keys_may_lie_on_two_disks(store):
+    disk = pathlib.Path("/dev/shm")
+    if not os.access(disk, os.W_OK) or disk.stat().st_dev == store.base.stat().st_dev:
+        raise Skip("there is no second disk")
+    with tempfile.TemporaryDirectory(dir=disk) as folder, Store("--set", f"backup.data={folder}/data") as own:
+        key, backup = revoked_after_a_backup(own)
+        file, keys = pathlib.Path(backup["data"]), own.base / "shop.backup" / "keys"
+        assert file.parent.parent == pathlib.Path(folder) and list(file.parent.iterdir()) == [file], backup
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert not unfinished(keys), "nothing is left where it was made"
+        assert restored(own, backup).code == DONE
+        assert status_of(own, key)[0] == 401
+
+
+@test
+def a_restore_from_a_data_file_that_is_none_names_it_and_changes_nothing(store):
+    with Store() as own:
+        key, backup = revoked_after_a_backup(own)
+        before = (own.dir / "holdfast.db").read_bytes()
+        whole = open(backup["data"], "rb").read()
+        for name, content in {"empty": b"", "half": whole[:len(whole) // 2], "a page less": whole[:-4096],
+                              "text": b"email,name\n" * 1000}.items():
+            data = own.base / "data.db"
+            data.write_bytes(content)
+            refused = restored(own, {**backup, "data": str(data)})
+            assert refused.code != DONE and "data: " in refused.err and "cut short" in refused.err, (name, refused)
+        assert (own.dir / "holdfast.db").read_bytes() == before
+        assert not list(own.dir.glob("restore.part*")), "nothing is left behind"
+        assert restored(own, backup).code == DONE
+        assert status_of(own, key)[0] == 401
 
 
 @test

@@ -33,6 +33,8 @@ def a_server_answers_503_while_its_database_is_away_and_recovers(postgres, store
         eventually(lambda: client.get("/readyz").status == 200, "it is ready again")
         eventually(lambda: client.reveal(made["record"], ["email"]).status == 200, "and shows again")
         create(client, "ext:3", email="cas@example.org")
+        second = store.run("serve", "--dir", store.dir, "--listen", "127.0.0.1:0")
+        assert second.code == 5 and "another Holdfast server" in second.err, "its schema is still its own"
         assert server.stop() == 0
     assert store.check_state().code == 0
 

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Rotation in the built program: every kind of key while customers are served, kill -9 on the way,
 and what goes together after a restore and what is refused."""
+import contextlib
+import shutil
+import sqlite3
 import sys
 import time
 
@@ -180,6 +183,58 @@ def data_from_before_a_destroyed_key_is_refused(store):
                      "--afterlog", store.dir / "afterlog",
                      "--set", f"keys.file={store.base}/shop.keys/root.key")
     assert done.code == 0, done
+
+
+@test
+def a_restore_with_a_setting_that_cannot_be_used_changes_nothing():
+    with Store() as own:
+        with own.serve() as server:
+            backup = server.client().good("POST", "/v1/backups")
+            server.stop()
+        files = lambda: {file.name: file.read_bytes() for file in own.dir.iterdir() if file.is_file()}
+        before = files()
+        restore = lambda *more: own.run("restore", "--dir", own.dir, "--data", backup["data"],
+                                        "--keys", backup["keys"], *more)
+        refused = restore("--set", "access.time_zone=Nowhere/Atall")
+        assert refused.code != 0 and "time_zone" in refused.err, refused
+        assert files() == before and not list(own.dir.glob("before-restore-*"))
+        done = restore()
+        assert done.code == 0, done
+        assert not (own.dir / "replay.pending").exists()
+
+
+@test
+def a_restore_that_was_cut_off_is_finished_by_the_next_start():
+    with Store() as own:
+        desk = {"permissions": ["metrics.read", "subjects.get"]}
+        with own.serve() as server:
+            made = server.client().good("PUT", "/v1/roles/desk", desk)
+            backup = server.client().good("POST", "/v1/backups")
+            server.stop()
+        then = own.base / "then"
+        then.mkdir()
+        for file in (*own.dir.glob("holdfast.db*"), own.dir / "witness"):
+            shutil.copy2(file, then)
+        with own.serve() as server:
+            server.client().good("PUT", "/v1/roles/desk", {"permissions": ["metrics.read"]},
+                                 headers={"If-Match": f'"{made["version"]}"'})
+            server.stop()
+
+        # Killed after the log had its new origin: database and witness agree, the afterlog is ahead.
+        for file in (*own.dir.glob("holdfast.db*"), *own.dir.glob("scratch.db*")):
+            file.unlink()
+        for file in then.iterdir():
+            shutil.copy2(file, own.dir)
+        with contextlib.closing(sqlite3.connect(backup["keys"])) as keys:
+            window = keys.execute("select content from parts where name = 'window'").fetchone()[0]
+        (own.dir / "replay.pending").write_bytes(window)
+        for suspended in (True, False):
+            with own.serve() as server:
+                roles = {role["role"]: role for role in server.client().good("GET", "/v1/roles")["roles"]}
+                assert roles["desk"]["permissions"] == [], roles["desk"]
+                assert ("roles_suspended" in server.log()) == suspended, server.log()
+                assert not (own.dir / "replay.pending").exists(), "once"
+                server.stop()
 
 
 if __name__ == "__main__":

@@ -125,12 +125,15 @@ def a_lock_drops_the_keys_stays_over_a_restart_and_is_taken_back():
             client = server.client()
             declare(client)
             made = create(client, "ext:1", email="ann@example.org")
+            asked = own.run("keys", "lock", server=server)
+            assert asked.code != DONE and "--reason" in asked.err, asked
             locked = client.post("/v1/keys/lock", {"reason": "drill"})
             assert locked.status == 200 and locked.json["locked"] and locked.json["latched"], locked
             eventually(lambda: "locked at https" in server.out_file.read_text(), "it comes up locked")
             client.close()
             status = server.client().get("/v1/keys").json
             assert status["reason"] == "deliberate" and status["locked_by"].startswith("key_"), status
+            assert "`holdfast unlock --dir DIR`" in status["protects"], status
             assert server.client().reveal(made["record"], ["email"]).status == 503
             assert server.kill() < 0
         for arguments in (["journal", "check"], ["access", "recover"]):
@@ -255,6 +258,65 @@ def a_move_and_new_shares_survive_and_the_old_ones_are_void():
         restored = own.run("restore", "--dir", third, "--data", backup["data"], "--keys", backup["keys"],
                            "--afterlog", own.dir / "afterlog", "--share", shares[0], "--share", shares[1])
         assert restored.code == DONE, restored
+
+
+@test
+def shares_from_after_a_backup_restore_it_with_the_newest_keyring():
+    with Store() as own:
+        copy = own.base / "shop.backup" / "keys" / "keyring"
+        with own.serve() as server:
+            client = server.client()
+            backup = client.good("POST", "/v1/backups", {})
+            before = eventually(lambda: copy.exists() and copy.read_bytes(), "the first copy of the keyring")
+            reshared = client.good("POST", "/v1/keys/reshare", {"needed": 2, "total": 3})
+            assert copy.read_bytes() != before, "the copy is made before the answer"
+            assert server.stop() == 0
+        shares = reshared["recovery"]["files"][:2]
+        machine = own.base / "machine"
+
+        def restore():
+            return own.run("restore", "--dir", machine, "--data", backup["data"], "--keys", backup["keys"],
+                           "--afterlog", own.dir / "afterlog", "--share", shares[0], "--share", shares[1])
+
+        refused = restore()
+        assert refused.code not in (DONE, USAGE) and "newest keyring" in refused.err, refused
+        assert not (machine / "keyring").exists() and not (machine / "unlock").exists()
+        shutil.copy(copy, machine / "keyring")
+        done = restore()
+        assert done.code == DONE, done
+        recovered = own.run("keys", "recover", "--dir", machine, *shares)
+        assert recovered.code == DONE, recovered
+        checked = own.run("journal", "check", "--dir", machine)
+        assert checked.code == DONE, checked
+
+
+@test
+def a_keys_file_of_another_store_is_refused_by_name_and_touches_nothing():
+    with Store() as own, Store() as other:
+        with other.serve() as server:
+            backup = server.client().good("POST", "/v1/backups", {})
+            assert server.stop() == 0
+        files = lambda: {file.name: file.read_bytes() for file in own.dir.iterdir() if file.is_file()}
+        before = files()
+        refused = own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys", backup["keys"])
+        assert refused.code == CONFLICT and "another store" in refused.err, refused
+        assert files() == before
+
+
+@test
+def what_a_running_server_has_staged_is_left_to_it():
+    with Store() as own:
+        staged = own.dir / "unlock.next"
+        with own.serve() as server:
+            shutil.copy(own.dir / "unlock", staged)
+            for command in (("journal", "check"), ("serve", "--listen", "127.0.0.1:0")):
+                refused = own.run(*command, "--dir", own.dir)
+                assert refused.code == CONFLICT and "another Holdfast server" in refused.err, refused
+                assert staged.exists(), command
+            assert server.stop() == 0
+        with own.serve() as server:
+            assert not staged.exists(), "nobody else is there: it was cut off"
+            assert server.stop() == 0
 
 
 @test

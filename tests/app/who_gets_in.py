@@ -108,6 +108,20 @@ def scopes_narrow_a_key_and_never_widen_it(server):
         assert status_of(client, "GET", "/v1/records/x", answer.json["api_key"]) == 403
 
 
+@test
+def metrics_from_elsewhere_take_a_key_that_may_read_them(server):
+    client = server.client()
+    client.good("PUT", "/v1/roles/metrics", {"permissions": ["metrics.read"]})
+    make = lambda name, **rights: client.good("POST", "/v1/api-keys", {"name": name, **rights})["api_key"]
+    elsewhere = lambda key: client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.7"}, key=key).status
+    reader = make("prometheus", roles=["metrics"])
+    assert elsewhere(reader) == 200
+    assert elsewhere(make("scoped", roles=["owner"], scopes=["metrics.read"])) == 200
+    assert elsewhere(make("unfit", roles=["auditor"])) == 403
+    assert client.get("/v1/journal", key=reader).status == 403
+    assert client.send("PUT", "/v1/roles/typo", {"permissions": ["metrics.reed"]}).status == 400
+
+
 if __name__ == "__main__":
     with Store() as shop, shop.serve() as served:
         failed = main(server=served)

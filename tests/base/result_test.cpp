@@ -29,6 +29,14 @@ TEST(FieldPath, lets_no_value_travel_in_it) {
   EXPECT_EQ((FieldPath("customer") / "ann@example.org").text(), "customer.?");
 }
 
+// Of random ids, one in some hundred has seven digits in a row: it is to be named all the same.
+TEST(FieldPath, names_an_id_that_the_server_made_whatever_its_digits) {
+  EXPECT_EQ(FieldPath::made_id("key_8qwzc6897367").text(), "key_8qwzc6897367");
+  EXPECT_EQ(FieldPath("key_8qwzc6897367").text(), "?");
+  for (auto value : {"", "ann@example.org", "4111111111111111", "Ann Lee"})
+    EXPECT_EQ(FieldPath::made_id(value).text(), "?") << value;
+}
+
 TEST(FieldPath, never_grows_past_its_limit) {
   FieldPath path("start");
   for (int i = 0; i < 100; ++i) path = path / std::string(60, 'a');

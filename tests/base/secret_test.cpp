@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <bit>
 #include <set>
 #include <thread>
 #include <type_traits>
@@ -77,7 +78,7 @@ TEST(Secret, moves_without_leaving_anything) {
 }
 
 TEST(Secret, is_wiped_when_it_goes) {
-  // The memory stays mapped: regions are never given back, so it may be looked at.
+  // The memory stays mapped, as the thread keeps the block at hand, so it may be looked at.
   const std::uint8_t* at = nullptr;
   {
     auto secret = Secret::copy(Bytes(100, 0xee));
@@ -143,6 +144,41 @@ TEST(Secret, compares_by_content_and_length) {
   EXPECT_FALSE(secret.matches(as_bytes("correct hors")));
   EXPECT_FALSE(secret.matches(as_bytes("correct horsf")));
   EXPECT_FALSE(secret.matches({}));
+}
+
+TEST(Secret, of_one_size_leaves_its_room_to_all_others_when_it_is_gone) {
+  // More: spare regions, and those of which this thread keeps blocks at hand.
+  constexpr std::size_t kBurst = 3u << 20, kMore = 5u << 20;
+  const auto before = locked_secret_bytes();
+
+  for (std::size_t size : {4096, 32, 2049, 65536, 1000, 4096}) {
+    {
+      std::vector<Secret> burst;
+      for (std::size_t used = 0; used < kBurst; used += std::bit_ceil(size))
+        burst.emplace_back(size);
+      EXPECT_GE(locked_secret_bytes(), kBurst) << size;
+      EXPECT_LE(locked_secret_bytes(), before + kBurst + kMore) << size;
+    }
+    EXPECT_LE(locked_secret_bytes(), before + kMore) << size;
+  }
+}
+
+TEST(Secret, of_one_size_leaves_its_room_to_others_when_few_of_it_stay) {
+  constexpr std::size_t kBurst = 3u << 20;
+  const auto before = locked_secret_bytes();
+  std::vector<Secret> stay;
+  {
+    std::vector<Secret> burst;
+    for (std::size_t i = 0; i < kBurst / 4096; ++i) {
+      burst.emplace_back(std::size_t{4096});
+      if (i % 128 == 0) stay.emplace_back(std::size_t{4096});
+    }
+  }
+
+  std::vector<Secret> others;
+  for (std::size_t i = 0; i < kBurst / 2048; ++i) others.emplace_back(std::size_t{2048});
+
+  EXPECT_LE(locked_secret_bytes(), before + kBurst + (2u << 20));
 }
 
 TEST(Secret, may_die_on_another_thread_than_it_was_made_on) {

@@ -396,6 +396,25 @@ TEST(KeyringFile, finishes_a_destruction_that_was_cut_short) {
             nullptr);
 }
 
+TEST(KeyringFile, that_lacks_a_destroyed_key_has_none_beside_that_holds_it) {
+  // Stopped between the two renames: a folder lies where the temporary file should go.
+  Shop shop;
+  auto two = shop.ring.with_new(KeyUse::epoch, kNow);
+  auto gone = two.without(KeyUse::epoch, 1);
+  ASSERT_TRUE(write_keyring(shop.file, two, shop.root));
+  fs::create_directory(shop.dir / "keyring.new");
+
+  ASSERT_FALSE(write_keyring(shop.file, gone, shop.root));
+
+  EXPECT_NE(read_keyring(shop.file, shop.root)->find(KeyUse::epoch, 1), nullptr);
+  EXPECT_EQ(read_keyring(shop.dir / "keyring.previous", shop.root)->find(KeyUse::epoch, 1),
+            nullptr);
+  fs::remove(shop.dir / "keyring.new");
+  ASSERT_TRUE(write_keyring(shop.file, gone, shop.root));
+  for (const auto* name : {"keyring", "keyring.previous"})
+    EXPECT_EQ(read_keyring(shop.dir / name, shop.root)->find(KeyUse::epoch, 1), nullptr) << name;
+}
+
 TEST(KeyringFile, reads_the_old_generation_after_a_kill_between_write_and_rename) {
   Shop shop;
   auto next = shop.ring.with_new(KeyUse::epoch, kNow);

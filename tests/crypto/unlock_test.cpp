@@ -384,6 +384,20 @@ TEST(NewRootKey, that_took_effect_is_finished_also_when_shares_open_the_store) {
   }
 }
 
+TEST(NewRootKey, is_not_dropped_by_who_opened_the_store_before_it_took_effect) {
+  Store store;
+  NewRoot change(store);
+  auto opened = must(store.open());
+  change.run(3);
+
+  auto finished = finish_staged(store.files, opened);
+
+  ASSERT_FALSE(finished);
+  EXPECT_EQ(finished.error().code, Code::conflict);
+  store.start();
+  EXPECT_TRUE(must(store.open()).root.matches(change.root.expose()));
+}
+
 TEST(NewRootKey, under_a_passphrase_survives_a_crash_before_its_record_is_in_place) {
   Store store;
   store.use_passphrase();

@@ -84,6 +84,62 @@ TEST_F(Postgres, keeps_a_second_server_off_its_schema_until_the_first_has_closed
   EXPECT_TRUE(third);
 }
 
+TEST_F(Postgres, keeps_a_second_server_off_its_schema_also_after_a_restart_of_PostgreSQL) {
+  test::PostgresServer server;
+  auto first = open(server.url());
+  ASSERT_TRUE(first);
+  auto writer = first->take_writer();
+  migrate(*writer);
+  auto writes = [&] {
+    return context_.run(writer->commit(Changes().write(kAdd, {1}))).has_value();
+  };
+
+  server.kill();
+  server.start();
+  ASSERT_TRUE(within(15s, writes));
+  auto second =
+      open_postgres({.url = server.url(), .schema = schema_, .known = kKnown}, system_clock());
+
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::conflict);
+  EXPECT_TRUE(writes());
+  first->close();
+}
+
+TEST_F(Postgres, a_server_whose_schema_another_one_has_taken_writes_no_more) {
+  static constexpr Sql kOne{"test.one", "select 1"};
+  test::PostgresServer server;
+  Plain admin(server.url());
+  ASSERT_TRUE(admin.run("create role early superuser login"));
+  auto early = open(server.url() + " user=early");
+  ASSERT_TRUE(early);
+  auto writer = early->take_writer();
+  migrate(*writer);
+  // As a restart: all of its sessions are gone, and another server comes before they are back.
+  ASSERT_TRUE(admin.run("alter role early nologin") &&
+              admin.run("select pg_terminate_backend(pid) from pg_stat_activity "
+                        "where usename = 'early'"));
+
+  auto late = open(server.url());
+  ASSERT_TRUE(late);
+  ASSERT_TRUE(admin.run("alter role early login"));
+  auto refused = [&] {
+    auto done = context_.run(writer->commit(Changes().write(kAdd, {1})));
+    EXPECT_FALSE(done);
+    return !done && done.error().code == Code::unavailable &&
+           done.error().text.contains("another Holdfast server");
+  };
+
+  EXPECT_TRUE(within(15s, refused));
+  EXPECT_TRUE(within(1s, [&] { return early->health().reason.contains("another Holdfast"); }));
+  EXPECT_FALSE(early->health().writable);
+  EXPECT_FALSE(context_.run(early->scratch().commit(Changes().guard(kOne, {}))));
+  EXPECT_TRUE(context_.run(late->take_writer()->commit(Changes().write(kAdd, {1}))));
+  late->close();
+  EXPECT_TRUE(refused()) << "what it knows is older than what the other one wrote";
+  early->close();
+}
+
 TEST_F(Postgres, names_what_is_wrong_when_it_cannot_be_opened) {
   std::string good = test::shared_postgres()->url();
   struct {

@@ -44,6 +44,20 @@ TEST(Lifecycle, does_not_wait_longer_than_allowed) {
   EXPECT_EQ(slow.answer().status, 0);
 }
 
+TEST(Lifecycle, says_whether_handlers_outlasted_it) {
+  ServerBench bench({.limits = {.stop_time = 100ms, .end_time = 100ms}});
+  auto slow = bench.client();
+  slow.send(bench.get("/v1/sleep?ms=900"));
+  std::this_thread::sleep_for(100ms);
+
+  bool at_once = bench.server->stop();
+  bool over = false;
+  for (int i = 0; i < 50 && !over; ++i) over = bench.server->stop();
+
+  EXPECT_FALSE(at_once);
+  EXPECT_TRUE(over);
+}
+
 TEST(Lifecycle, serves_new_connections_with_a_reloaded_certificate) {
   ServerBench bench;
   auto before = bench.client();

@@ -14,7 +14,8 @@
 
 namespace holdfast::http {
 
-/// Lets `good` in, and everyone with the right to everything but `forbidden`.
+/// Lets `good` in, and everyone with the right to everything but `forbidden`; has no memory for
+/// `too much`.
 class FakeGate final : public Gate {
  public:
   Task<Result<Caller>> authenticate(Credentials credentials) override;

@@ -27,6 +27,7 @@ Task<Result<Caller>> FakeGate::authenticate(Credentials credentials) {
     std::scoped_lock lock(mutex_);
     last_address_ = credentials.address;
   }
+  if (credentials.authorization == "Bearer too much") throw std::bad_alloc();
   if (credentials.authorization != "Bearer good")
     co_return Error(Code::unauthenticated, "no valid key");
   co_return Caller{.principal = "key_test",

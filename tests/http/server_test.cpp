@@ -1,6 +1,8 @@
 // What a well-behaved client sees.
 #include <gtest/gtest.h>
 
+#include <new>
+
 #include "base/json.h"
 #include "http/problem.h"
 #include "http/server_bench.h"
@@ -316,6 +318,29 @@ TEST(Server, hides_what_a_handler_throws) {
   EXPECT_EQ(answer.body.find("ann"), std::string::npos);
 }
 
+TEST(Server, asks_to_try_again_when_memory_runs_out) {
+  auto full = route<&TestApi::constant>(static_cast<TestApi*>(nullptr), "test.full", "GET",
+                                        "/v1/full", "Run out of memory");
+  full.run = [](Call) -> Task<Result<Answer>> {
+    throw std::bad_alloc();
+    co_return Answer{};
+  };
+  ServerBench bench({}, {full});
+  auto client = bench.client();
+
+  // In the handler, and before it.
+  for (std::string key : {"good", "too much"}) {
+    client.send("GET /v1/full HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + key + "\r\n\r\n");
+    auto answer = client.answer();
+
+    EXPECT_EQ(answer.status, 503) << key;
+    EXPECT_EQ(answer.field("Retry-After"), "2") << key;
+    EXPECT_NE(answer.body.find(R"("code":"unavailable")"), std::string::npos) << key;
+  }
+  client.send(bench.get("/v1/constant"));
+  EXPECT_EQ(client.answer().status, 200);
+}
+
 TEST(Server, answers_about_itself_without_a_key) {
   bool up = false;
   ServerBench bench({.ready = [&] { return up ? Result<void>() : Error(Code::locked, "locked"); }});
@@ -354,6 +379,46 @@ TEST(Server, believes_a_forwarded_address_only_from_a_proxy) {
 
   EXPECT_EQ(direct.gate.last_address(), "127.0.0.1");
   EXPECT_EQ(behind.gate.last_address(), "192.0.2.7");
+}
+
+TEST(Server, reads_a_forwarded_address_with_a_port_or_in_brackets) {
+  ServerBench behind({.proxies = {"127.0.0.0/8"}});
+  const std::pair<std::string_view, std::string_view> hops[] = {
+      {"203.0.113.9:51234", "203.0.113.9"},
+      {"10.0.0.1, 203.0.113.9:1", "203.0.113.9"},
+      {"2001:db8::1", "2001:db8::1"},
+      {"[2001:db8::1]", "2001:db8::1"},
+      {"[2001:db8::1]:443", "2001:db8::1"}};
+
+  for (auto [hop, address] : hops) {
+    auto answer = behind.ask(
+        ServerBench::get("/v1/constant", "X-Forwarded-For: " + std::string(hop) + "\r\n"));
+
+    EXPECT_EQ(answer.status, 200) << hop;
+    EXPECT_EQ(behind.gate.last_address(), address);
+  }
+}
+
+TEST(Server, refuses_a_proxy_that_names_its_client_unreadably) {
+  ServerBench direct;
+  ServerBench behind({.proxies = {"127.0.0.0/8"}});
+
+  for (std::string hop :
+       {"unknown", "_hidden", "203.0.113.9, unknown", "203.0.113.9,",
+        "203.0.113.9:", "203.0.113.9:x", "203.0.113.9:123456", "203.0.113", "[203.0.113.9]:1",
+        "[2001:db8::1", "[2001:db8::1]443", "[]", "shop.example:443", "\"[2001:db8::1]\""}) {
+    auto asked = ServerBench::get("/v1/constant", "X-Forwarded-For: " + hop + "\r\n");
+    auto answer = behind.ask(asked);
+    auto metrics = behind.ask(ServerBench::get("/metrics", "X-Forwarded-For: " + hop + "\r\n"));
+
+    EXPECT_EQ(answer.status, 400) << hop;
+    EXPECT_NE(answer.body.find(R"("field":"x-forwarded-for")"), std::string::npos) << answer.body;
+    EXPECT_EQ(metrics.status, 400) << hop;
+    EXPECT_EQ(direct.ask(asked).status, 200) << hop;
+  }
+
+  EXPECT_EQ(behind.gate.last_address(), "");
+  EXPECT_EQ(direct.gate.last_address(), "127.0.0.1");
 }
 
 TEST(Server, logs_the_operation_and_never_the_path) {

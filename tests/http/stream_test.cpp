@@ -190,6 +190,22 @@ TEST(Streams, keeps_a_quiet_event_stream_alive_and_ends_it_when_the_server_stops
   EXPECT_LT(MonoTime::clock::now() - began, 3s);
 }
 
+TEST(Streams, end_when_their_time_is_over) {
+  for (const auto* path : {"/v1/events", "/v1/download?bytes=50000000000"}) {
+    ServerBench bench({.limits = {.overrun_time = 50ms, .stream_time = 250ms, .heartbeat = 20ms}});
+    auto client = bench.client();
+    auto began = MonoTime::clock::now();
+    auto took = [&] { return MonoTime::clock::now() - began; };
+
+    client.send(bench.get(path));
+    while (took() < 5s && !client.receive().empty()) {
+    }
+
+    EXPECT_GT(took(), 250ms) << path;
+    EXPECT_LT(took(), 5s) << path << ": neither heartbeats nor a busy reader make it longer";
+  }
+}
+
 TEST(Streams, notices_a_client_that_left_its_events) {
   ServerBench bench({.limits = {.heartbeat = 50ms}});
   {

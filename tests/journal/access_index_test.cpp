@@ -1,5 +1,6 @@
 #include "journal/access_index.h"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <random>
@@ -196,6 +197,26 @@ TEST(AccessIndex, does_not_follow_an_entry_that_was_changed_in_the_database) {
 
   ASSERT_FALSE(page);
   EXPECT_EQ(page.error().code, Code::corrupt);
+}
+
+TEST(AccessIndex, is_not_made_of_leaves_that_were_changed_in_the_database) {
+  AccessBench bench;
+  bench.reveal({subject(77), subject(78)});
+  bench(bench.log().sequence());
+  bench.open_index();
+  auto raw = bench.raw();
+  auto leaves = raw.bytes("select leaves from journal_leaves");
+  auto at = std::ranges::search(leaves, subject(77).uuid);
+  ASSERT_FALSE(at.empty());
+  std::ranges::copy(subject(79).uuid, at.begin());
+  raw.run("update journal_leaves set leaves = " + raw.literal(leaves));
+
+  auto page = bench.run(bench.index->accesses(subject(77), 1LL << 40, 10));
+  auto scope = bench.run(bench.index->scope("key_a", std::nullopt, 10));
+
+  ASSERT_FALSE(page) << "it would be missing without a word";
+  EXPECT_EQ(page.error().code, Code::corrupt);
+  EXPECT_FALSE(scope);
 }
 
 TEST(AccessIndex, does_not_show_a_batch_whose_leaves_were_changed) {

@@ -46,6 +46,19 @@ TEST(Checkpoint, of_another_key_is_refused_by_name) {
   EXPECT_EQ(opened.error().text, "the checkpoint was signed by another key");
 }
 
+TEST(VerifierKey, that_is_another_is_told_by_its_origin) {
+  const Verifier brought{"holdfast/abc", signer().public_key()};
+  crypto::Signer older(Bytes(32, 8));
+
+  auto rotated = another_key(verifier_key("holdfast/abc", older.public_key()), brought);
+  auto foreign = another_key(verifier_key("holdfast/xyz", older.public_key()), brought);
+
+  EXPECT_EQ(rotated.code, Code::corrupt);
+  EXPECT_TRUE(rotated.text.contains("journal.key_rolled")) << rotated.text;
+  EXPECT_EQ(foreign.code, Code::corrupt);
+  EXPECT_TRUE(foreign.text.contains("of another log")) << foreign.text;
+}
+
 TEST(VerifierKey, comes_back_and_is_refused_when_changed) {
   const auto text = verifier_key("holdfast/abc", signer().public_key());
 

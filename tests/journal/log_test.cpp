@@ -267,6 +267,32 @@ TEST_P(JournalLog, checks_entries_against_the_tree) {
   EXPECT_FALSE(bench_(bench_.log().in_tree(other)));
 }
 
+TEST_P(JournalLog, goes_on_after_tiles_were_stored_and_the_answer_lost_and_trusts_no_others) {
+  auto raw = bench_.raw();
+  auto stored = [&] { return raw.number("select count(*) from journal_tiles"); };
+  bench_.commit_many(600);
+  raw.run("insert into journal_tiles (level, idx, hashes) values (0, 0, " +
+          raw.literal(Bytes(kTileWidth * 32, 7)) + ")");
+
+  auto foreign = bench_.run(bench_.log().sequence());
+  Bytes tile;
+  for (const auto& one : bench_(bench_.log().read(0, kTileWidth))) {
+    auto hash = crypto::leaf_hash(as_bytes(one.entry));
+    tile.insert(tile.end(), hash.begin(), hash.end());
+  }
+  raw.run("update journal_tiles set hashes = " + raw.literal(tile));
+  auto own = bench_.run(bench_.log().sequence());
+
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(foreign.error().code, Code::corrupt);
+  EXPECT_TRUE(own);
+  EXPECT_EQ(stored(), 1) << "the first; what follows is the next save's";
+  bench_(bench_.log().sequence());
+  EXPECT_EQ(stored(), 2);
+  bench_.reopen();
+  EXPECT_TRUE(bench_.run(bench_.log().check(bench_(bench_.log().read(0, 600)))));
+}
+
 Task<bool> proved(Log& log, Stored stored) {
   auto proof = co_await log.prove(stored.seq);
   if (!proof) co_return false;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "journal/noted.h"
 #include "support/temp_dir.h"
 
 namespace holdfast::journal {
@@ -219,6 +220,28 @@ TEST(AtomicFile, is_replaced_whole_and_private) {
 TEST(AtomicFile, that_cannot_be_written_is_an_error) {
   EXPECT_FALSE(write_file_atomically("/nonexistent/witness", "x"));
   EXPECT_EQ(read_small_file("/nonexistent/witness", 10).error().code, Code::not_found);
+}
+
+TEST(AfterlogLines, that_were_taken_back_do_not_count) {
+  auto back = [](std::string_view kind, Bytes id) {
+    Bytes out;
+    put_part(out, kind);
+    put_part(out, id);
+    return AfterlogEntry{std::string(kTakenBack), std::move(out), {}};
+  };
+  const AfterlogEntry ann{"subject.erased", {1}, {}}, bob{"subject.erased", {2}, {}},
+      key{"api_key.revoked", {1}, {}};
+  auto ids = [](std::vector<AfterlogEntry> lines) {
+    std::string out;
+    for (const auto& line : without_taken_back(std::move(lines)))
+      out += line.kind.substr(0, 1) + std::to_string(line.id[0]) + ' ';
+    return out;
+  };
+
+  EXPECT_EQ(ids({ann, bob, key, back(ann.kind, ann.id)}), "s2 a1 ");
+  EXPECT_EQ(ids({ann, back(ann.kind, ann.id), ann}), "s1 ") << "done when it was tried again";
+  EXPECT_EQ(ids({ann, ann, back(ann.kind, ann.id)}), "s1 ") << "one for one";
+  EXPECT_EQ(ids({back(ann.kind, ann.id), ann}), "s1 ") << "only what stands before it";
 }
 
 }  // namespace

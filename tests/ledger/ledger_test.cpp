@@ -1,6 +1,7 @@
 #include "ledger/api.h"
 
 #include <boost/json.hpp>
+#include <functional>
 
 #include "base/json.h"
 #include "journal/export.h"
@@ -15,10 +16,11 @@ using journal::LogBench;
 using journal::must;
 using journal::subject;
 
-/// Keeps what is written; closes after some pieces.
+/// Keeps what is written; closes after some pieces, or when it was asked so often.
 struct Page : http::BodyWriter {
   std::string type, text;
   int pieces_left = 1'000'000;
+  mutable int looks_left = 1'000'000;
 
   Task<Result<void>> start(std::string_view media) override {
     type = media;
@@ -29,7 +31,15 @@ struct Page : http::BodyWriter {
     --pieces_left;
     co_return Result<void>();
   }
-  bool closing() const override { return pieces_left <= 0; }
+  bool closing() const override { return pieces_left <= 0 || --looks_left <= 0; }
+};
+
+/// Everybody may go on until a test says otherwise.
+struct FakePermits final : Permits {
+  std::function<Result<void>(std::string_view operation)> answer;
+  Task<Result<void>> still(Caller, std::string_view operation) const override {
+    co_return answer ? answer(operation) : Result<void>();
+  }
 };
 
 /// Requests go through the routes, as the server runs them.
@@ -40,7 +50,7 @@ class LedgerBench : public LogBench {
   explicit LedgerBench(db::Database::Kind kind) : LogBench(kind) {
     index_ = (*this)(journal::AccessIndex::open(log(), clock()));
     service_.emplace(Service::Deps{log(), *index_, keys(), {}});
-    api_.emplace(*service_, clock());
+    api_.emplace(*service_, permits, clock());
     routes_ = api_->routes();
   }
   ~LedgerBench() {
@@ -53,6 +63,7 @@ class LedgerBench : public LogBench {
     auto route = std::ranges::find(routes_, operation, &http::Route::id);
     http::Call call;
     call.caller.principal = "key_auditor";
+    call.caller.deadline = deadline;
     call.parts = {.body = body, .path = path, .query = query};
     call.download = page;
     auto answer = run(route->run(std::move(call)));
@@ -92,6 +103,9 @@ class LedgerBench : public LogBench {
       query.emplace_back("after", next->as_string());
     }
   }
+  FakePermits permits;
+  MonoTime deadline = MonoTime::max();  // of the calls
+
   std::string last_operation() {
     (*this)(log().sequence());
     auto last = (*this)(log().read_before(1LL << 40, 1)).at(0);
@@ -269,6 +283,71 @@ TEST_P(Ledger, streams_events_from_where_a_reader_was) {
   EXPECT_TRUE(page.text.starts_with("id: " + std::to_string(one) + "\ndata: {"));
   EXPECT_NE(page.text.find("\n\nid: " + std::to_string(two) + "\ndata: {"), std::string::npos);
   EXPECT_TRUE(page.text.ends_with("}\n\n"));
+}
+
+TEST_P(Ledger, gives_no_further_event_to_a_key_that_ended) {
+  bench_.commit_many(150);
+  bench_(bench_.log().sequence());
+  Page page;
+  page.pieces_left = 2;
+  int asked = 0;
+  bench_.permits.answer = [&](std::string_view operation) -> Result<void> {
+    EXPECT_EQ(operation, "journal.events");
+    if (++asked == 1) return {};
+    return Error(Code::unauthenticated, "this key has ended");
+  };
+
+  auto ended = bench_.call("journal.events", {{"after", "0"}}, {}, {}, &page);
+
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, Code::unauthenticated);
+  EXPECT_NE(page.text.find("id: 100\n"), std::string::npos);
+  EXPECT_EQ(page.text.find("id: 101\n"), std::string::npos);
+}
+
+TEST_P(Ledger, ends_a_quiet_stream_of_a_key_that_ended) {
+  Page page;
+  page.looks_left = 10;
+  bench_.permits.answer = [](std::string_view) -> Result<void> {
+    return Error(Code::unauthenticated, "this key has ended");
+  };
+
+  auto ended = bench_.call("journal.events", {}, {}, {}, &page);
+
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(page.text, "");
+}
+
+TEST_P(Ledger, ends_a_stream_in_order_when_its_time_is_over) {
+  bench_.commit_many(150);
+  bench_(bench_.log().sequence());
+  Page page;
+  page.looks_left = 10;
+  bench_.deadline = bench_.clock().mono() + std::chrono::hours(12);
+  bench_.permits.answer = [&](std::string_view) -> Result<void> {
+    bench_.clock().advance(std::chrono::hours(12));
+    return {};
+  };
+
+  ASSERT_TRUE(bench_.call("journal.events", {{"after", "0"}}, {}, {}, &page));
+
+  EXPECT_NE(page.text.find("id: 100\n"), std::string::npos);
+  EXPECT_EQ(page.text.find("id: 101\n"), std::string::npos);
+}
+
+TEST_P(Ledger, gives_no_piece_of_an_export_to_a_key_that_ended) {
+  bench_.reveal(1);
+  Page page;
+  bench_.permits.answer = [](std::string_view operation) -> Result<void> {
+    EXPECT_EQ(operation, "journal.export");
+    return Error(Code::unauthenticated, "this key has ended");
+  };
+
+  auto ended = bench_.call("journal.export", {}, {}, {}, &page);
+
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, Code::unauthenticated);
+  EXPECT_EQ(page.text, "");
 }
 
 TEST_P(Ledger, refuses_malformed_questions_by_name) {

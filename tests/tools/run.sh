@@ -64,3 +64,9 @@ start
 check "the second start loads nothing" '^0$' "$(grep -c 'Loading' "$work/said")"
 check "and proposes a customer who was not erased" '^ext:' \
   "$(grep -o 'ext:[0-9]*' "$work/said" | head -n 1 | grep -vx "$first")"
+log=$HOLDFAST_VAR/shop.log
+before=$(cat "$log")
+said=$(tools/run 2>&1)
+check "a start beside it is refused" 'another (process|Holdfast)' "$said"
+[[ $(cat "$log") == "$before"* ]] && echo "PASS and leaves the log of the one that runs" ||
+  echo "FAIL and leaves the log of the one that runs"

@@ -191,7 +191,55 @@ TEST_P(VaultCanaries, take_no_other_customers_place_and_no_strangers_mailbox) {
                                                          .slot = {}}));
   EXPECT_EQ(code_of(without), Code::invalid);
   EXPECT_EQ(without.error().field.text(), "email_domain");
+  auto broken = bench_.run(bench_.canaries().plant({}, {.collection = "customers",
+                                                        .locale = Locale::fr,
+                                                        .external_id = {},
+                                                        .email = {},
+                                                        .email_domain = "not a domain",
+                                                        .slot = {}}));
+  EXPECT_EQ(code_of(broken), Code::invalid);
+  EXPECT_EQ(broken.error().field.text(), "email_domain");
   EXPECT_EQ(bench_(bench_.canaries().list({}, {})).canaries.size(), 0u);
+}
+
+TEST_P(VaultCanaries, have_the_shape_of_a_record_that_is_there) {
+  CollectionSpec guests{.collection = "guests", .doc = {}, .fields = {}, .if_match = {}};
+  guests.fields = {field("email", FieldType::email), field("last_name", FieldType::name),
+                   field("phone", FieldType::phone), field("optin", FieldType::text),
+                   field("note", FieldType::text)};
+  guests.fields[3].field_class = FieldClass::plain;
+  bench_(bench_.declarations().put({}, guests));
+  auto invent_one = [&] {
+    return bench_(bench_.canaries().plant({}, {.collection = "guests",
+                                               .locale = Locale::de,
+                                               .external_id = {},
+                                               .email = {},
+                                               .email_domain = "post.example.org",
+                                               .slot = {}}));
+  };
+  auto before = invent_one();
+  EXPECT_EQ(before.external_id.size(), 6u);
+  EXPECT_NE(shown(before.values, "phone"), "-");
+  CreateRecords request{.collection = "guests",
+                        .subject = "ext:52001731",
+                        .slot = "main",
+                        .values = values({{"email", "bob@example.org"},
+                                          {"last_name", "Lee"},
+                                          {"optin", "yes"},
+                                          {"note", "rings twice"}}),
+                        .records = {},
+                        .idempotency_key = {}};
+  bench_(bench_.records().create({}, std::move(request)));
+
+  auto canary = invent_one();
+
+  EXPECT_EQ(canary.external_id.size(), 8u);
+  EXPECT_EQ(shown(canary.values, "optin"), "yes");
+  EXPECT_NE(shown(canary.values, "last_name"), "-");
+  EXPECT_EQ(shown(canary.values, "phone"), "-") << "the shop has none";
+  EXPECT_EQ(shown(canary.values, "note"), "-") << "somebody's own words";
+  EXPECT_EQ(bench_(bench_.records().get(agent_, {*canary.record})).slot, "main");
+  EXPECT_EQ(bench_.opened(*canary.record, "optin"), "yes");
 }
 
 TEST_P(VaultCanaries, are_listed_with_what_the_shop_calls_them) {
@@ -217,6 +265,8 @@ TEST(CanaryInvention, passes_for_a_customer_in_every_country) {
       {.id = 91, .name = "postal_code", .type = FieldType::postal_code, .max_bytes = 20});
   collection.fields.push_back(
       {.id = 92, .name = "country", .type = FieldType::country, .max_bytes = 2});
+  collection.fields.push_back(
+      {.id = 93, .name = "region", .type = FieldType::address_line, .max_bytes = 200});
   std::set<std::string> people;
 
   for (std::size_t locale = 0; locale < enum_names(Locale{}).size(); ++locale)
@@ -230,6 +280,7 @@ TEST(CanaryInvention, passes_for_a_customer_in_every_country) {
       for (const auto& name : {"email", "first_name", "last_name", "phone", "birthday", "address1",
                                "postal_code", "country"})
         EXPECT_NE(shown(values, name), "-") << name;
+      EXPECT_EQ(shown(values, "region"), person.region);
       for (const auto& entry : values.entries) {
         auto checked = checked_value(*collection.find(entry.name), entry.value.expose_text());
         EXPECT_TRUE(checked) << entry.name << ' ' << entry.value.expose_text();

@@ -131,6 +131,24 @@ TEST(FillCsv, lets_no_value_become_a_formula) {
   EXPECT_EQ(filled("Ann=1"), "Ann=1");
 }
 
+TEST(FillCsv, keeps_a_value_in_its_cell_whatever_the_delimiter_is) {
+  auto fill = bench_of(FillFormat::csv, "x^=cmd", "x+y");
+
+  EXPECT_EQ(fill("sep=^\n1^" + kAnn + "^2"), "sep=^\n1^\"x^=cmd\"^2");
+  EXPECT_EQ(fill("sep=+\n1+" + kBob + "+" + kAnn), "sep=+\n1+\"x+y\"+x^=cmd");
+  EXPECT_EQ(fill("sep=|\n" + kBob), "sep=|\nx+y");
+}
+
+TEST(FillCsv, takes_no_delimiter_that_values_are_made_of) {
+  auto fill = bench_of(FillFormat::csv, "Ann");
+
+  for (char c : "\"'aZ5 \x01\x7f\xa7"s) {
+    EXPECT_TRUE(fill("sep="s + c + "\n" + kAnn).starts_with("`sep=` names no delimiter"));
+    EXPECT_EQ(fill.failed, "line[1]");
+  }
+  EXPECT_EQ(fill("sep=\t\nx\t" + kAnn), "sep=\t\nx\tAnn");
+}
+
 TEST(FillCsv, stops_where_a_quote_is_not_closed) {
   auto fill = bench_of(FillFormat::csv, "Ann");
 
@@ -289,6 +307,24 @@ TEST(FillMail, fills_text_parts_and_leaves_attachments) {
             "SGkgQm9iIQo=\r\n--b 1\r\n"
             "Content-Type: text/csv\r\nContent-Disposition: attachment\r\n\r\n" +
                 kBob + "\r\n--b 1--\r\nend\r\n");
+}
+
+TEST(FillMail, leaves_and_lists_tokens_in_texts_of_other_types) {
+  auto fill = bench_of(FillFormat::mail, "Ann\nATTENDEE:mailto:eve@example.org", "Bob");
+  for (auto type : {"text/calendar", "text/vcard", "text/xml", "text/csv", "TEXT/Calendar (x)"}) {
+    const auto part = "Content-Type: "s + type + "; charset=utf-8\n";
+
+    EXPECT_EQ(fill(part + "\nSUMMARY:" + kAnn + "\n"), part + "\nSUMMARY:" + kAnn + "\n");
+    EXPECT_EQ(fill.left, std::vector{kAnn});
+    const auto coded = part + "Content-Transfer-Encoding: quoted-printable\n\n";
+    EXPECT_EQ(fill(coded + "=C3=A4 tok_01j0000000e000=\n0000000000bb\n"),
+              coded + "=C3=A4 " + kBob + "\n");
+    EXPECT_EQ(fill.left, std::vector{kBob});
+  }
+  EXPECT_EQ(fill("To: a@b\n\n" + kBob), "To: a@b\n\nBob") << "without a type it is plain text";
+  const auto digest =
+      "Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: " + kAnn + "\n\nx\n--b--\n";
+  EXPECT_EQ(fill(digest), digest) << "there a part without a type is a message";
 }
 
 TEST(FillMail, needs_a_part_that_can_hold_the_value) {
@@ -540,6 +576,24 @@ TEST_P(VaultFill, decides_again_when_the_policy_changed) {
   must(fill("a\n" + ann, stale));
 
   EXPECT_EQ(out.text, "a\nAnn");
+}
+
+TEST_P(VaultFill, opens_nothing_more_for_a_key_that_ended_between_two_windows) {
+  auto ann = token("ext:1", "first_name", "Ann"), bob = token("ext:2", "first_name", "Bob");
+  std::string text = "a\n" + ann + "\n";
+  for (int i = 0; i < 20'000; ++i) text += "some words that are passed on\n";
+  Source source(text + bob, "text/csv", 4000);
+  out.on_write = [&](std::string_view) { bench_.permits().ended.insert("system"); };
+
+  auto done = bench_.run(bench_.fills().fill(
+      {}, {.purpose = "support", .format = {}, .on_behalf_of = {}, .engagement = {}}, source, out));
+
+  EXPECT_EQ(code_of(done), Code::unauthenticated);
+  EXPECT_TRUE(out.text.starts_with("a\nAnn\n"));
+  EXPECT_EQ(out.text.find("Bob"), std::string::npos);
+  EXPECT_TRUE(out.trailer.empty());
+  EXPECT_EQ(events().size(), 1u);
+  EXPECT_EQ(report().state, FillState::failed);
 }
 
 TEST_P(VaultFill, refuses_what_it_cannot_begin) {

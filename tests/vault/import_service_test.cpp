@@ -24,6 +24,7 @@ class Body final : public http::BodyReader {
   }
   std::uint64_t size() const override { return text_.size(); }
   std::string_view type() const override { return "text/csv"; }
+  std::size_t taken() const { return at_; }
 
  private:
   std::string text_;
@@ -100,6 +101,19 @@ TEST_P(VaultImports, give_each_batch_ids_of_its_own_time) {
   EXPECT_GT(late, 0);
   EXPECT_LT(late, 1200);
   EXPECT_EQ(out_of_order, 0);
+}
+
+TEST_P(VaultImports, write_nothing_more_for_a_key_that_ended) {
+  Body body(table(1200), 25'000);
+  body.between = [this]() -> Task<void> {
+    bench_.permits().ended.insert("system");
+    co_return;
+  };
+
+  auto done = import(body);
+
+  EXPECT_EQ(code_of(done), Code::unauthenticated);
+  EXPECT_LT(rows("vault_records"), 1200);
 }
 
 TEST_P(VaultImports, name_the_field_that_a_collection_of_another_preset_lacks) {
@@ -345,6 +359,22 @@ TEST_P(VaultImports, by_a_preset_declare_what_they_need_if_they_may) {
   EXPECT_EQ(yes.customers, 1);
   EXPECT_EQ(yes.refused, 0);
   EXPECT_EQ(must(bench_.find({{"email", "ann@example.org"}})).records.size(), 1u);
+}
+
+TEST_P(VaultImports, by_a_preset_keep_no_more_than_a_header_and_a_row_before_the_first_row) {
+  bench_(bench_.declarations().remove({}, {"customers", {}}));
+  const auto header = kShopifyExport.substr(0, kShopifyExport.find('\n') + 1);
+  const auto row = kShopifyExport.substr(header.size());
+  Body near(header + std::string(2 << 20, '\n') + row, 16'384);
+  Body far(header + std::string(8 << 20, '\n') + row, 16'384);
+
+  auto refused = bench_.run(bench_.imports().create({}, {Preset::shopify, {}, {}}, far));
+  EXPECT_EQ(rows("vault_collections"), 0);
+  auto taken = bench_(bench_.imports().create({}, {Preset::shopify, {}, {}}, near));
+
+  EXPECT_EQ(code_of(refused), Code::invalid);
+  EXPECT_LT(far.taken(), 3u << 20);
+  EXPECT_EQ(taken.customers, 1);
 }
 
 }  // namespace

@@ -194,6 +194,11 @@ TEST(VaultDeclarations, of_tokens_fit_the_type_and_have_what_their_shape_needs) 
   EXPECT_EQ(token("name", R"({"shape":"digits"})"), "fields[0].token.shape");
   EXPECT_EQ(token("card_number", R"({"shape":"digits"})"), "fields[0].token.shape")
       << "digits could be a card number";
+  EXPECT_EQ(token("card_number", R"({"shape":"pattern","pattern":"4[0-9]{15}"})"),
+            "fields[0].token.shape")
+      << "and so could one token in ten of this pattern";
+  EXPECT_EQ(token("card_number", R"({"shape":"tok"})"), "");
+  EXPECT_EQ(token("card_expiry", R"({"shape":"pattern","pattern":"E-[0-9]{8}"})"), "");
   EXPECT_EQ(token("text", R"({"shape":"email"})"), "fields[0].token.shape");
   EXPECT_EQ(token("text", R"({"shape":"card"})"), "fields[0].token.shape");
   EXPECT_EQ(token("text", R"({"shape":"pattern"})"), "fields[0].token.pattern");

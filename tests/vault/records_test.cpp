@@ -1,5 +1,6 @@
 #include "vault/records/service.h"
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -223,6 +224,52 @@ TEST_P(VaultRecords, tell_of_unique_values_five_times_a_day_to_who_may_not_compa
   bench_.clock().advance(std::chrono::hours{24});
   EXPECT_EQ(tried("key_masks", 5), Code::conflict);
   EXPECT_EQ(tried("key_masks", 98), std::nullopt);
+}
+
+TEST_P(VaultRecords, tell_of_no_further_unique_value_when_many_are_tried_at_once) {
+  constexpr int kTries = 40;  // every second one of a value that somebody has
+  std::vector<RecordId> mine;
+  for (int i = 0; i < kTries; ++i) {
+    if (i % 2 == 0)
+      bench_.create("ext:" + std::to_string(i), {{"member", "M-" + std::to_string(i)}});
+    mine.push_back(bench_.create("ext:mine-" + std::to_string(i), {{"note", "x"}}).record);
+  }
+  bench_.permits().rules = {{"key_masks", "*", View::masked}};
+  auto at_once = [&](const std::string& prefix) {
+    std::vector<Task<Result<MaskedRecord>>> tasks;
+    for (int i = 0; i < kTries; ++i)
+      tasks.push_back(bench_.records().update({.principal = "key_masks"},
+                                              {mine[static_cast<std::size_t>(i)],
+                                               values({{"member", prefix + std::to_string(i)}}),
+                                               {},
+                                               {}}));
+    return bench_.run_all(std::move(tasks));
+  };
+  auto recorded = [&](std::string_view reason) {
+    return std::ranges::count(bench_.journal().events, reason, &journal::Event::reason);
+  };
+
+  auto answers = at_once("M-");
+
+  int told = 0, exhausted = 0;
+  for (int i = 0; i < kTries; ++i) {
+    const auto& answer = answers[static_cast<std::size_t>(i)];
+    if (answer) {
+      EXPECT_EQ(i % 2, 1);
+      continue;
+    }
+    told += answer.error().code == Code::conflict;
+    if (answer.error().code != Code::exhausted) continue;
+    exhausted += 1;
+    EXPECT_TRUE(answer.error().text.starts_with("this key may not compare"))
+        << "the answer that a value of nobody gets, too";
+  }
+  EXPECT_EQ(told, 5);
+  EXPECT_EQ(recorded("value_taken"), 5);
+  EXPECT_GE(exhausted, kTries / 2 - 5);
+  EXPECT_EQ(recorded("exhausted"), exhausted) << "refused before the value was looked at";
+  bench_.clock().advance(std::chrono::hours{24});
+  for (const auto& answer : at_once("N-")) EXPECT_TRUE(answer) << "who tells nothing only waits";
 }
 
 TEST_P(VaultRecords, wait_for_who_is_about_to_commit_a_unique_value) {

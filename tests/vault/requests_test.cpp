@@ -49,6 +49,9 @@ class VaultRequests : public Vault {
     return bench_(bench_.requests().list({}, {state, std::move(subject), limit, std::move(after)}));
   }
   const journal::Event& last() { return bench_.journal().events.back(); }
+  static Task<void> hold_meanwhile(VaultRequests* test, PlaceHold hold, HoldId* placed) {
+    *placed = must(co_await test->bench_.retention().hold({}, std::move(hold))).hold;
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Databases, VaultRequests, testing::ValuesIn(test::database_kinds()),
                          [](const auto& info) { return test::kind_name(info.param); });
@@ -238,6 +241,31 @@ TEST_P(VaultRequests, are_forgotten_three_years_after_their_answer) {
   EXPECT_EQ(
       bench_.raw().number("select count(*) from vault_subject_keys where keep_group = '@requests'"),
       0);
+  EXPECT_TRUE(bench_.state().good());
+}
+
+TEST_P(VaultRequests, of_a_guest_stay_while_the_account_is_held_or_a_collection_with_its_records) {
+  bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  bench_.create("ext:guest-9", {{"email", "ann@example.net"}});
+  auto asked = must(ask("ext:guest-9"));
+  must(answer(asked.request, DemandOutcome::granted));
+  bench_(bench_.subjects().merge({}, {"ext:4711", "ext:guest-9", {}}));
+  auto later = bench_.clock().now() + std::chrono::days(3 * 365);
+  auto forget = [&] { return bench_(bench_.requests().forget(later, 10)); };
+  auto lift = [&](HoldId id) { bench_(bench_.retention().unhold({}, {id, "settled"})); };
+
+  for (PlaceHold hold : {PlaceHold{"ext:4711", {}, "dispute", {}, {}},
+                         PlaceHold{{}, "customers", "dispute", {}, {}}}) {
+    auto placed = bench_(bench_.retention().hold({}, hold));
+    EXPECT_EQ(forget(), 0);
+    lift(placed.hold);
+    HoldId meanwhile;
+    bench_.journal().before_commit = [&] { return hold_meanwhile(this, hold, &meanwhile); };
+    EXPECT_EQ(forget(), 0) << "held at the last moment";
+    lift(meanwhile);
+  }
+
+  EXPECT_EQ(forget(), 1);
   EXPECT_TRUE(bench_.state().good());
 }
 

@@ -110,6 +110,25 @@ class VaultRetention : public Vault {
   static Task<void> hold_meanwhile(VaultRetention* test) {
     must(co_await test->bench_.retention().hold({}, {"ext:1", {}, "dispute", {}}));
   }
+  static Task<void> hold_visits_meanwhile(VaultRetention* test) {
+    must(co_await test->bench_.retention().hold({}, {{}, "visits", "dispute", {}}));
+  }
+  static Task<void> engage_meanwhile(VaultRetention* test, bool close) {
+    auto opened = must(co_await test->bench_.engagements().open({.principal = "key_shop"},
+                                                                {.subject = "ext:1",
+                                                                 .kind = "ticket",
+                                                                 .reference = "T-9",
+                                                                 .assignee = {},
+                                                                 .life = {},
+                                                                 .on_behalf_of = {},
+                                                                 .idempotency_key = {}}));
+    if (close)
+      must(co_await test->bench_.engagements().close(
+          {.principal = "key_shop"}, {.engagement = opened.engagement, .reason = {}}));
+  }
+  static Task<void> merge_meanwhile(VaultRetention* test) {
+    must(co_await test->bench_.subjects().merge({}, {"ext:1", "ext:2", {}}));
+  }
   static Task<void> keep_longer(VaultRetention* test) {
     auto visits = test->visits();
     visits.fields[0].keep = Keep{"60 days", KeepFrom::created};
@@ -217,6 +236,52 @@ TEST_P(VaultRetention, keeps_what_counts_from_an_engagement_until_the_last_has_c
   EXPECT_EQ(rows("vault_records"), 1);
 }
 
+TEST_P(VaultRetention,
+       keeps_what_counts_from_an_engagement_when_one_was_opened_at_the_last_moment) {
+  for (bool closed : {false, true}) {
+    visit("ext:1", {{"ticket", "asks for an invoice"}});
+    visit("ext:2", {{"ticket", "asks for another"}});
+    for (std::string subject : {"ext:1", "ext:2"}) close(engage(subject, "T-" + subject));
+    bench_.clock().advance(11 * kDay);
+    bench_.journal().before_commit = [this, closed] { return engage_meanwhile(this, closed); };
+
+    auto swept = sweep();
+
+    EXPECT_EQ(swept.values, 1) << "the other customer's";
+    EXPECT_EQ(rows("vault_records"), 1) << closed;
+    EXPECT_EQ(rows("vault_engagements where closed_ms is null"), closed ? 0 : 1);
+    if (!closed)
+      close(bench_(bench_.engagements().find({}, {"ticket", "T-9"})).engagements[0].engagement);
+    bench_.clock().advance(9 * kDay);
+    EXPECT_EQ(sweep().values, 0) << closed;
+    bench_.clock().advance(2 * kDay);
+    EXPECT_EQ(sweep().values, 1) << closed;
+  }
+  EXPECT_TRUE(bench_.state().good());
+}
+
+TEST_P(VaultRetention,
+       keeps_what_counts_from_an_engagement_that_came_with_a_guest_at_the_last_moment) {
+  auto visits = this->visits();
+  visits.fields.push_back(field("receipt", FieldType::text));
+  visits.fields.back().keep = Keep{"40 days", KeepFrom::closed};
+  bench_(bench_.declarations().put({}, visits));
+  visit("ext:1", {{"receipt", "one of each"}});
+  bench_.create("ext:2", {{"email", "bob@example.org"}});
+  close(engage("ext:1", "T-1"));
+  bench_.clock().advance(20 * kDay);
+  close(engage("ext:2", "T-2"));
+  bench_.clock().advance(21 * kDay);
+  bench_.journal().before_commit = [this] { return merge_meanwhile(this); };
+
+  auto swept = sweep();
+
+  EXPECT_EQ(swept.values, 0) << "the account's last one ended 21 days ago by now";
+  bench_.clock().advance(20 * kDay);
+  EXPECT_EQ(sweep().values, 1);
+  EXPECT_TRUE(bench_.state().good());
+}
+
 TEST_P(VaultRetention, keeps_what_counts_from_an_engagement_whose_end_was_bent) {
   visit("ext:1", {{"ticket", "asks for an invoice"}});
   auto open = engage("ext:1", "T-1");
@@ -280,6 +345,30 @@ TEST_P(VaultRetention, forgets_engagements_by_journal_time_and_not_of_held_custo
   EXPECT_EQ(sweep().others, 1);
   auto report = bench_(bench_.retention().report({}, {}));
   EXPECT_EQ(report.rows, 2);
+  EXPECT_TRUE(bench_.state().good());
+}
+
+TEST_P(VaultRetention, forgets_no_engagements_of_who_has_a_record_in_a_held_collection) {
+  auto made = visit("ext:1", {{"ticket", "asks for an invoice"}});
+  bench_.create("ext:2", {{"email", "bob@example.org"}});
+  for (std::string reference : {"T-1", "T-2"}) {
+    close(engage("ext:1", reference));
+    bench_.clock().advance(kDay);
+  }
+  close(engage("ext:2", "T-3"));
+  auto held = hold({}, "visits");
+  bench_.clock().advance(91 * kDay);
+
+  auto under = sweep();
+
+  EXPECT_EQ(under.others, 1) << "the other customer's";
+  EXPECT_EQ(rows("vault_engagements"), 2);
+  lift(held.hold);
+  bench_(bench_.records().remove({}, {.record = made.record, .if_match = {}}));
+  visit("ext:1", {{"email", "ann@example.org"}});
+  bench_.journal().before_commit = [this] { return hold_visits_meanwhile(this); };
+  EXPECT_EQ(sweep().others, 0) << "held at the last moment";
+  EXPECT_EQ(rows("vault_engagements"), 2);
   EXPECT_TRUE(bench_.state().good());
 }
 
@@ -465,6 +554,45 @@ TEST_P(VaultRetention, lifts_a_hold_whose_time_has_ended) {
   ASSERT_EQ(all.holds.size(), 1u);
   EXPECT_EQ(all.holds[0].lifted_by, "system");
   EXPECT_TRUE(bench_.state().good());
+}
+
+TEST_P(VaultRetention, forgets_a_hold_and_its_reason_three_years_after_it_ended) {
+  visit("ext:1", {{"email", "ann@example.org"}});
+  auto lifted = hold("ext:1"), unnoted = hold("ext:1");
+  hold("ext:1");
+  lift(lifted.hold);
+  bench_.journal().lose_replies = true;  // so that the afterlog does not hear of it
+  EXPECT_FALSE(
+      bench_.run(bench_.retention().unhold({.principal = "key_owner"}, {unnoted.hold, "settled"})));
+  bench_.journal().lose_replies = false;
+  bench_.clock().advance(kHoldsKept - kDay);
+  sweep();
+  const auto kept = rows("vault_holds");
+  bench_.clock().advance(2 * kDay);
+
+  auto later = sweep();
+
+  EXPECT_EQ(kept, 3);
+  EXPECT_EQ(later.others, 2);
+  EXPECT_EQ(rows("vault_holds"), 1) << "what is in force stays";
+  auto report = bench_(bench_.retention().report({}, {}));
+  EXPECT_EQ(report.batches.back().operation, "retention.sweep_holds");
+  EXPECT_EQ(report.batches.back().rows, 2);
+  EXPECT_TRUE(bench_.state().good());
+  bench_.reopen();
+  EXPECT_EQ(bench_(bench_.holds().replay(bench_.log().afterlog_entries())).again, 0);
+  EXPECT_EQ(rows("vault_holds"), 1);
+}
+
+TEST_P(VaultRetention, does_not_forget_an_ended_hold_that_was_changed_past_the_server) {
+  visit("ext:1", {{"email", "ann@example.org"}});
+  lift(hold("ext:1").hold);
+  bench_.raw().run("update vault_holds set released_ms = 1");
+
+  auto swept = sweep();
+
+  EXPECT_EQ(swept.others, 0);
+  EXPECT_EQ(rows("vault_holds"), 1);
 }
 
 TEST_P(VaultRetention, does_not_lift_a_hold_because_the_clock_jumped) {

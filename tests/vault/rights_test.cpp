@@ -52,7 +52,9 @@ class VaultRights : public Vault {
   Result<MergedSubjects> merge(std::string into, std::string from) {
     return bench_.run(bench_.subjects().merge({}, {std::move(into), std::move(from), {}}));
   }
-  Replayed replay() { return bench_(bench_.subjects().replay(bench_.log().afterlog_entries())); }
+  Replayed replay() {
+    return bench_(bench_.subjects().replay(bench_.log().afterlog_entries(), true));
+  }
 
   /// A value in the clear for a purpose, or why not.
   std::string open(RecordId record, std::string purpose, std::string field = "email") {
@@ -164,6 +166,21 @@ TEST_P(VaultRights, an_objection_takes_consent_back_and_consent_an_objection) {
   must(agree("ext:4711"));
 
   EXPECT_EQ(open(made.record, "marketing"), "ann@example.org");
+}
+
+TEST_P(VaultRights, consent_that_nothing_rests_on_is_taken_back_only_where_it_was_given) {
+  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
+
+  auto refused = agree("ext:4711", "support", true);
+  EXPECT_EQ(code_of(refused), Code::conflict) << "support is open as before";
+  EXPECT_EQ(refused.error().field.text(), "purpose");
+
+  must(restrict("ext:4711"));
+  bench_.clock().advance(Millis(5));
+  must(agree("ext:4711", "support"));
+  EXPECT_EQ(open(made.record, "support"), "ann@example.org");
+  must(agree("ext:4711", "support", true));
+  EXPECT_EQ(open(made.record, "support"), "forbidden");
 }
 
 TEST_P(VaultRights, customers_decide_about_themselves_only) {
@@ -571,6 +588,33 @@ TEST_P(VaultRights, names_of_names_lead_straight_to_the_customer) {
   EXPECT_TRUE(bench_.state().good());
 }
 
+TEST_P(VaultRights, a_merge_that_was_refused_is_not_done_at_the_next_start) {
+  bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  auto guest = bench_.create("ext:guest-9", {{"email", "ann@example.org"}});
+  bench_.journal().before_commit = [&]() -> Task<void> {
+    must(co_await bench_.subjects().restrict(
+        {}, {.subject = "ext:guest-9", .ground = Ground::needed_for_claims, .note = {}}));
+  };
+
+  EXPECT_EQ(code_of(merge("ext:4711", "ext:guest-9")), Code::conflict);
+
+  EXPECT_EQ(replay().merged, 0);
+  EXPECT_EQ(bench_(bench_.subjects().get({}, {"ext:guest-9"})).subject, guest.subject);
+}
+
+TEST_P(VaultRights, a_decision_that_was_refused_is_not_made_at_the_next_start) {
+  auto ann = bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  must(bench_.run(bench_.subjects().restrict(
+      {}, {.subject = "ext:4711", .ground = Ground::needed_for_claims, .note = {}})));
+  const Caller revoked{.generation = 77};
+
+  EXPECT_EQ(code_of(bench_.run(bench_.subjects().unrestrict(revoked, {"ext:4711", {}}))),
+            Code::stale);
+
+  EXPECT_EQ(replay().decided, 0);
+  EXPECT_EQ(open(ann.record, "support"), "forbidden") << "still restricted";
+}
+
 TEST_P(VaultRights, a_merge_is_refused_for_the_erased_the_restricted_and_the_held) {
   bench_.create("ext:a", {{"email", "a@example.org"}});
   auto gone = bench_.create("ext:b", {{"email", "b@example.org"}});
@@ -708,6 +752,35 @@ TEST_P(VaultRights, an_erasure_is_stated_so_that_others_can_check_it) {
   EXPECT_EQ(json.find("4711"), std::string::npos);
 }
 
+TEST_P(VaultRights, the_statement_of_an_erasure_names_what_a_duty_still_holds) {
+  auto made = bench_.create(
+      "ext:4711", {{"email", "ann@example.org"}, {"letter", "weekly"}, {"tax_id", "DE123456789"}});
+  auto state = [&] { return bench_(bench_.subjects().erasure({}, {made.subject.text()})); };
+  must(bench_.erase("ext:4711", {"marketing"}));
+  auto partly = state();
+  ASSERT_TRUE(partly.said.held);
+  ASSERT_EQ(partly.said.held->size(), 2u);
+  EXPECT_EQ(partly.said.held->at(0).group, "account");
+  EXPECT_FALSE(partly.said.held->at(0).until) << "nobody asked for it";
+  auto erased = must(bench_.erase("ext:4711"));
+
+  auto statement = state();
+
+  auto proved = must(verify_erasure(to_json(statement), bench_.log().verifier()));
+  ASSERT_TRUE(proved.said.held);
+  ASSERT_EQ(proved.said.held->size(), 1u);
+  EXPECT_EQ(proved.said.held->at(0).group, "legal");
+  EXPECT_EQ(proved.said.held->at(0).until, erased.held.at(0).until);
+  statement.said.held.reset();
+  EXPECT_EQ(code_of(verify_erasure(to_json(statement), bench_.log().verifier())), Code::corrupt);
+
+  bench_.clock().set_now(erased.held.at(0).until);
+  must(bench_.erase(made.subject.text()));
+  EXPECT_FALSE(state().said.held);
+  EXPECT_FALSE(to_json(state().said).contains("held"))
+      << "a statement without it is worded, and hashed, as before there was such a member";
+}
+
 TEST_P(VaultRights, a_statement_that_was_changed_proves_nothing) {
   auto made = bench_.create("ext:1", {{"email", "ann@example.org"}});
   auto other = bench_.create("ext:2", {{"email", "bob@example.org"}});
@@ -798,6 +871,80 @@ TEST_P(VaultRights, an_export_is_for_a_request_or_for_the_customer_alone) {
   EXPECT_EQ(by("ext:4711", "subject_request", {.principal = "key_mask"}, {}), "forbidden");
   EXPECT_NE(by("ext:4711", "self_service", shop, "customer:4711").find("ann@example.org"),
             std::string::npos);
+}
+
+TEST_P(VaultRights, an_export_is_charged_for_its_customer_and_refused_past_the_budget) {
+  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  bench_.create("ext:guest-9", {{"phone", "030 1234567"}});
+  must(merge("ext:4711", "ext:guest-9"));
+  bench_.budgets().counting = true;
+
+  EXPECT_TRUE(parse_json(exported("ext:4711")));
+  ASSERT_EQ(bench_.budgets().charged.size(), 1u);
+  EXPECT_EQ(bench_.budgets().charged[0], std::vector{made.subject}) << "under one name";
+  bench_.budgets().full = true;
+  EXPECT_EQ(exported("ext:4711"), "exhausted");
+
+  EXPECT_EQ(last().activity, "subjects.export");
+  EXPECT_EQ(last().outcome, journal::Outcome::refused);
+  EXPECT_EQ(last().reason, "budget");
+  EXPECT_FALSE(last().opened);
+}
+
+TEST_P(VaultRights, an_export_of_an_invented_customer_raises_the_alarm) {
+  bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  bench_(bench_.canaries().plant({}, {.collection = "customers",
+                                      .locale = Locale::de,
+                                      .external_id = "7777",
+                                      .email = {},
+                                      .email_domain = "post.example.org",
+                                      .slot = {}}));
+
+  EXPECT_TRUE(parse_json(exported("ext:4711")));
+  EXPECT_TRUE(bench_.alarms().seen.empty());
+  EXPECT_TRUE(parse_json(exported("ext:7777")));
+
+  EXPECT_TRUE(last().alarm);
+  ASSERT_EQ(bench_.alarms().seen.size(), 1u);
+  EXPECT_TRUE(bench_.alarms().seen[0].starts_with("system subjects.export evt_"));
+}
+
+TEST_P(VaultRights, an_export_shows_ids_and_evidence_to_who_sees_personal_fields) {
+  auto spec = customers();
+  spec.fields[6].field_class = FieldClass::plain;  // prefs
+  bench_(bench_.declarations().put({}, std::move(spec)));
+  auto made = bench_.create("ext:4711", {{"prefs", R"({"size":"M"})"}});
+  must(agree("ext:4711"));
+  bench_.permits().rules = {
+      {"key_mask", "*", View::masked}, {"key_plain", "prefs"}, {"key_phone", "phone"}};
+  auto by = [&](std::string key) {
+    return exported("ext:4711", ExportFormat::json, "subject_request",
+                    {.principal = std::move(key)});
+  };
+  auto shows_texts = [](const std::string& text) {
+    return text.contains(R"("4711")") && text.contains("box ticked");
+  };
+
+  auto plain = by("key_plain");
+  EXPECT_TRUE(plain.contains(R"("size":"M")")) << plain;
+  EXPECT_TRUE(plain.contains(R"("external_ids":[])")) << plain;
+  EXPECT_FALSE(plain.contains("box ticked")) << plain;
+  EXPECT_EQ(by("key_mask"), "forbidden");
+  EXPECT_TRUE(shows_texts(by("key_phone"))) << "of a field that this customer does not have";
+  EXPECT_TRUE(last().opened);
+  EXPECT_TRUE(last().fields.empty());
+
+  must(bench_.run(bench_.records().remove({}, {made.record, {}})));
+  bench_.budgets().counting = true;
+  for (auto key : {"key_mask", "key_plain", "key_none"}) {
+    EXPECT_EQ(by(key), "forbidden") << key;
+    EXPECT_EQ(last().outcome, journal::Outcome::refused);
+    EXPECT_FALSE(last().opened);
+  }
+  EXPECT_TRUE(bench_.budgets().charged.empty());
+  EXPECT_TRUE(shows_texts(by("key_phone"))) << "without any record, too";
+  EXPECT_TRUE(last().opened);
+  EXPECT_EQ(bench_.budgets().charged.size(), 1u);
 }
 
 TEST_P(VaultRights, an_export_of_a_damaged_value_says_so) {

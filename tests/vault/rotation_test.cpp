@@ -570,6 +570,52 @@ TEST_P(VaultRotation, in_the_database_that_nobody_asked_for_destroys_no_key) {
   EXPECT_NE(bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1), nullptr);
 }
 
+TEST_P(VaultRotation, written_as_done_into_the_database_destroys_no_key) {
+  rotate(KeyKind::epoch);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  auto held = [&] { return bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1) != nullptr; };
+
+  bench_.raw().run("update vault_rotations set phase = 'done', source = 99");
+  bench_.reopen();
+  EXPECT_EQ(code_of(bench_.run(bench_.rotations().step())), Code::corrupt);
+  EXPECT_TRUE(held()) << "before its date";
+  EXPECT_EQ(last().phase, RotationPhase::done) << "it stays as it was found";
+
+  bench_.raw().run("update vault_rotations set mac = null");
+  bench_.reopen();
+  steps();
+  EXPECT_TRUE(held()) << "as an earlier release wrote it: its wait begins anew";
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  EXPECT_GE(*last().destroyed_from, bench_.clock().now() + bench_.rotation_settings.window);
+
+  bench_.raw().run("delete from vault_rotations");
+  bench_.reopen();
+  steps();
+  EXPECT_TRUE(held());
+  EXPECT_EQ(last().phase, RotationPhase::waiting) << "taken up again without its row";
+  expect_all_well("after all of it");
+}
+
+TEST_P(VaultRotation, destroys_again_what_an_older_keyring_brings_back) {
+  bench_.journal_time = bench_.clock().now();
+  rotate(KeyKind::epoch);
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::waiting);
+  auto before = std::make_shared<crypto::KeySet>(bench_.keys().get()->ring.copy());
+  bench_.journal_time = *last().destroyed_from;
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::done);
+  bench_.keys().set(std::move(before));
+  ASSERT_NE(bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1), nullptr);
+
+  must(bench_.run(bench_.rotations().prepare()));
+  steps();
+
+  EXPECT_EQ(bench_.keys().get()->ring.find(crypto::KeyUse::epoch, 1), nullptr);
+  EXPECT_EQ(last().phase, RotationPhase::done);
+}
+
 TEST_P(VaultRotation, takes_up_a_key_that_a_restore_left_without_a_rotation) {
   auto file = bench_.backup();
   rotate(KeyKind::epoch);

@@ -139,7 +139,7 @@ TEST(Standing, lines_of_the_afterlog_are_read_back_or_refused) {
 
   auto standing = read_standing_line(standing_line(subject));
   auto merge = read_merged_line(merged_line(subject.id, other));
-  auto erased = read_erased_line(erased_line(subject.id, {"account", "legal"}));
+  auto erased = read_erased_line(erased_line({subject.id, 8, {"account", "legal"}}));
 
   ASSERT_TRUE(standing && merge && erased);
   EXPECT_EQ(standing->subject, subject.id);
@@ -147,6 +147,7 @@ TEST(Standing, lines_of_the_afterlog_are_read_back_or_refused) {
   EXPECT_EQ(encode_standing(standing->standing), subject.standing);
   EXPECT_EQ(merge->from, subject.id);
   EXPECT_EQ(merge->into, other);
+  EXPECT_EQ(erased->version, 8);
   EXPECT_EQ(erased->groups, (std::vector<std::string>{"account", "legal"}));
   for (std::size_t size = 0; size < 32; ++size)
     EXPECT_FALSE(read_merged_line(BytesView(merged_line(subject.id, other)).first(size)));

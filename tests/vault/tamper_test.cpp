@@ -234,5 +234,27 @@ TEST_P(VaultTamper, a_key_that_is_deleted_or_exchanged_is_told_by_what_it_opened
                                     to_bytes(bob.record.bytes()), to_bytes(bob.subject.bytes())}));
 }
 
+TEST_P(VaultTamper, a_request_whose_key_is_deleted_is_told) {
+  auto ann = bench_.create("ext:1", {{"email", "ann@example.org"}});
+  bench_.create("ext:2", {{"email", "bob@example.org"}});
+  auto ask = [&](std::string whose, std::optional<std::string> text) {
+    OpenRequest request{.subject = std::move(whose), .kind = DemandKind::access};
+    if (text) request.text = Secret::copy(std::string_view(*text));
+    return bench_(bench_.requests().open({}, std::move(request))).request;
+  };
+  const auto asked = ask("ext:1", "Everything since March, please");
+  ask("ext:1", {});
+  ask("ext:2", "All of it");
+  ASSERT_TRUE(bench_.state().good());
+
+  auto raw = bench_.raw();
+  raw.run("delete from vault_subject_keys where keep_group = '@requests' and subject = " +
+          raw.literal(ann.subject.bytes()));
+
+  auto report = bench_.state();
+  ASSERT_EQ(report.closed_total, 1);
+  EXPECT_EQ(report.closed[0].row, to_bytes(asked.bytes()));
+}
+
 }  // namespace
 }  // namespace holdfast::vault

@@ -578,7 +578,7 @@ TEST_P(TokenTexts, of_the_erased_and_the_merged_stay_so_after_a_restore) {
   bench_(bench_.subjects().merge({}, {"ext:2", "ext:guest-9", {}}));
 
   bench_.restore(yesterday);
-  auto again = bench_(bench_.subjects().replay(bench_.log().afterlog_entries()));
+  auto again = bench_(bench_.subjects().replay(bench_.log().afterlog_entries(), true));
 
   EXPECT_EQ(again.erased, 1);
   EXPECT_EQ(again.merged, 1);

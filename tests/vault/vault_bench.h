@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -152,6 +153,11 @@ class FakePermits final : public Permits {
     caller.generation = 0;
     co_return caller;
   }
+  std::set<std::string> ended;  // principals whose keys live no more, under the same policy
+  Task<Result<void>> still(Caller caller, std::string_view) const override {
+    if (ended.contains(caller.principal)) co_return Error(Code::unauthenticated, "no valid key");
+    co_return Result<void>();
+  }
 };
 
 /// Keeps nobody back, or everybody: what was charged is for a test to look at.
@@ -282,6 +288,11 @@ class VaultBench {
   template <class T>
   T run(Task<T> task) {
     return context_.run(std::move(task));
+  }
+  /// Side by side; their values in order.
+  template <class T>
+  std::vector<T> run_all(std::vector<Task<T>> tasks) {
+    return context_.run_all(std::move(tasks));
   }
   template <class T>
   T operator()(Task<Result<T>> task) {
@@ -466,8 +477,13 @@ class VaultBench {
           tokens(context, opening, holds),
           fills(context, opening, tokens),
           engagements(context, admission),
-          subjects(context,
-                   {accesses, proofs, bench.holds_, bench.epochs_, {&tokens, &engagements}}),
+          subjects(context, {accesses,
+                             proofs,
+                             bench.holds_,
+                             bench.epochs_,
+                             closings,
+                             admission,
+                             {&tokens, &engagements}}),
           requests(context, proofs, holds),
           imports(context, declarations, pool),
           canaries(context),
@@ -480,7 +496,7 @@ class VaultBench {
                  time,
                  holds,
                  closings,
-                 {&old_answers, &old_sides, &past_engagements, &requests}}),
+                 {&old_answers, &old_sides, &past_engagements, &requests, &holds}}),
           retention({context, *bench.log_, time, holds, closings, sweep}),
           reports({context, *bench.log_, {.name = "Shop <GmbH>", .recipients = {"carriers"}}}),
           hold_state(holds),

@@ -57,12 +57,7 @@ Result<Secret> combine_known(const UnlockRecord& record, const Means& means) {
     // A store whose record never stated a set takes what its commitment proves.
     bool known =
         set == record.recovery || set == record.everyday || (!record.recovery && !record.everyday);
-    if (!known)
-      return Error(
-                 Code::invalid,
-                 "this share is of a set that was replaced: it opens nothing any more; use one of "
-                 "the newest set")
-          .at(FieldPath("share")[share.number]);
+    if (!known) return Error(Code::invalid, kOtherSet).at(FieldPath("share")[share.number]);
     for (const auto* said : {&record.recovery, &record.everyday})
       if (*said && **said == set && !is_of(share, **said))
         return Error(Code::invalid, "this share is wrong: leave it out and replace it")
@@ -160,6 +155,10 @@ Result<OpenedStore> open_store(const RootFiles& files, const Means& means) {
 }
 
 Result<void> finish_staged(const RootFiles& files, const OpenedStore& opened) {
+  // Another process may have come between: what it staged is then no longer for this root key.
+  auto now = read_keyring(files.keyring, opened.root, opened.record.store_id);
+  if (!now || now->generation() != opened.ring.generation())
+    return Error(Code::conflict, "the keyring was changed while this started: start it again");
   bool next_record = opened.by_next_record;
   auto next_key = read_key_file(next_of(files.key_file));
   bool next_key_file = next_key && next_key->root.matches(opened.root.expose());

@@ -40,17 +40,25 @@ struct OpenedStore {
 
 /// Blocking: an Argon2id or an HSM call where the method has one; use the pool.
 /// Errors: locked (the method needs people and they brought nothing), forbidden (wrong passphrase,
-/// PIN), invalid (shares: which is wrong, of another store or of a set that was replaced), and
+/// PIN), invalid (shares: which is wrong, of another store or of another set), and
 /// those of read_key_file, read_record, read_keyring and Hsm.
 Result<OpenedStore> open_store(const RootFiles& files, const Means& means);
 
 /// The record in force; a store without the file has method `file` and the keyring's store id.
 /// Errors: those of read_record and of keyring_head.
 Result<UnlockRecord> current_record(const RootFiles& files);
+/// Why a share of this store is refused whose set the unlock file does not name. It may be older
+/// than that file, or newer, as after a restore.
+inline constexpr Literal kOtherSet =
+    "this share is of another set than the files here know. One that was replaced opens nothing "
+    "any more: use the newest. If it is newer than these files, put the newest keyring (the copy "
+    "in backup.keys) here first: docs/keys.md, \"A backup from before a reshare\"";
 /// The sets whose shares may open the store: of the record in force, then of a staged one.
 Result<std::vector<ShareSet>> known_sets(const RootFiles& files);
 
-/// Finishes or clears what a crash left staged. After open_store, before serving. Blocking.
+/// Finishes or clears what a crash left staged. After open_store, before serving, and only for who
+/// holds the store's lock: what another server has staged is its own. Blocking.
+/// Errors: conflict (the keyring is not the one that was opened any more), unavailable.
 Result<void> finish_staged(const RootFiles& files, const OpenedStore& opened);
 
 // ── staging: nothing takes effect before the functions below
@@ -78,7 +86,8 @@ Result<void> stage_record(const RootFiles& files, const UnlockRecord& record, co
                           const Means& means);
 /// Writes the key file (or `<key file>.next` where there is one) and reads it back.
 Result<void> stage_key_file(const RootFiles& files, BytesView store_id, const Secret& root);
-/// The staged record takes effect; before its key file where there is one.
+/// The staged record takes effect; before its key file where there is one. After an error it may
+/// be in place all the same: read it before anything of before is removed.
 Result<void> put_staged_record(const RootFiles& files);
 Result<void> put_staged_key_file(const RootFiles& files);
 void drop_staged(const RootFiles& files);

@@ -18,9 +18,14 @@ constexpr std::chrono::seconds kConnectTimeout{5};
 
 }  // namespace
 
-Connection::Connection(boost::asio::io_context& io, const Settings& settings,
+Connection::Connection(boost::asio::io_context& io, const Settings& settings, Enter enter,
                        std::function<void()> changed)
-    : io_(io), settings_(settings), changed_(std::move(changed)), timer_(io), pause_(kFirstPause) {}
+    : io_(io),
+      settings_(settings),
+      enter_(std::move(enter)),
+      changed_(std::move(changed)),
+      timer_(io),
+      pause_(kFirstPause) {}
 
 void Connection::start() {
   state_ = State::connecting;
@@ -60,10 +65,18 @@ void Connection::poll() {
 void Connection::connected() {
   if (!attach() || PQsetnonblocking(pg_, 1) != 0 || PQenterPipelineMode(pg_) != 1)
     return break_off();
-  timer_.cancel();
-  pause_ = kFirstPause;
-  state_ = State::ready;
   wait(Descriptor::wait_read, &Connection::readable);
+  if (!enter_) return serve();
+  run(enter_());
+}
+
+/// From here on it carries what others want.
+void Connection::serve() {
+  if (state_ == State::connecting) {
+    timer_.cancel();
+    pause_ = kFirstPause;
+    state_ = State::ready;
+  }
   changed_();
 }
 
@@ -165,8 +178,9 @@ void Connection::flush() {
 
 void Connection::readable() {
   if (PQconsumeInput(pg_) != 1) return break_off();
+  auto epoch = epoch_;
   take_results();
-  if (state_ != State::ready) return;
+  if (epoch != epoch_) return;
   flush();
   wait(Descriptor::wait_read, &Connection::readable);
 }
@@ -194,7 +208,7 @@ void Connection::take(PgResult result) {
     sync_awaited_ = false;
     awaited_.clear();
     auto done = std::move(exchange_);
-    return done->synced(warned_) ? changed_() : break_off();
+    return done->synced(warned_) ? serve() : break_off();
   }
   if (awaited_.empty()) return exchange_->result(*this, result.get());
 

@@ -48,15 +48,18 @@ class Exchange {
 
 class Connection {
  public:
+  /// `enter` makes what a new session carries before it is ready; it may be empty.
   /// `changed` is called when the connection became ready, idle, or broke. All outlive it.
-  Connection(boost::asio::io_context& io, const Settings& settings, std::function<void()> changed);
+  using Enter = std::function<std::unique_ptr<Exchange>()>;
+  Connection(boost::asio::io_context& io, const Settings& settings, Enter enter,
+             std::function<void()> changed);
   ~Connection() { close(); }
 
   void start();
   /// Connected, and not carrying anything.
   bool idle() const { return state_ == State::ready && !exchange_; }
   bool ready() const { return state_ == State::ready; }
-  bool busy() const { return exchange_ != nullptr; }
+  bool busy() const { return state_ == State::ready && exchange_; }
   const Exchange* carried() const { return exchange_.get(); }
   /// Only when idle.
   void run(std::unique_ptr<Exchange> exchange);
@@ -96,6 +99,7 @@ class Connection {
   void wait(boost::asio::posix::stream_descriptor::wait_type what, void (Connection::*then)());
   bool attach();
   void connected();
+  void serve();
   void readable();
   void flush();
   void take_results();
@@ -106,6 +110,7 @@ class Connection {
 
   boost::asio::io_context& io_;
   const Settings& settings_;
+  Enter enter_;
   std::function<void()> changed_;
   boost::asio::steady_timer timer_;
   std::minstd_rand random_{std::random_device{}()};

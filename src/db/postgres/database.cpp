@@ -73,11 +73,11 @@ class PostgresScratch final : public Scratch {
 class PostgresDatabase final : public Database {
  public:
   PostgresDatabase(PostgresOptions options, const std::string& synchronous_commit,
-                   const Clock& clock, Session occupied)
+                   const Clock& clock, Hold hold)
       : options_(std::move(options)),
         clock_(clock),
-        occupied_(std::move(occupied)),
-        io_(options_, synchronous_commit, clock) {}
+        occupied_(std::move(hold.session)),
+        io_(options_, synchronous_commit, std::move(hold.entry), clock) {}
 
   Kind kind() const override { return Kind::postgres; }
   Reader& reader() override { return reader_; }
@@ -107,7 +107,7 @@ class PostgresDatabase final : public Database {
  private:
   PostgresOptions options_;
   const Clock& clock_;
-  std::optional<Session> occupied_;  // until close()
+  std::optional<Session> occupied_;  // until close(); the writers' sessions hold the schema too
   Io io_;
   PostgresReader reader_{io_};
   PostgresScratch scratch_{io_};
@@ -120,10 +120,10 @@ class PostgresDatabase final : public Database {
 Result<std::unique_ptr<Database>> open_postgres(PostgresOptions options, const Clock& clock) {
   auto synchronous_commit = postgres::prepare(options);
   if (!synchronous_commit) return std::move(synchronous_commit).error();
-  auto occupied = postgres::occupy(options);
-  if (!occupied) return std::move(occupied).error();
+  auto hold = postgres::occupy(options, *synchronous_commit);
+  if (!hold) return std::move(hold).error();
   return std::unique_ptr<Database>(std::make_unique<postgres::PostgresDatabase>(
-      std::move(options), *synchronous_commit, clock, std::move(*occupied)));
+      std::move(options), *synchronous_commit, clock, std::move(*hold)));
 }
 
 }  // namespace holdfast::db

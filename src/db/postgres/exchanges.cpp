@@ -63,6 +63,28 @@ bool is_bulk(const Write& write) {
 
 }  // namespace
 
+// ── coming in
+
+/// In this order: once the session has its share nobody else can take the schema, so that the token
+/// which it sees then stays.
+void EntryExchange::send(Connection& to) {
+  for (const auto& text : lane_.entry()) to.execute(text);
+  to.sync();
+}
+
+void EntryExchange::result(Connection&, const PGresult* result) {
+  const bool answered = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
+                        PQnfields(result) == 1 && PQgetlength(result, 0, 0) == 1;
+  failed_ |= !answered;
+  let_in_ &= answered && *PQgetvalue(result, 0, 0) == 1;
+}
+
+bool EntryExchange::synced(bool) {
+  if (failed_) return false;
+  lane_.entered(let_in_);
+  return let_in_;
+}
+
 // ── reads
 
 void ReadExchange::send(Connection& to) {

@@ -1,4 +1,4 @@
-// The two kinds of Exchange: reads that wait together, and one or several commits.
+// The kinds of Exchange: a session that comes in, reads that wait together, one or several commits.
 #pragma once
 
 #include <optional>
@@ -9,6 +9,22 @@
 #include "db/postgres/lane.h"
 
 namespace holdfast::db::postgres {
+
+/// Whether a new session may write into the schema: see Hold.
+class EntryExchange final : public Exchange {
+ public:
+  explicit EntryExchange(Lane& lane) : lane_(lane) {}
+
+  void send(Connection& to) override;
+  void result(Connection& from, const PGresult* result) override;
+  bool synced(bool warned) override;
+  void lost() override {}
+
+ private:
+  Lane& lane_;
+  bool failed_ = false;  // it was not answered, so that nothing is known
+  bool let_in_ = true;
+};
 
 /// Each read is answered when its result comes; one without arguments that several wait for is
 /// executed once. After an error the server leaves out the rest of the pipeline, which then goes

@@ -37,6 +37,12 @@ Error no_connection() {
 Error deadline_passed() {
   return {Code::unavailable, "the deadline passed"};
 }
+Error another_server() {
+  return {
+      Code::unavailable,
+      "another Holdfast server has taken this PostgreSQL schema: stop that one, then start this "
+      "one again"};
+}
 
 Failure failure_of(const PGresult* result, const Write* write, std::string_view name,
                    const BugSink& bugs) {

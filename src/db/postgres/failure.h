@@ -20,6 +20,7 @@ struct Failure {
 Error lost_connection();
 Error no_connection();
 Error deadline_passed();
+Error another_server();
 
 /// `write` is the statement that failed, or nullptr for a read. A statement that does not fit the
 /// schema is told to `bugs` under `name`.

@@ -11,7 +11,8 @@ constexpr int kLongestClosing = 750;  // ticks: 15 s
 
 }  // namespace
 
-Io::Io(const PostgresOptions& options, const std::string& synchronous_commit, const Clock& clock)
+Io::Io(const PostgresOptions& options, const std::string& synchronous_commit,
+       std::vector<std::string> entry, const Clock& clock)
     : demand_(clock),
       reader_settings_(options, Settings::Role::reader),
       writer_settings_(options, Settings::Role::writer, synchronous_commit),
@@ -20,10 +21,10 @@ Io::Io(const PostgresOptions& options, const std::string& synchronous_commit, co
       timer_(io_),
       reads_(io_, reader_settings_, {options.connections, options.statement_timeout}, shapes_,
              clock, options.bugs, [] {}),
-      writes_(io_, writer_settings_, {options.connections, options.statement_timeout}, shapes_,
-              clock, options.bugs, [this] { publish(); }),
-      scratch_(io_, scratch_settings_, {kScratchConnections, options.statement_timeout}, shapes_,
-               clock, options.bugs, [] {}),
+      writes_(io_, writer_settings_, {options.connections, options.statement_timeout, entry},
+              shapes_, clock, options.bugs, [this] { publish(); }),
+      scratch_(io_, scratch_settings_, {kScratchConnections, options.statement_timeout, entry},
+               shapes_, clock, options.bugs, [] {}),
       health_{.writable = true, .reason = "ok"},
       thread_([this] {
         for (Lane* each : {&reads_, &writes_, &scratch_}) each->start();

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -20,8 +21,9 @@ class Io {
  public:
   enum class Kind { read, write, scratch };
 
-  /// `options` and `clock` must outlive it.
-  Io(const PostgresOptions& options, const std::string& synchronous_commit, const Clock& clock);
+  /// `options` and `clock` must outlive it. `entry`: see Hold in session.h.
+  Io(const PostgresOptions& options, const std::string& synchronous_commit,
+     std::vector<std::string> entry, const Clock& clock);
   ~Io() { close(); }
 
   void submit(Kind kind, std::shared_ptr<Request> request);

@@ -46,6 +46,8 @@ void Lane::submit(std::shared_ptr<Request> request) {
     request->answer(std::move(checked).error(), mail_);
   } else if (closed_) {
     request->answer(no_connection(), mail_);
+  } else if (refused_) {
+    request->answer(another_server(), mail_);
   } else {
     live_.push_back(request);
     put(std::move(request), false);
@@ -185,7 +187,10 @@ void Lane::grow() {
   if (full ||
       !std::ranges::all_of(slots_, [](const Slot& slot) { return slot.connection->busy(); }))
     return;
-  slots_.push_back({std::make_unique<Connection>(io_, settings_, [this] { wake(); })});
+  Connection::Enter enter;
+  if (!options_.entry.empty()) enter = [this] { return std::make_unique<EntryExchange>(*this); };
+  slots_.push_back(
+      {std::make_unique<Connection>(io_, settings_, std::move(enter), [this] { wake(); })});
   slots_.back().connection->start();
 }
 
@@ -225,11 +230,20 @@ bool Lane::quiet() const {
 void Lane::close() {
   closed_ = true;
   for (Slot& slot : slots_) slot.connection->close();
+  answer_all(no_connection());
+  mail_.send();
+}
+
+void Lane::answer_all(const Error& error) {
   for (Queue* queue : {&reads_, &commits_, &joinable_}) {
-    for (auto& request : *queue) request->answer(no_connection(), mail_);
+    for (auto& request : *queue) request->answer(error, mail_);
     queue->clear();
   }
-  mail_.send();
+}
+
+void Lane::entered(bool let_in) {
+  refused_ = !let_in;
+  if (refused_) answer_all(another_server());
 }
 
 void Lane::note(const Error* failure) {
@@ -240,6 +254,7 @@ void Lane::note(const Error* failure) {
 }
 
 Health Lane::health() const {
+  if (refused_) return {.writable = false, .reason = another_server().text};
   if (!connected()) return {.writable = false, .reason = no_connection().text};
   if (failure_) return {.writable = false, .reason = failure_->text};
   return {.writable = true, .reason = "ok"};

@@ -46,6 +46,8 @@ class Lane {
   struct Options {
     std::size_t connections = 8;
     Millis statement_timeout{10'000};
+    /// What a new connection runs first (see Hold); nothing where none is needed.
+    std::vector<std::string> entry{};
   };
 
   /// All of these outlive it.
@@ -71,6 +73,10 @@ class Lane {
 
   /// Puts requests in front of the queue again.
   void again(Requests requests);
+  const std::vector<std::string>& entry() const { return options_.entry; }
+  /// What the entry came to. Without it nothing is carried: all that waits, and what comes until a
+  /// connection is let in, is answered at once.
+  void entered(bool let_in);
   /// How a commit went, for health().
   void note(const Error* failure);
   Mail& mail() { return mail_; }
@@ -92,6 +98,7 @@ class Lane {
   Result<void> check(const Write& write);
   bool joinable(const Request& request);
   void put(std::shared_ptr<Request> request, bool front);
+  void answer_all(const Error& error);
   void wake();
   void pump();
   bool carry_one(Connection& connection);
@@ -114,6 +121,7 @@ class Lane {
   std::list<std::weak_ptr<Request>> live_;
   bool woken_ = false;
   bool closed_ = false;
+  bool refused_ = false;  // the schema is another server's
   std::optional<Error> failure_;
   int failure_ticks_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/secret.h"
 #include "db/applied.h"
 #include "db/postgres/failure.h"
 #include "db/postgres/shape.h"
@@ -135,21 +136,36 @@ Result<std::string> prepare(const PostgresOptions& options) {
   return std::string((*durable)[0].text(0));
 }
 
-Result<Session> occupy(const PostgresOptions& options) {
-  Settings settings(options, Settings::Role::setup);
+namespace {
+
+/// With all of the lock, of which a share is kept.
+Result<Hold> hold(Session session, const std::string& schema) {
+  const std::string table = schema + ".holdfast_server";
+  const std::string token = hex(random_bytes(16));
+  // Nobody has a share now, and who comes back with an older token is not let in.
+  auto taken =
+      session.run("create table if not exists " + table + " (token text not null); delete from " +
+                  table + "; insert into " + table + " values ('" + token + "')");
+  if (!taken) return std::move(taken).error();
+  const std::string share = lock_call("pg_try_advisory_lock_shared", kServerLock, schema);
+  for (const auto& step : {share, lock_call("pg_advisory_unlock", kServerLock, schema)})
+    if (auto done = session.run(step); !done) return std::move(done).error();
+  return Hold{std::move(session),
+              {share, "select exists (select 1 from " + table + " where token = '" + token + "')"}};
+}
+
+}  // namespace
+
+Result<Hold> occupy(const PostgresOptions& options, const std::string& synchronous_commit) {
+  Settings settings(options, Settings::Role::writer, synchronous_commit);
   auto session = Session::open(settings, options.bugs);
-  if (!session) return session;
-  // A machine that lost power says no goodbye: PostgreSQL is to miss it within 20 s.
-  if (auto set = session->run("set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 3; "
-                              "set tcp_keepalives_count = 3; set idle_session_timeout = 0");
-      !set)
-    return std::move(set).error();
-  constexpr int kTries = 50;
+  if (!session) return std::move(session).error();
+  constexpr int kTries = 250;
   for (int i = 0; i < kTries; ++i) {
     auto locked = session->query(lock_call("pg_try_advisory_lock", kServerLock, options.schema));
     if (!locked) return std::move(locked).error();
-    if ((*locked)[0].integer(0) != 0) return session;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if ((*locked)[0].integer(0) != 0) return hold(std::move(*session), options.schema);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return Error(Code::conflict,
                "another Holdfast server runs on this PostgreSQL schema: stop it, or wait 20 s when "

@@ -39,10 +39,18 @@ class Session {
 /// a standby, a newer release's database.
 Result<std::string> prepare(const PostgresOptions& options);
 
-/// Keeps other servers off the schema for as long as the session lives; a server that ended a
-/// moment ago is waited for (5 s). After PostgreSQL itself was restarted nothing keeps them off any
-/// more: then it is the journal's numbers that let only one of them write. Errors: conflict
-/// (another server runs on it), unavailable.
-Result<Session> occupy(const PostgresOptions& options);
+/// A server's hold on its schema: every session that writes has a share of one advisory lock, and
+/// nobody takes the schema who does not get all of that lock. Whoever gets it puts a token of his
+/// own into the table holdfast_server, so that a server which had lost all of its sessions (a
+/// restart of PostgreSQL) and comes back later sees that the schema is not its own any more.
+struct Hold {
+  Session session;  // a first share
+  /// What a further session runs before it writes. Each yields true, or the schema is another's.
+  std::vector<std::string> entry;
+};
+
+/// A server that ended a moment ago is waited for (5 s). Its synchronous_commit: as prepare() says.
+/// Errors: conflict (another server runs on it), unavailable.
+Result<Hold> occupy(const PostgresOptions& options, const std::string& synchronous_commit);
 
 }  // namespace holdfast::db::postgres

@@ -9,6 +9,12 @@
 namespace holdfast::db::postgres {
 namespace {
 
+// A machine that lost power says no goodbye: PostgreSQL is to miss it within 20 s, so that another
+// server can take its place.
+constexpr const char* kMissed =
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=19000 -c idle_session_timeout=0";
+
 /// The `options` of the operator's own connection string; ours come after and win.
 std::string own_options(const std::string& url) {
   std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(
@@ -41,9 +47,11 @@ Settings::Settings(const PostgresOptions& options, Role role,
     case Role::writer:
       session +=
           " -c synchronous_commit=" + (synchronous_commit == "off" ? "on" : synchronous_commit);
+      session += kMissed;
       break;
     case Role::scratch:
       session += " -c synchronous_commit=off";
+      session += kMissed;
       break;
   }
   // The operator's connection string (as "dbname") wins over what stands before it.

@@ -16,6 +16,10 @@ inline constexpr db::Sql kCanarySubjects{
     "vault.canary_subjects", "select id, erased_ms from vault_subjects where id {{in $1}}"};
 
 constexpr std::size_t kMark = 16;
+constexpr std::int64_t kLookedAt = 100;  // records, for one whose shape a canary takes
+constexpr std::size_t kDigits = 6;       // of an invented customer's number
+constexpr std::size_t kMostDigits = 18;
+constexpr int kTries = 8;  // to invent a number that no customer has
 
 std::uint64_t random_seed() {
   std::uint64_t out = 0;
@@ -45,7 +49,9 @@ std::string text_for(const Field& field, const Invented& person) {
       return has("fax") ? std::string() : person.phone;
     case FieldType::address_line:
       if (has("2") || has("company")) return {};
-      return has("city") ? person.city : person.street;
+      if (has("city") || has("town")) return person.city;
+      if (has("region") || has("province") || has("state")) return person.region;
+      return person.street;
     case FieldType::postal_code:
       return person.postal_code;
     case FieldType::country:
@@ -60,6 +66,42 @@ std::string text_for(const Field& field, const Invented& person) {
     default:
       return {};
   }
+}
+
+/// As many digits as the shop gives its customers.
+std::string number_of(std::size_t digits) {
+  std::uint64_t first = 1;
+  for (std::size_t i = 1; i < digits; ++i) first *= 10;
+  return std::to_string(first + random_seed() % (9 * first));
+}
+
+bool is_number(std::string_view text) {
+  return !text.empty() && text.size() <= kMostDigits &&
+         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// The same values, but only of fields that the sample has, and with its plain ones that nothing
+/// was invented for. Plain values of a unique index stay its own.
+Values shaped(const Collection& collection, Values invented, const crypto::KeySet& keys,
+              Openable& sample, std::span<const SealedField> fields) {
+  Values out;
+  for (const auto& one : fields) {
+    const auto* field = collection.find(one.field);
+    if (!field) continue;
+    auto known = std::ranges::find(invented.entries, field->name, &Values::Entry::name);
+    if (known != invented.entries.end()) {
+      out.entries.push_back(std::move(*known));
+      continue;
+    }
+    if (field->field_class != FieldClass::plain || field->index == IndexKind::unique) continue;
+    const Binding place{sample.record.subject, sample.record.id, collection.id, field->id,
+                        one.since};
+    auto plain = sample.keys->open(keys, field->keep_group, place, one.sealed);
+    if (plain && checked_value(*field, plain->expose_text()))
+      out.entries.push_back(
+          {{field->name, std::move(*plain), field->type == FieldType::json}, false});
+  }
+  return out;
 }
 
 }  // namespace
@@ -78,6 +120,23 @@ Values values_of(const Collection& collection, const Invented& person, std::stri
   return out;
 }
 
+/// Of the collection's first records the one with most fields, with its customer; canaries apart.
+Task<Result<Loaded>> Canaries::sample_of(const Collection& collection, CanaryCache::Known others,
+                                         MonoTime deadline) {
+  auto records = co_await context_.store.page(collection.id, RecordId{}, kLookedAt, deadline);
+  if (!records) co_return std::move(records).error();
+  const Record* best = nullptr;
+  std::size_t most = 0;
+  for (const auto& record : *records)
+    if (auto fields = unpack(record.sealed);
+        fields && fields->size() > most && !others.contains(record.subject)) {
+      best = &record;
+      most = fields->size();
+    }
+  if (!best) co_return Loaded{};
+  co_return co_await context_.store.load({best->id}, deadline);
+}
+
 Task<Result<PlantedCanary>> Canaries::plant(Caller caller, PlantCanary request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
@@ -91,29 +150,60 @@ Task<Result<PlantedCanary>> Canaries::plant(Caller caller, PlantCanary request) 
         "give an address, or a domain, whose mail you receive: an invented one could be "
         "somebody's")
         .at("email_domain");
-  const auto seed = random_seed();
-  const auto person = invent(request.locale, seed);
+  const auto person = invent(request.locale, random_seed());
   const auto email =
       request.email.value_or(person.mailbox + '@' + request.email_domain.value_or(""));
+  for (const auto& field : collection->fields)
+    if (field.type == FieldType::email && !checked_value(field, email)) {
+      if (request.email)
+        co_return Error(Code::invalid, "not an email address for this collection").at("email");
+      co_return Error(Code::invalid, "not a domain of email addresses: such as post.example.org")
+          .at("email_domain");
+    }
+  auto known = co_await context_.journal.reader().read(kListCanaries, {}, caller.deadline);
+  if (!known) co_return std::move(known).error();
+  if (known->size() >= kMostCanaries)
+    co_return Error(Code::conflict, "there are 1,000 canaries: that is enough");
+  CanaryCache::Known others;
+  for (std::size_t i = 0; i < known->size(); ++i)
+    if (auto one = open_canary(*work->keys, (*known)[i].bytes(0), (*known)[i].bytes(1)))
+      others.insert(one->subject);
+
   auto values = values_of(*collection, person, email);
+  auto digits = kDigits;
+  auto slot = request.slot;
+  auto sample = co_await sample_of(*collection, std::move(others), caller.deadline);
+  if (!sample) co_return std::move(sample).error();
+  if (!sample->records.empty()) {
+    auto& one = sample->records.front();
+    if (!slot) slot = one.record.slot;
+    if (auto fields = unpack(one.record.sealed)) {
+      auto like =
+          shaped(*collection, values_of(*collection, person, email), *work->keys, one, *fields);
+      if (!like.entries.empty()) values = std::move(like);
+    }
+    auto id = one.keys->open(*work->keys, "account", external_binding(one.record.subject),
+                             one.subject->external_sealed);
+    if (id && is_number(id->expose_text())) digits = id->expose_text().size();
+  }
   auto checked = check_values(*collection, values, FieldPath("values"));
   if (!checked) co_return std::move(checked).error();
   if (checked->empty())
     co_return Error(Code::invalid, "nothing of an invented customer fits this collection's fields")
         .at("collection");
 
-  auto known = co_await context_.journal.reader().read(kListCanaries, {}, caller.deadline);
-  if (!known) co_return std::move(known).error();
-  if (known->size() >= kMostCanaries)
-    co_return Error(Code::conflict, "there are 1,000 canaries: that is enough");
-  // Numbers as shops give them, unless the shop says one.
-  auto external = request.external_id.value_or(std::to_string(100'000 + seed % 900'000));
-  auto ref = parse_subject_ref("ext:" + external);
-  if (!ref) co_return std::move(ref).error().at("external_id");
-  auto there = co_await context_.store.subject_by_term(external_term(*work->keys, external),
-                                                       caller.deadline);
-  if (!there) co_return std::move(there).error();
-  if (*there) co_return taken();
+  // Numbers as the shop gives them, unless it says one.
+  std::string external;
+  for (int tries = 0;; ++tries) {
+    external = request.external_id.value_or(number_of(digits));
+    auto ref = parse_subject_ref("ext:" + external);
+    if (!ref) co_return std::move(ref).error().at("external_id");
+    auto there = co_await context_.store.subject_by_term(external_term(*work->keys, external),
+                                                         caller.deadline);
+    if (!there) co_return std::move(there).error();
+    if (!*there) break;
+    if (request.external_id || tries == kTries) co_return taken();
+  }
 
   Draft draft(*work->keys, work->now);
   SubjectKeys keys{SubjectId{}};
@@ -125,7 +215,7 @@ Task<Result<PlantedCanary>> Canaries::plant(Caller caller, PlantCanary request) 
                     .values = std::move(values),
                     .event = {}};
   if (!request.without_records) {
-    auto record = draft.add_record(keys, *collection, request.slot, *checked);
+    auto record = draft.add_record(keys, *collection, slot, *checked);
     if (!record) co_return std::move(record).error();
     out.record = record->id;
   }
@@ -220,13 +310,15 @@ std::span<const Member> PlantCanary::described() {
                              {.bytes = 63}),
       member<&C::locale>("locale", "Where the customer seems to live."),
       member<&C::external_id>("external_id",
-                              "The shop's own id for it; a number of six digits unless said.",
+                              "The shop's own id for it; unless said, a number with as many digits "
+                              "as the shop's, or six.",
                               {.bytes = 256}, Place::body, Sensitivity::personal),
       member<&C::email>("email", "An address of yours: mail that arrives there is a sign, too.",
                         {.bytes = 254}, Place::body, Sensitivity::personal),
       member<&C::email_domain>("email_domain", "Or a domain whose mail you receive.",
                                {.bytes = 253}),
-      member<&C::slot>("slot", "The record's slot, as the shop's imports use it.", {.bytes = 63}),
+      member<&C::slot>("slot", "The record's slot; that of a record that is there unless said.",
+                       {.bytes = 63}),
       member<&C::without_records>("without_records",
                                   "Only make the customer: the shop's connector writes the values "
                                   "that the answer gives.")};

@@ -4,6 +4,7 @@
 #include "http/route.h"
 #include "vault/admission.h"
 #include "vault/canaries/invent.h"
+#include "vault/canary.h"
 #include "vault/context.h"
 
 namespace holdfast::vault {
@@ -60,11 +61,15 @@ class Canaries {
 
   /// Invents a customer that fits the collection's fields. It is known as a canary before it
   /// exists: the event of the planting names no customer, and the customer is made as any other.
+  /// Its record has the slot, the fields and the plain values of one that is there, if one is.
   /// With `without_records` only the customer is made, for the shop's own connector to fill.
   Task<Result<PlantedCanary>> plant(Caller caller, PlantCanary request);
   Task<Result<CanaryList>> list(Caller caller, ListCanaries request);
 
  private:
+  Task<Result<Loaded>> sample_of(const Collection& collection, CanaryCache::Known others,
+                                 MonoTime deadline);
+
   Context context_;
 };
 

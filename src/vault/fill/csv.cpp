@@ -1,8 +1,9 @@
 // CSV (RFC 4180 and as shops write it). A cell is taken whole, so that it can be put into quotes.
 //
-// A cell with a value is quoted where the value needs it. A filled cell that a spreadsheet would
-// run as a formula gets an apostrophe before it: one that begins with `=`, `@`, tab or CR, and one
-// that begins with `+` or `-` unless it is a number as people write them (a phone number stays).
+// A cell with a value is quoted where the value needs it: with what would end the cell here or in a
+// program that guesses another delimiter. A filled cell that a spreadsheet would run as a formula
+// gets an apostrophe before it: one that begins with `=`, `@`, tab or CR, and one that begins with
+// `+` or `-` unless it is a number as people write them (a phone number stays).
 #include <algorithm>
 
 #include "base/secret.h"
@@ -23,6 +24,13 @@ bool formula(std::string_view cell) {
   return cell[0] == '=' || cell[0] == '@' || cell[0] == '\t' || cell[0] == '\r';
 }
 
+/// No quote, and nothing that names and numbers are made of: those would end their own cells.
+bool may_delimit(char c) {
+  auto within = [c](char from, char to) { return c >= from && c <= to; };
+  return c == '\t' || (within('!', '~') && c != '"' && c != '\'' && !within('0', '9') &&
+                       !within('A', 'Z') && !within('a', 'z'));
+}
+
 class Csv final : public Format {
  public:
   explicit Csv(WholeToken whole) : whole_(std::move(whole)) {}
@@ -34,15 +42,12 @@ class Csv final : public Format {
   Result<void> read(std::string_view bytes, Pieces& out) override {
     reserve_wiping(buffer_, bytes.size());
     buffer_ += bytes;
-    if (delimiter_ == 0 && !begin(false, out)) return check_start(buffer_);
-    return cells(out);
+    if (auto begun = begin(false, out); !begun) return begun;
+    return delimiter_ == 0 ? Result<void>() : cells(out);
   }
 
   Result<void> finish(Pieces& out) override {
-    if (delimiter_ == 0) {
-      if (auto good = check_start(buffer_); !good) return good;
-      begin(true, out);
-    }
+    if (auto begun = begin(true, out); !begun) return begun;
     if (auto read = cells(out); !read) return read;
     if (state_ == State::quoted)
       return at_line(Error(Code::invalid, "a quote is not closed before the end"), line_);
@@ -62,9 +67,10 @@ class Csv final : public Format {
     filled_ |= value.has_value();
     if (!piece.last) return true;
     const bool guarded = filled_ && formula(cell_);
-    const bool quoted = piece.place == kQuoted ||
-                        (filled_ && (cell_.find_first_of(",;\t|\"\r\n") != std::string::npos ||
-                                     cell_.starts_with(' ') || cell_.ends_with(' ')));
+    const bool quoted =
+        piece.place == kQuoted ||
+        (filled_ && (cell_.find_first_of(",;\t|\"\r\n") != std::string::npos ||
+                     cell_.contains(delimiter_) || cell_.starts_with(' ') || cell_.ends_with(' ')));
     reserve_wiping(out, cell_.size() + 3);
     if (quoted) out += '"';
     if (guarded) out += '\'';
@@ -81,15 +87,21 @@ class Csv final : public Format {
  private:
   enum class State : std::uint8_t { start, bare, quoted, quote, broken };
 
-  /// Tells the delimiter from the first line; false as long as that is not there.
-  bool begin(bool all, Pieces& out) {
+  /// Tells the delimiter from the first line, once that is there. Errors: invalid.
+  Result<void> begin(bool all, Pieces& out) {
+    if (delimiter_ != 0) return {};
+    if (auto good = check_start(buffer_); !good) return good;
     auto end = buffer_.find_first_of("\r\n");
-    if (end == std::string::npos && !all && buffer_.size() < kMaxFillUnit) return false;
-    if (!check_start(buffer_)) return false;
+    if (end == std::string::npos && !all && buffer_.size() < kMaxFillUnit) return {};
     auto line = std::string_view(buffer_).substr(0, end);
     std::size_t mark = line.starts_with("\xef\xbb\xbf") ? 3 : 0;
     line.remove_prefix(mark);
     if (line.size() == 5 && line.starts_with("sep=")) {
+      if (!may_delimit(line[4]))
+        return at_line(Error(Code::invalid,
+                             "`sep=` names no delimiter that can be used: write the file with "
+                             "`,` `;` `|` or tab"),
+                       line_);
       delimiter_ = line[4];
     } else {
       std::size_t most = 0;
@@ -109,7 +121,7 @@ class Csv final : public Format {
     }
     out.add(std::string_view(buffer_).substr(0, mark));
     buffer_.erase(0, mark);
-    return true;
+    return {};
   }
 
   /// Every complete cell, and its delimiter or line break.

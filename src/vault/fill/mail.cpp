@@ -1,6 +1,7 @@
-// One message (RFC 5322, MIME): its subject, its addresses and its text parts are filled,
-// attachments and all other fields stay as they are. A signed or encrypted part stays as it is,
-// too.
+// One message (RFC 5322, MIME): its subject, its addresses and its parts text/plain and text/html
+// are filled, attachments and all other fields stay as they are. A signed or encrypted part stays
+// as it is, too. Tokens in other text parts stay and are listed: what a value may not hold there is
+// not known (in a calendar or an address book a line break begins another property).
 //
 // Text in quoted-printable or base64 is decoded, filled and encoded again. Values in text/html are
 // escaped. A value with characters beyond ASCII needs a part that says charset=utf-8; in fields it
@@ -301,7 +302,7 @@ class Mail final : public Format {
     const auto charset = lowered(parameter(type_, "charset"));
     body_ = Body::passing;
     if (type.starts_with("multipart/") && type != "multipart/signed" &&
-        type != "multipart/encrypted") {
+        type != "multipart/encrypted" && type != "multipart/digest") {  // of attached messages
       auto mark = parameter(type_, "boundary");
       if (mark.empty() || mark.size() > kBoundary)
         return at_line(Error(Code::invalid, "a multipart without a boundary"), line_);
@@ -310,6 +311,8 @@ class Mail final : public Format {
       boundaries_.push_back(std::move(mark));
     } else if ((type.empty() || type.starts_with("text/")) && !attached_ && coding_known()) {
       body_ = Body::text;
+      found_ =
+          type.empty() || type == "text/plain" || type == "text/html" ? Part::token : Part::outside;
       place_ = static_cast<std::uint8_t>(kBody | (type == "text/html" ? kHtml : 0) |
                                          (charset == "utf-8" || charset == "utf8" ? kUtf8 : 0) |
                                          static_cast<int>(coding_) << kCodingShift);
@@ -378,12 +381,12 @@ class Mail final : public Format {
     const bool whole = ends && coding_ == BodyCoding::none;
     const auto keep = whole ? 0 : token_tail(decoded_);
     const auto size = decoded_.size() - keep;
-    out.split_front(decoded_, size, place_, line_, Part::token);
+    out.split_front(decoded_, size, place_, line_, found_);
     wipe({reinterpret_cast<std::uint8_t*>(decoded_.data()), size});
     decoded_.erase(0, size);
   }
 
-  void text(std::string_view run, Pieces& out) { out.split(run, place_, line_); }
+  void text(std::string_view run, Pieces& out) { out.split(run, place_, line_, found_); }
 
   void end_part(Pieces& out) {
     if (body_ != Body::text) return;
@@ -529,7 +532,8 @@ class Mail final : public Format {
   Body body_ = Body::passing;
   BodyCoding coding_ = BodyCoding::none;
   std::uint8_t place_ = 0;
-  std::string pending_;  // the end of the line before
+  Part found_ = Part::token;  // what a token in this body is
+  std::string pending_;       // the end of the line before
   std::string decoded_;
   BodyDecoder decoder_;
   bool soft_ = false, within_line_ = false;

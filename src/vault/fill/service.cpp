@@ -186,6 +186,9 @@ Task<Result<void>> FillRun::renew() {
 }
 
 Task<Result<Answers>> FillRun::open(std::vector<std::string> tokens) {
+  // A key that expires makes nothing stale.
+  if (auto may = co_await context_.permits.still(caller_, kFill); !may)
+    co_return std::move(may).error();
   for (int tries = 1;; ++tries) {
     auto answers = co_await try_open(tokens);
     if (answers || answers.error().code != Code::stale || tries == kTries) co_return answers;

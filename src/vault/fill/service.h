@@ -64,7 +64,8 @@ class Fills {
   /// Memory: a window (at most about 1,000 tokens and their values, or 256 KiB) and one unit of the
   /// format (64 KiB), whatever the length. Cost: that of the format, and per token that of
   /// Opening::open. Errors: invalid (purpose, format, broken text), forbidden (also: an
-  /// engagement), unavailable, corrupt, locked, and those of the body.
+  /// engagement), unauthenticated (the key ended meanwhile), unavailable, corrupt, locked, and
+  /// those of the body.
   Task<Result<void>> fill(Caller caller, FillStream request, http::BodyReader& body,
                           http::BodyWriter& out);
   /// The report of one of the caller's own fills: the last 100 of this process.

@@ -11,6 +11,7 @@ constexpr std::size_t kContendedBatch = 150;
 constexpr std::size_t kSealedAtOnce = 2;  // while one is written
 constexpr std::size_t kListedRefusals = 10'000;
 constexpr std::string_view kMainSlot = "main";
+constexpr std::string_view kCreate = "imports.create";
 
 /// Errors: those of carry_over() for one row.
 template <class Rows>
@@ -101,6 +102,8 @@ Task<Result<SealedRows>> ImportRun::prepare(Working work, const std::vector<Chec
 /// When somebody else wrote or erased one of these customers meanwhile, or the policy changed, the
 /// batch is made again from what is stored now.
 Task<Result<void>> ImportRun::write(Working work, std::vector<CheckedRow> rows, SealedRows sealed) {
+  // A key that expires makes nothing stale.
+  if (auto may = co_await context_.permits.still(caller_, kCreate); !may) co_return may;
   for (int tries = 0; !sealed.event.touches.empty(); ++tries) {
     auto done = co_await context_.journal.commit(caller_, std::move(sealed.changes.growing()),
                                                  std::move(sealed.event));
@@ -110,7 +113,7 @@ Task<Result<void>> ImportRun::write(Working work, std::vector<CheckedRow> rows, 
       co_return std::move(done).error();
     auto renewed = co_await context_.permits.renewed(caller_);
     if (!renewed) co_return std::move(renewed).error();
-    if (!context_.permits.may(*renewed, "imports.create"))
+    if (!context_.permits.may(*renewed, kCreate))
       co_return Error(Code::forbidden,
                       "this key may not import any more: what went in before stays");
     caller_ = std::move(*renewed);

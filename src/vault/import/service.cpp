@@ -6,6 +6,8 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::size_t kReports = 100;
+// A header line and a row, each at its longest (CSV or JSON lines), and their line ends.
+constexpr std::size_t kMaxBegun = 2 * std::max(kMaxCsvRow, kMaxJsonLine) + 1024;
 
 /// A body of which the beginning was looked at already.
 class Begun final : public http::BodyReader {
@@ -18,9 +20,10 @@ class Begun final : public http::BodyReader {
   Begun(const Begun&) = delete;
   Begun& operator=(const Begun&) = delete;
 
-  /// Whether `source` finds a first row, wrong or right, in it. Errors: those of the body.
+  /// Whether `source` finds a first row, wrong or right, in it. Keeps at most kMaxBegun and a
+  /// chunk. Errors: those of the body; invalid (so much without a row).
   Task<Result<bool>> has_rows(RowSource source) {
-    for (;;) {
+    for (std::size_t kept = 0;;) {
       auto chunk = co_await body_.next();
       if (!chunk) co_return std::move(chunk).error();
       kept_.emplace_back(*chunk);
@@ -31,6 +34,12 @@ class Begun final : public http::BodyReader {
       auto event = source.next();
       if (event != ReadEvent::more)
         co_return event == ReadEvent::row || event == ReadEvent::refused;
+      kept += kept_.back().size();
+      if (kept > kMaxBegun)
+        co_return Error(
+            Code::invalid,
+            "no row in the first 2 MiB of the file: take out the empty lines before the "
+            "first row, and import again");
     }
   }
 

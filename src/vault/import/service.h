@@ -35,8 +35,8 @@ class Imports {
   /// Reads the body to its end. Collections of a preset that are not declared yet are declared, if
   /// the caller may. Cost: about 20,000 rows of 8 fields/s on two cores; batches shrink to 150 rows
   /// while others commit. Errors: invalid (mapping, header; the field says which), forbidden,
-  /// stale, locked, unavailable (also when the pool is full). What went in before an error stays
-  /// in.
+  /// unauthenticated (the key ended meanwhile), stale, locked, unavailable (also when the pool is
+  /// full). What went in before an error stays in.
   Task<Result<ImportReport>> create(Caller caller, CreateImport request, http::BodyReader& body);
   /// How far an import is, or how it ended: the last 100 of this process.
   Task<Result<ImportReport>> get(Caller caller, ImportRequest request);

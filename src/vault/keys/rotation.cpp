@@ -67,6 +67,7 @@ Task<Result<void>> Rotations::prepare() {
   }
   // A restore can leave keys without a rotation that would destroy them: of an older database, or
   // of a keyring from before.
+  foreign_done_ = 0;
   for (std::size_t i = 0; i < enum_names(KeyKind{}).size(); ++i) {
     const auto kind = static_cast<KeyKind>(i);
     const auto use = use_of(kind);
@@ -78,8 +79,19 @@ Task<Result<void>> Rotations::prepare() {
       if (id == active || (known != all->end() && known->phase != Phase::done)) continue;
       Rotation row;
       if (known != all->end()) {
+        // Written as done by somebody else, it would destroy a key that waits for its date.
+        const auto hand = hand_of(*keys, *known);
+        if (hand == RowHand::unknown) {
+          ++foreign_done_;
+          continue;
+        }
         row = *known;
         row.phase = Phase::destroying;
+        if (hand == RowHand::unsigned_row) {
+          auto now = deps_.time();
+          if (!now) continue;
+          wait_anew(row, *now);
+        }
       } else {
         row = {.id = RotationId::make(deps_.context.clock.now()),
                .kind = kind,

@@ -56,7 +56,8 @@ class Rotations {
   explicit Rotations(Deps deps) : deps_(std::move(deps)) {}
 
   /// After opening and before serving: brings the keys in line with rotations that are under way,
-  /// and takes up keys that a restore left without one.
+  /// and takes up keys that a restore left without one. Rows by another hand are left as they are;
+  /// step() tells of them.
   /// Errors: conflict (the keyring is older than the database), corrupt, locked, unavailable.
   Task<Result<void>> prepare();
 
@@ -87,6 +88,8 @@ class Rotations {
 
   Task<Result<std::vector<Rotation>>> trusted();
   Task<Result<Pace>> take_over(Rotation row, RowHand hand);
+  /// Of a row that nobody signed: what it says hurries nothing.
+  void wait_anew(Rotation& row, Time now) const;
   Task<Result<Pace>> go_on(Rotation row);
   Task<Result<Pace>> add_key(Rotation row);
   Task<Result<Pace>> settle(Rotation row, Phase next);
@@ -126,8 +129,9 @@ class Rotations {
 
   Deps deps_;
   std::atomic<bool> stopping_ = false;
-  std::int64_t shrink_ = 1;    // after conflicts: smaller batches
-  std::size_t strangers_ = 0;  // open rotations by another hand, as of the last look
+  std::int64_t shrink_ = 1;       // after conflicts: smaller batches
+  std::size_t strangers_ = 0;     // open rotations by another hand, as of the last look
+  std::size_t foreign_done_ = 0;  // done ones whose key is there, as of the start
 
   mutable std::mutex rate_mutex_;  // guards the next one
   struct Rate {

@@ -92,7 +92,8 @@ Task<Result<Rotations::Pace>> Rotations::step() {
       co_return co_await advance(std::move(row), phase, "keys.rotating");
     }
   auto rolled = co_await roll_when_due();
-  if (rolled && *rolled == Pace::idle && strangers_ > 0) co_return rotation_by_another_hand();
+  if (rolled && *rolled == Pace::idle && strangers_ + foreign_done_ > 0)
+    co_return rotation_by_another_hand();
   co_return rolled;
 }
 
@@ -102,16 +103,21 @@ Task<Result<Rotations::Pace>> Rotations::take_over(Rotation row, RowHand hand) {
   if (hand == RowHand::unsigned_row) {
     auto now = deps_.time();
     if (!now) co_return Pace::soon;
-    row.at_once = false;
-    row.rounds = 0;
-    row.source = row.phase == Phase::stopped ? row.source : 0;
-    row.after.clear();
-    if (row.phase == Phase::destroying) row.phase = Phase::waiting;
-    if (row.phase == Phase::waiting) row.due = *now + deps_.settings.window;
+    wait_anew(row, *now);
   }
   auto done = co_await put(row, event_of("keys.rotating", row));
   if (!done) co_return std::move(done).error();
   co_return Pace::more;
+}
+
+void Rotations::wait_anew(Rotation& row, Time now) const {
+  row.at_once = false;
+  row.rounds = 0;
+  row.source = row.phase == Phase::stopped ? row.source : 0;
+  row.after.clear();
+  row.finished.reset();
+  if (row.phase == Phase::destroying) row.phase = Phase::waiting;
+  if (row.phase == Phase::waiting) row.due = now + deps_.settings.window;
 }
 
 Task<Result<Rotations::Pace>> Rotations::roll_when_due() {

@@ -396,6 +396,10 @@ Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest req
   auto event = co_await settle_pending(caller, std::move(stood));
   if (!event) co_return std::move(event).error();
   out.event = *event;
+  // What fails here is an alarm (keyring_copy), and tried again. Before the files go that a caller
+  // falls back on who gets no answer; not where the place is known not to answer.
+  if (copy_trouble().empty())
+    (void)co_await deps_.pool.run([&] { return keep_copy(fresh->ring, fresh->root); });
   if (request.download) {
     auto kept = co_await deps_.pool.run([&]() -> Result<void> {
       remove_set(out.recovery);
@@ -516,6 +520,7 @@ Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
   caller.generation = 0;
   caller.deadline = MonoTime::max();
   Moved out{.from = from, .to = request.to};
+  bool maybe_in_force = false;
   auto placed = co_await deps_.pool.run([&]() -> Result<void> {
     if (!everyday.empty()) {
       auto written = write_set(deps_.places.shares, "everyday", everyday);
@@ -529,8 +534,21 @@ Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
         return staged;
     if (auto staged = crypto::stage_record(files, *record, stood.keys->root, means); !staged)
       return staged;
-    return crypto::put_staged_record(files);
+    auto done = crypto::put_staged_record(files);
+    if (done) return done;
+    // Perhaps only the folder could not be made durable: nothing of before goes until it is.
+    auto now = crypto::current_record(files);
+    maybe_in_force = !now || check_of(*now) == check_of(*record);
+    if (now && maybe_in_force &&
+        crypto::replace_private(files.record, as_bytes(crypto::format_record(*record))))
+      return {};
+    return done;
   });
+  if (!placed && maybe_in_force)
+    co_return Error(Code::unavailable,
+                    "the new unlock file may be in place, and the disk did not confirm it: what "
+                    "opened the store before stays, and so do new shares; see to the disk and "
+                    "restart, which finishes this");
   if (!placed) {
     if (out.everyday)
       (void)co_await deps_.pool.run([&]() -> Result<void> {
@@ -558,7 +576,7 @@ std::vector<http::Route> Unlocking::rows(Unlocking* unlocking) {
                                                 "Give a locked server a share or the passphrase"));
   out.push_back(http::route<&Unlocking::reshare>(
       unlocking, "keys.reshare", "POST", "/v1/keys/reshare",
-      "A new root key and new shares; those of before are void",
+      "A new root key and new shares; those of before are void: make a backup right after",
       {.examples = {{"When a holder leaves", R"({"needed":2,"total":3})"}}}));
   out.push_back(http::route<&Unlocking::rehearse>(unlocking, "keys.rehearse", "POST",
                                                   "/v1/keys/rehearse",

@@ -101,7 +101,7 @@ class Unlocking {
   Task<Result<Reshared>> reshare(Caller caller, ReshareRequest request);
   /// Errors: invalid (which share is wrong, and why), recorded as a refusal.
   Task<Result<Rehearsed>> rehearse(Caller caller, RehearseRequest request);
-  /// Another way to the same root key: written and read back before the old one goes.
+  /// Another way to the same root key: written, read back and durable before the old one goes.
   Task<Result<Moved>> move(Caller caller, MoveRequest request);
 
   /// Each call looks at the keyring in the database and on the disk, and at the HSM; takes over a

@@ -1,13 +1,17 @@
 #include "vault/records/unique_tries.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "vault/records/wrong_values.h"
 
 namespace holdfast::vault {
 namespace {
+
+constexpr Millis kPause{2};
+constexpr std::chrono::seconds kRecordTime{10};
 
 /// Whom the tries of a key count on: its place among customers, and nobody.
 SubjectId counted_on(const crypto::KeySet& keys, const Caller& caller) {
@@ -42,41 +46,74 @@ bool UniqueTries::may_compare(const Collection& collection, const Field& field) 
 }
 
 Task<Result<void>> UniqueTries::allowed() {
-  std::set<const Collection*> blind;
-  for (const auto& one : tried_)
-    if (one.blind) blind.insert(one.collection);
-  const auto whose = counted_on(*work_.keys, caller_);
-  for (const auto* collection : blind) {
-    auto spent = co_await used_up(context_.journal.reader(), {whose}, collection->id, work_.now,
-                                  caller_.deadline);
-    if (!spent) co_return std::move(spent).error();
-    for (const auto& one : tried_) {
-      if (one.collection != collection || !one.blind || !spent->contains({whose, one.field->id}))
-        continue;
-      auto recorded = co_await context_.journal.commit(caller_, {}, event("exhausted"));
-      if (!recorded) co_return std::move(recorded).error();
-      co_return Error(Code::exhausted,
-                      "this key may not compare this field and met five values of others in it "
-                      "today: it can be written again tomorrow (UTC), or by a key with view verify")
-          .at(one.field->name);
+  if (std::ranges::none_of(tried_, &Tried::blind)) co_return Result<void>();
+  boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
+  for (;;) {
+    if (auto ahead = context_.tries->decide(caller_.principal)) {
+      place_ = TryPlace::deciding;
+      // Read after that: what is not under way any more was counted by then.
+      auto counted =
+          co_await wrong_today(context_.journal.reader(), counted_on(*work_.keys, caller_),
+                               context_.clock.now(), caller_.deadline);
+      if (!counted) co_return std::move(counted).error();
+      std::int64_t most = 0;
+      std::string field;
+      for (const auto& one : tried_) {
+        auto found = counted->find({one.collection->id, one.field->id});
+        if (!one.blind || found == counted->end() || found->second <= most) continue;
+        most = found->second;
+        field = one.field->name;
+      }
+      const bool goes_on = most + *ahead < kWrongValues;
+      move_to(goes_on ? TryPlace::under_way : TryPlace::outside);
+      if (goes_on) co_return Result<void>();
+      if (most >= kWrongValues) co_return co_await exhausted(std::move(field));
     }
+    if (context_.clock.mono() >= caller_.deadline)
+      co_return Error(Code::unavailable,
+                      "too many requests of this key write unique fields at once: send fewer side "
+                      "by side, or use a key with view verify");
+    pause.expires_after(kPause);
+    co_await pause.async_wait(boost::asio::use_awaitable);
   }
-  co_return Result<void>();
+}
+
+Task<Error> UniqueTries::exhausted(std::string field) {
+  auto recorded = co_await context_.journal.commit(caller_, {}, event("exhausted"));
+  if (!recorded) co_return std::move(recorded).error();
+  co_return Error(Code::exhausted,
+                  "this key may not compare this field and met five values of others in it "
+                  "today: it can be written again tomorrow (UTC), or by a key with view verify")
+      .at(field);
 }
 
 Task<Error> UniqueTries::refused(Error why) {
   if (why.text != value_taken().text) co_return why;
   db::Changes changes;
   const auto whose = counted_on(*work_.keys, caller_);
+  const auto now = context_.clock.now();  // it may have waited past midnight
   std::map<std::uint32_t, std::map<Compared, bool>> counted;
   for (const auto& one : tried_)
     if (one.blind) counted[one.collection->id][{whose, one.field->id}] = true;
   for (const auto& [collection, wrong] : counted)
-    count_wrong(changes, collection, wrong, work_.now);
+    count_wrong(changes, collection, wrong, now, db::Expect::any());
+  // Also where the request's own time is over: what its failure tells does not go unrecorded.
+  auto caller = caller_;
+  caller.deadline = std::max(caller.deadline, context_.clock.mono() + kRecordTime);
   auto recorded =
-      co_await context_.journal.commit(caller_, std::move(changes), event("value_taken"));
+      co_await context_.journal.commit(caller, std::move(changes), event("value_taken"));
   if (!recorded) co_return std::move(recorded).error();
+  // Which of several it was the database does not say.
+  const auto* field = tried_.front().field;
+  if (std::ranges::all_of(tried_, [&](const Tried& one) { return one.field == field; }))
+    co_return std::move(why).at(field->name);
   co_return why;
+}
+
+void UniqueTries::move_to(TryPlace place) {
+  if (place == place_) return;
+  context_.tries->move(caller_.principal, place_, place);
+  place_ = place;
 }
 
 journal::Event UniqueTries::event(std::string_view reason) const {

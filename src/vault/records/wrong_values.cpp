@@ -14,6 +14,9 @@ inline constexpr db::Sql kDropWrong{"vault.drop_wrong",
 inline constexpr db::Sql kReadSpent{"vault.read_spent",
                                     "select subject, field from vault_wrong_values where subject "
                                     "{{in $1}} and collection = $2 and day = $3 and wrong >= 5"};
+inline constexpr db::Sql kReadWrong{"vault.read_wrong",
+                                    "select collection, field, wrong from vault_wrong_values "
+                                    "where subject = $1 and day = $2"};
 
 std::int64_t day_of(Time now) {
   return to_ms(now) / 86'400'000;
@@ -41,19 +44,33 @@ Task<Result<std::set<Compared>>> used_up(db::Reader& reader, const std::vector<S
   co_return out;
 }
 
+Task<Result<std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t>>> wrong_today(
+    db::Reader& reader, SubjectId whose, Time now, MonoTime deadline) {
+  auto rows = co_await reader.read(kReadWrong, {to_bytes(whose.bytes()), day_of(now)}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t> out;
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    const auto& row = (*rows)[i];
+    out.emplace(std::pair(static_cast<std::uint32_t>(row.integer(0)),
+                          static_cast<std::uint32_t>(row.integer(1))),
+                row.integer(2));
+  }
+  co_return out;
+}
+
 void count_wrong(db::Changes& changes, std::uint32_t collection,
-                 const std::map<Compared, bool>& wrong, Time now) {
+                 const std::map<Compared, bool>& wrong, Time now, db::Expect expect) {
   if (wrong.empty()) return;
   changes.write(kDropWrong, {day_of(now)});
   for (const auto& [one, is_wrong] : wrong)
     changes.write(kCountWrong,
                   {to_bytes(one.subject.bytes()), std::int64_t{collection}, std::int64_t{one.field},
                    day_of(now), std::int64_t{is_wrong}},
-                  db::Expect::exactly(1), values_used_up());
+                  expect, values_used_up());
 }
 
 std::span<const db::Sql* const> wrong_value_statements() {
-  static constexpr const db::Sql* kAll[] = {&kCountWrong, &kDropWrong, &kReadSpent};
+  static constexpr const db::Sql* kAll[] = {&kCountWrong, &kDropWrong, &kReadSpent, &kReadWrong};
   return kAll;
 }
 

@@ -5,11 +5,14 @@
 #include <map>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "vault/context.h"
 
 namespace holdfast::vault {
+
+inline constexpr std::int64_t kWrongValues = 5;  // a day
 
 /// A field, by id, of a customer whose value was compared.
 struct Compared {
@@ -22,11 +25,16 @@ struct Compared {
 /// read.
 Task<Result<std::set<Compared>>> used_up(db::Reader& reader, const std::vector<SubjectId>& subjects,
                                          std::uint32_t collection, Time now, MonoTime deadline);
+/// How many wrong values of today are counted on `whose`, by collection and field. Cost: one read.
+Task<Result<std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t>>> wrong_today(
+    db::Reader& reader, SubjectId whose, Time now, MonoTime deadline);
 /// Counts those that are true in `wrong`. Right ones wait for the same rows, so that of many values
 /// offered at once no more than five wrong ones come before the answer. The commit fails with
-/// values_used_up() where others were faster.
+/// values_used_up() where others were faster; with `Expect::any()` it goes through: for answers
+/// that were given already.
 void count_wrong(db::Changes& changes, std::uint32_t collection,
-                 const std::map<Compared, bool>& wrong, Time now);
+                 const std::map<Compared, bool>& wrong, Time now,
+                 db::Expect expect = db::Expect::exactly(1));
 Error values_used_up();
 
 std::span<const db::Sql* const> wrong_value_statements();

@@ -36,12 +36,16 @@ inline constexpr db::Sql kUnalarmed{
     "answered_ms, outcome, event, asked, answer, version from vault_requests "
     "where state = 'open' and due_ms <= $1 and alarmed_ms is null order by due_ms limit $2"};
 
+/// But for those of customers $3, under any of their names, and of who has a record in one of the
+/// collections $4.
 inline constexpr db::Sql kOldDemands{
     "vault.old_requests",
     "select id, subject, kind, state, received_ms, due_ms, identity, extended, alarmed_ms, "
     "answered_ms, outcome, event, asked, answer, version from vault_requests "
-    "where state = 'answered' and answered_ms <= $1 and not (subject {{in $3}}) "
-    "order by due_ms, id limit $2"};
+    "where state = 'answered' and answered_ms <= $1 and not exists (select 1 from vault_subjects s "
+    "where s.id = vault_requests.subject and (coalesce(s.merged_into, s.id) {{in $3}} or exists "
+    "(select 1 from vault_records r where r.subject = coalesce(s.merged_into, s.id) and "
+    "r.collection {{in $4}}))) order by due_ms, id limit $2"};
 inline constexpr db::Sql kDropDemands{"vault.drop_requests",
                                       "delete from vault_requests where id {{in $1}}"};
 inline constexpr db::Sql kDropIdleKeys{
@@ -456,10 +460,11 @@ Task<Result<void>> Requests::look() {
 Task<Result<std::int64_t>> Requests::forget(Time now, std::int64_t most) {
   auto held = co_await holds_.in_force(MonoTime::max());
   if (!held) co_return std::move(held).error();
-  db::List stay;
+  db::List stay, whole;
   for (const auto& subject : held->subjects) stay.cells.emplace_back(blob(subject));
-  auto rows = co_await context_.journal.reader().read(kOldDemands,
-                                                      {to_ms(now - kKept), most, std::move(stay)});
+  for (auto id : held->collections) whole.cells.emplace_back(std::int64_t{id});
+  auto rows = co_await context_.journal.reader().read(
+      kOldDemands, {to_ms(now - kKept), most, std::move(stay), std::move(whole)});
   if (!rows) co_return std::move(rows).error();
   if (rows->empty()) co_return 0;
   auto count = static_cast<std::int64_t>(rows->size());
@@ -476,7 +481,7 @@ Task<Result<std::int64_t>> Requests::forget(Time now, std::int64_t most) {
   db::Changes changes;
   changes.write(kDropDemands, {std::move(ids)}, db::Expect::exactly(count));
   changes.write(kDropIdleKeys, {std::string(kRequestsGroup), std::move(whose)});
-  LegalHolds::guard(changes, std::vector(subjects.begin(), subjects.end()), 0);
+  LegalHolds::guard(changes, std::vector(subjects.begin(), subjects.end()));
   auto done = co_await context_.journal.commit(Caller{}, std::move(changes), std::move(event));
   if (!done && done.error().code == Code::conflict) co_return 0;  // held meanwhile: the next round
   if (!done) co_return std::move(done).error();

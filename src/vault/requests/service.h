@@ -34,7 +34,8 @@ class Requests final : public Remains {
   Task<void> watch(const std::atomic<bool>& stop);
   std::string_view what() const override { return "requests"; }
   /// Those answered three years before `now`, and the keys of customers of whom none is left. Those
-  /// of held customers stay.
+  /// of held customers stay, under any of their names, and of who has a record in a held
+  /// collection.
   Task<Result<std::int64_t>> forget(Time now, std::int64_t most) override;
   /// As of the last look. Threads: any.
   std::int64_t overdue() const { return overdue_.load(std::memory_order_relaxed); }

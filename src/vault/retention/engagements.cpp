@@ -14,11 +14,23 @@ inline constexpr db::Sql kDecidingEngagements{
     "opener_person, assignee, version, mac from vault_engagements where subject {{in $1}} and "
     "not exists (select 1 from vault_engagements later where later.subject = "
     "vault_engagements.subject and later.closed_ms > vault_engagements.closed_ms)"};
-/// Last: 1 when no later one closed and the customer has a record in one of these collections.
+// Whoever opens or moves one shares this lock, or takes it.
+inline constexpr db::Sql kLockSubjects{
+    "vault.lock_subjects",
+    "select 1 where (select count(*) from (select id from vault_subjects where id {{in $1}} "
+    "order by id {{for update}}) locked) >= 0"};
+inline constexpr db::Sql kGuardClosedBy{
+    "vault.guard_closed_by",
+    "select 1 where not exists (select 1 from vault_engagements where subject {{in $1}} and "
+    "(closed_ms is null or closed_ms > $2))"};
+/// Last: 1 when the customer has a record in one of the collections $6, or no later one closed and
+/// they have a record in one of $5.
 inline constexpr db::Sql kPastEngagements{
     "vault.past_engagements",
     "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "
-    "opener_person, assignee, version, mac, case when exists (select 1 from vault_engagements "
+    "opener_person, assignee, version, mac, case when exists (select 1 from vault_records where "
+    "vault_records.subject = vault_engagements.subject and vault_records.collection {{in $6}}) "
+    "then 1 when exists (select 1 from vault_engagements "
     "later where later.subject = vault_engagements.subject and later.closed_ms > "
     "vault_engagements.closed_ms) then 0 when exists (select 1 from vault_records where "
     "vault_records.subject = vault_engagements.subject and vault_records.collection {{in $5}}) "
@@ -30,6 +42,12 @@ inline constexpr db::Sql kDropEngagement{
 
 constexpr std::int64_t kPage = 500;
 constexpr int kPages = 100;
+
+db::List list_of(const std::set<SubjectId>& subjects) {
+  db::List out;
+  for (const auto& subject : subjects) out.cells.emplace_back(to_bytes(subject.bytes()));
+  return out;
+}
 
 }  // namespace
 
@@ -57,10 +75,25 @@ Task<Result<std::map<SubjectId, Time>>> ClosedEngagements::last_closed(
   co_return out;
 }
 
+void ClosedEngagements::guard(db::Changes& changes,
+                              const std::map<Time, std::set<SubjectId>>& closed_by) {
+  if (closed_by.empty()) return;
+  std::set<SubjectId> all;
+  for (const auto& [time, subjects] : closed_by) all.insert(subjects.begin(), subjects.end());
+  db::Changes first;
+  // Before what shares the lock: two that share it could both wait to have it alone.
+  first.guard(kLockSubjects, {list_of(all)});
+  for (const auto& [time, subjects] : closed_by)
+    first.guard(kGuardClosedBy, {list_of(subjects), to_ms(time)});
+  first.append(std::move(changes));
+  changes = std::move(first);
+}
+
 struct PastEngagements::Batch {
   std::shared_ptr<const crypto::KeySet> keys;
   Held held;
   db::List closing;  // collections with a keep time that counts from the end of an engagement
+  db::List whole;    // collections under a hold
   std::vector<db::Args> drops;
   std::vector<journal::Touch> touches;
   std::set<SubjectId> subjects;
@@ -70,8 +103,8 @@ struct PastEngagements::Batch {
 /// One page.
 Task<Result<void>> PastEngagements::look(Batch& batch, Time before, std::int64_t most) {
   auto rows = co_await context_.journal.reader().read(
-      kPastEngagements,
-      {to_ms(before), to_ms(after_closed_), to_bytes(after_.bytes()), kPage, batch.closing});
+      kPastEngagements, {to_ms(before), to_ms(after_closed_), to_bytes(after_.bytes()), kPage,
+                         batch.closing, batch.whole});
   if (!rows) co_return std::move(rows).error();
   batch.more = std::ssize(*rows) == kPage;
   journal::Slices slices;
@@ -103,11 +136,13 @@ Task<Result<std::int64_t>> PastEngagements::forget(Time now, std::int64_t most) 
   Batch batch{.keys = work->keys,
               .held = std::move(*held),
               .closing = {},
+              .whole = {},
               .drops = {},
               .touches = {},
               .subjects = {}};
   for (const auto& [id, collection] : work->schema->by_id)
     if (counts_from_closing(*collection)) batch.closing.cells.emplace_back(std::int64_t{id});
+  for (auto id : batch.held.collections) batch.whole.cells.emplace_back(std::int64_t{id});
   for (int page = 0; page < kPages && batch.more && std::ssize(batch.drops) < most; ++page)
     if (auto done = co_await look(batch, now - kEngagementsKept, most); !done)
       co_return std::move(done).error();
@@ -119,7 +154,7 @@ Task<Result<std::int64_t>> PastEngagements::forget(Time now, std::int64_t most) 
   if (count == 0) co_return 0;
   db::Changes changes;
   changes.bulk(kDropEngagement, std::move(batch.drops), db::Expect::exactly(count));
-  LegalHolds::guard(changes, std::vector(batch.subjects.begin(), batch.subjects.end()), 0);
+  LegalHolds::guard(changes, std::vector(batch.subjects.begin(), batch.subjects.end()));
   // A keep time that was declared meanwhile may count from one of these.
   auto done = co_await context_.journal.commit(Caller{.generation = work->schema->generation},
                                                std::move(changes),
@@ -135,7 +170,7 @@ Task<Result<std::int64_t>> PastEngagements::forget(Time now, std::int64_t most) 
 
 std::span<const db::Sql* const> past_engagement_statements() {
   static constexpr const db::Sql* kAll[] = {&kDecidingEngagements, &kPastEngagements,
-                                            &kDropEngagement};
+                                            &kDropEngagement, &kLockSubjects, &kGuardClosedBy};
   return kAll;
 }
 

@@ -2,6 +2,9 @@
 // some time after it.
 #pragma once
 
+#include <map>
+#include <set>
+
 #include "vault/context.h"
 #include "vault/retention/holds.h"
 
@@ -17,13 +20,18 @@ class ClosedEngagements final : public Closings {
   explicit ClosedEngagements(Context context) : context_(context) {}
   Task<Result<std::map<SubjectId, Time>>> last_closed(std::vector<SubjectId> subjects,
                                                       MonoTime deadline) override;
+  /// The commit fails with conflict when one of these customers has an engagement that is open, or
+  /// that closed after the time beside which they stand. On PostgreSQL it waits for one that is
+  /// being opened, and none is opened until it is done.
+  static void guard(db::Changes& changes, const std::map<Time, std::set<SubjectId>>& closed_by);
 
  private:
   Context context_;
 };
 
-/// Engagements that closed long ago. Those of held customers stay, and so does a customer's last
-/// one while records of theirs may count a keep time from it, and any that does not authenticate.
+/// Engagements that closed long ago. Those of held customers stay, also of who has a record in a
+/// held collection, and so does a customer's last one while records of theirs may count a keep time
+/// from it, and any that does not authenticate.
 /// Threads: one at a time, the sweep's own.
 class PastEngagements final : public Remains {
  public:

@@ -34,6 +34,14 @@ inline constexpr db::Sql kEndedHolds{
     "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
     "sealed, version, mac_key, mac from vault_holds where released_ms is null and "
     "until_ms <= $1 order by id limit $2"};
+inline constexpr db::Sql kPastHolds{
+    "vault.past_holds",
+    "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
+    "sealed, version, mac_key, mac from vault_holds where released_ms <= $1 "
+    "order by released_ms limit $2"};
+inline constexpr db::Sql kDropHold{
+    "vault.drop_hold",
+    "delete from vault_holds where id = $1 and version = $2 and released_ms is not null"};
 inline constexpr db::Sql kHoldsOn{
     "vault.holds_on",
     "select id, subject, collection, placed_by, placed_ms, until_ms, released_by, released_ms, "
@@ -60,6 +68,23 @@ inline constexpr db::Sql kShareCollectionsOf{
     "vault.share_collections_of",
     "select 1 where (select count(*) from (select id from vault_collections where id in "
     "(select collection from vault_records where subject = $1) {{for share}}) locked) >= 0"};
+// What another name of a customer has is theirs: held with them.
+inline constexpr db::Sql kShareOwners{
+    "vault.share_owners",
+    "select 1 where (select count(*) from (select id from vault_subjects where id in "
+    "(select coalesce(merged_into, id) from vault_subjects where id {{in $1}}) "
+    "{{for share}}) locked) >= 0"};
+inline constexpr db::Sql kShareCollectionsOfOwners{
+    "vault.share_collections_of_owners",
+    "select 1 where (select count(*) from (select id from vault_collections where id in "
+    "(select collection from vault_records where subject in (select coalesce(merged_into, id) "
+    "from vault_subjects where id {{in $1}})) {{for share}}) locked) >= 0"};
+inline constexpr db::Sql kGuardNoHoldOnOwners{
+    "vault.guard_no_hold_on_owners",
+    "select 1 where not exists (select 1 from vault_holds where released_ms is null and "
+    "(subject in (select coalesce(merged_into, id) from vault_subjects where id {{in $1}}) or "
+    "collection in (select collection from vault_records where subject in (select "
+    "coalesce(merged_into, id) from vault_subjects where id {{in $1}}))))"};
 inline constexpr db::Sql kGuardNoHold{
     "vault.guard_no_hold",
     "select 1 where not exists (select 1 from vault_holds where released_ms is null and "
@@ -191,6 +216,16 @@ void LegalHolds::guard(db::Changes& changes, const std::vector<SubjectId>& subje
   put_first(changes, std::move(first));
 }
 
+void LegalHolds::guard(db::Changes& changes, const std::vector<SubjectId>& subjects) {
+  db::Changes first;
+  db::List list;
+  for (const auto& subject : subjects) list.cells.emplace_back(blob(subject));
+  first.guard(kShareOwners, {list});
+  first.guard(kShareCollectionsOfOwners, {list});
+  first.guard(kGuardNoHoldOnOwners, {std::move(list)}, held_meanwhile());
+  put_first(changes, std::move(first));
+}
+
 Task<Result<Held>> LegalHolds::in_force(MonoTime deadline) {
   if (auto good = co_await none_damaged(deadline); !good) co_return std::move(good).error();
   Held out;
@@ -283,6 +318,32 @@ Task<Result<void>> LegalHolds::note_lifted(HoldId id) {
   return context_.journal.afterlog(kLifted, blob(id));
 }
 
+Task<Result<std::int64_t>> LegalHolds::forget(Time now, std::int64_t most) {
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  auto rows = co_await context_.journal.reader().read(kPastHolds, {to_ms(now - kHoldsKept), most});
+  if (!rows) co_return std::move(rows).error();
+  std::vector<db::Args> drops;
+  journal::Event event{.activity = "retention.sweep_holds"};
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    auto hold = authentic_hold(*keys, (*rows)[i]);
+    if (!hold) continue;  // `journal verify --state` names it
+    // The line may be missing since a crash, and without it the next start would hold again.
+    if (auto noted = co_await note_lifted(hold->id); !noted) co_return std::move(noted).error();
+    drops.push_back({blob(hold->id), hold->version});
+    event.touches.push_back({hold->subject, "holds", blob(hold->id), crypto::Digest{}});
+  }
+  const auto count = std::ssize(drops);
+  if (count == 0) co_return 0;
+  event.facts = {{"count", count}};
+  db::Changes changes;
+  changes.bulk(kDropHold, std::move(drops), db::Expect::exactly(count));
+  auto done = co_await context_.journal.commit(Caller{}, std::move(changes), std::move(event));
+  if (!done && done.error().code == Code::conflict) co_return 0;  // moved to another key meanwhile
+  if (!done) co_return std::move(done).error();
+  co_return count;
+}
+
 Task<Result<HeldAgain>> LegalHolds::replay(std::vector<journal::AfterlogEntry> entries) {
   auto keys = context_.keys.get();
   if (!keys) co_return Error(Code::locked, "the server is locked");
@@ -359,11 +420,27 @@ Task<Result<void>> HoldState::rows_under(std::shared_ptr<const crypto::KeySet> k
 }
 
 std::span<const db::Sql* const> hold_statements() {
-  static constexpr const db::Sql* kAll[] = {
-      &kAddHold,         &kMendHold,           &kLiftHold,       &kFindHold,
-      &kHoldsInForce,    &kAllHolds,           &kEndedHolds,     &kHoldsOn,
-      &kCountHolds,      &kHoldSubject,        &kHoldCollection, &kShareSubjects,
-      &kShareCollection, &kShareCollectionsOf, &kGuardNoHold,    &kGuardNoHoldOn};
+  static constexpr const db::Sql* kAll[] = {&kAddHold,
+                                            &kMendHold,
+                                            &kLiftHold,
+                                            &kFindHold,
+                                            &kHoldsInForce,
+                                            &kAllHolds,
+                                            &kEndedHolds,
+                                            &kHoldsOn,
+                                            &kCountHolds,
+                                            &kHoldSubject,
+                                            &kHoldCollection,
+                                            &kShareSubjects,
+                                            &kShareCollection,
+                                            &kShareCollectionsOf,
+                                            &kGuardNoHold,
+                                            &kGuardNoHoldOn,
+                                            &kPastHolds,
+                                            &kDropHold,
+                                            &kShareOwners,
+                                            &kShareCollectionsOfOwners,
+                                            &kGuardNoHoldOnOwners};
   return kAll;
 }
 

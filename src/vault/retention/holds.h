@@ -21,6 +21,9 @@ namespace holdfast::vault {
 
 /// Holds in force at the same time.
 inline constexpr std::int64_t kMostHolds = 10'000;
+/// Rows, with the reasons, are kept for this long after a hold ended: as long as a complaint may
+/// come.
+inline constexpr Millis kHoldsKept = std::chrono::days(3 * 365);
 
 /// What is held now.
 struct Held {
@@ -40,7 +43,7 @@ struct HeldAgain {
 /// Threads: any io_context thread. Errors of all: locked; corrupt (a row of a hold was written past
 /// Holdfast: nothing is destroyed until it is put right, by placing the hold anew and lifting the
 /// damaged one); unavailable.
-class LegalHolds final : public Holds {
+class LegalHolds final : public Holds, public Remains {
  public:
   explicit LegalHolds(Context context) : context_(context) {}
 
@@ -55,6 +58,13 @@ class LegalHolds final : public Holds {
   /// hold meanwhile. Waits for a hold that is being placed on PostgreSQL.
   static void guard(db::Changes& changes, const std::vector<SubjectId>& subjects,
                     std::uint32_t collection);
+  /// The same of anything of these customers: of who they were merged into, and of every collection
+  /// with a record of theirs.
+  static void guard(db::Changes& changes, const std::vector<SubjectId>& subjects);
+
+  std::string_view what() const override { return "holds"; }
+  /// Those that ended kHoldsKept before `now`, but for any that is not as Holdfast wrote it.
+  Task<Result<std::int64_t>> forget(Time now, std::int64_t most) override;
 
   /// By id, oldest first, behind `after`; `ended` shows lifted ones, too.
   Task<Result<std::vector<Hold>>> list(bool ended, HoldId after, std::int64_t limit,

@@ -8,6 +8,7 @@
 #include "journal/upkeep.h"
 #include "vault/draft.h"
 #include "vault/retention/due.h"
+#include "vault/retention/engagements.h"
 
 namespace holdfast::vault {
 namespace {
@@ -260,6 +261,8 @@ Task<Result<void>> Sweep::remove(Pass& pass, std::vector<Due>& due) {
   draft.keep_updated();
   Swept here;
   std::map<std::string, std::int64_t> by_field;
+  // Whose values count from the end of an engagement, by when the last must have closed.
+  std::map<Time, std::set<SubjectId>> closed_by;
   journal::Slices slices;
   for (auto& one : due) {
     auto& record = one.record;
@@ -269,7 +272,11 @@ Task<Result<void>> Sweep::remove(Pass& pass, std::vector<Due>& due) {
     if (!sealed) co_return std::move(sealed).error();
     auto& own = tokens[record.id];
     here.values += std::ssize(one.fields);
-    for (const auto* field : one.fields) ++by_field[field->name];
+    for (const auto* field : one.fields) {
+      ++by_field[field->name];
+      if (field->keep->from == KeepFrom::closed)
+        closed_by[pass.now - *field->keep_for].insert(record.subject);
+    }
     if (one.fields.size() == sealed->size()) {
       ++here.records;
       here.tokens += std::ssize(own);
@@ -303,6 +310,7 @@ Task<Result<void>> Sweep::remove(Pass& pass, std::vector<Due>& due) {
   event.facts.emplace_back("counts", std::move(counts));
   auto changes = std::move(draft).changes();
   LegalHolds::guard(changes, std::vector(subjects.begin(), subjects.end()), collection.id);
+  ClosedEngagements::guard(changes, closed_by);
   // Under the schema that it was decided by: a keep time that was made longer meanwhile holds.
   Caller caller{.generation = schema->generation};
   auto done = co_await deps_.context.journal.commit(caller, std::move(changes), std::move(event));

@@ -8,19 +8,27 @@ std::optional<SubjectId> read_id(ByteReader& reader) {
   return bytes ? SubjectId::from(*bytes) : std::nullopt;
 }
 
+std::optional<std::int64_t> read_version(ByteReader& reader) {
+  auto version = reader.u64();
+  if (!version || *version > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
+  return static_cast<std::int64_t>(*version);
+}
+
 }  // namespace
 
-Bytes erased_line(SubjectId subject, const std::vector<std::string>& groups) {
-  Bytes out = to_bytes(subject.bytes());
-  for (const auto& group : groups) put_part(out, group);
+Bytes erased_line(const ErasedLine& line) {
+  Bytes out = to_bytes(line.subject.bytes());
+  put_u64(out, static_cast<std::uint64_t>(line.version));
+  for (const auto& group : line.groups) put_part(out, group);
   return out;
 }
 
 std::optional<ErasedLine> read_erased_line(BytesView bytes) {
   ByteReader reader(bytes);
   auto id = read_id(reader);
-  if (!id) return std::nullopt;
-  ErasedLine out{*id, {}};
+  auto version = read_version(reader);
+  if (!id || !version) return std::nullopt;
+  ErasedLine out{*id, *version, {}};
   while (!reader.rest().empty()) {
     auto group = reader.part();
     if (!group) return std::nullopt;
@@ -53,11 +61,11 @@ Bytes standing_line(const Subject& subject) {
 std::optional<StandingLine> read_standing_line(BytesView bytes) {
   ByteReader reader(bytes);
   auto id = read_id(reader);
-  auto version = reader.u64();
-  if (!id || !version || *version > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
+  auto version = read_version(reader);
+  if (!id || !version) return std::nullopt;
   auto standing = decode_standing(reader.rest());
   if (!standing) return std::nullopt;
-  return StandingLine{*id, static_cast<std::int64_t>(*version), std::move(*standing)};
+  return StandingLine{*id, *version, std::move(*standing)};
 }
 
 }  // namespace holdfast::vault

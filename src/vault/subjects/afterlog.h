@@ -19,12 +19,14 @@ inline constexpr std::string_view kErase = "subjects.erase", kEraseAgain = "subj
 inline constexpr std::string_view kMerge = "subjects.merge", kMergeAgain = "subjects.merge_again";
 inline constexpr std::string_view kDecideAgain = "subjects.decide_again";
 
-/// The id, then the groups.
+/// The id, the version of the row that the erasure leaves, and the groups: a row of that version or
+/// a later one has it behind it, and what is in these groups by then came afterwards.
 struct ErasedLine {
   SubjectId subject;
+  std::int64_t version = 0;
   std::vector<std::string> groups;
 };
-Bytes erased_line(SubjectId subject, const std::vector<std::string>& groups);
+Bytes erased_line(const ErasedLine& line);
 std::optional<ErasedLine> read_erased_line(BytesView bytes);
 
 /// The two ids.

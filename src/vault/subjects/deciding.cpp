@@ -2,6 +2,7 @@
 // the history, and one event.
 #include <algorithm>
 
+#include "journal/noted.h"
 #include "vault/statements.h"
 #include "vault/subjects/afterlog.h"
 #include "vault/subjects/service.h"
@@ -68,11 +69,6 @@ Task<Result<EventId>> Subjects::put_standing(Caller caller, Subject& subject, co
   }
   subject.standing = encode_standing(next);
   auto row = put_subject(*work->keys, subject, ruling.at_least);
-  // Noted outside first: a crash between the two is made good at the next start.
-  if (ruling.lasting) {
-    auto noted = co_await context_.journal.afterlog(kStandingDecided, standing_line(subject));
-    if (!noted) co_return std::move(noted).error();
-  }
   changes.write(kPutSubject, std::move(row), db::Expect::exactly(1),
                 Error(Code::conflict, "the customer changed meanwhile: repeat").at("subject"));
   changes.write(kAddDecision, decision_row(decision), db::Expect::exactly(1));
@@ -85,7 +81,13 @@ Task<Result<EventId>> Subjects::put_standing(Caller caller, Subject& subject, co
                        .facts = {{"decided", decision.decision}}};
   // The text lies with the decision alone, where erasing the customer reaches it.
   wipe(ruling.note);
-  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  Result<journal::Written> done;
+  if (ruling.lasting)
+    done =
+        co_await journal::commit_noted(context_.journal, kStandingDecided, standing_line(subject),
+                                       caller, std::move(changes), std::move(event));
+  else
+    done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return done->receipt.event;
 }
@@ -177,7 +179,8 @@ Task<Result<StandingView>> Subjects::consent(Caller caller, ConsentSubject reque
   auto as = co_await acting_for_own(context_, *work->keys, std::move(caller), "subjects.consent",
                                     subject->id, std::move(request.on_behalf_of));
   if (!as) co_return std::move(as).error();
-  if (!work->schema->purposes.contains(request.purpose))
+  const auto purpose = work->schema->purposes.find(request.purpose);
+  if (purpose == work->schema->purposes.end())
     co_return no_such_purpose(*work->schema, request.purpose);
   if (!request.withdrawn && request.evidence.value_or("").empty())
     co_return Error(Code::invalid, "say what proves that the customer agreed").at("evidence");
@@ -188,6 +191,15 @@ Task<Result<StandingView>> Subjects::consent(Caller caller, ConsentSubject reque
   bool lasting = request.withdrawn || closed_before(*standing, request.purpose);
   auto& mine = standing->of(request.purpose);
   if (standing->purposes.size() > kMostDecided) co_return too_many();
+  // Whatever its basis, a purpose may be agreed to: that ends an objection, and opens it while
+  // processing is restricted (art. 18(2)). To take back what was never given would close nothing.
+  if (request.withdrawn && purpose->second.legal_basis != LegalBasis::consent &&
+      mine.consent != Consent::given)
+    co_return Error(Code::conflict,
+                    "this purpose does not rest on consent, and none was given: an objection "
+                    "(`holdfast subjects object`) or a restriction (`holdfast subjects restrict`) "
+                    "closes it")
+        .at("purpose");
   mine.consent = request.withdrawn ? Consent::withdrawn : Consent::given;
   mine.consent_at = work->now;
   if (!request.withdrawn && mine.objected) {

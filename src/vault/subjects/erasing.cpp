@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "journal/noted.h"
 #include "vault/policy.h"
 #include "vault/statements.h"
 #include "vault/subjects/afterlog.h"
@@ -25,19 +26,10 @@ db::List list_of(const std::vector<SubjectId>& ids) {
   return out;
 }
 
-/// Keep groups with a key, but for what stays whatever is erased.
-Task<Result<std::vector<std::string>>> groups_of(db::Reader& reader, std::vector<SubjectId> names,
-                                                 MonoTime deadline) {
-  auto rows = co_await reader.read(kGroupsOf, {list_of(names)}, deadline);
-  if (!rows) co_return std::move(rows).error();
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < rows->size(); ++i)
-    if (auto group = (*rows)[i].text(0); group != kRequestsGroup) out.emplace_back(group);
-  co_return out;
-}
-
-/// Until when a value of the `legal` group must be kept.
-std::optional<Time> duty_until(const Schema& schema, const std::vector<Record>& records) {
+/// Until when a value of the `legal` group must be kept. `closed` is when the customer's last
+/// engagement closed: while one is open the duty has not begun to end, so that it is now at least.
+std::optional<Time> duty_until(const Schema& schema, const std::vector<Record>& records,
+                               Time closed) {
   std::optional<Time> out;
   for (const auto& record : records) {
     const auto* collection = schema.find(record.collection);
@@ -46,10 +38,11 @@ std::optional<Time> duty_until(const Schema& schema, const std::vector<Record>& 
     for (const auto& one : *fields) {
       const auto* field = collection->find(one.field);
       if (!field || field->keep_group != kLegal || !field->keep_for) continue;
-      auto from = field->keep->from.value_or(KeepFrom::created) == KeepFrom::updated
-                      ? record.updated
-                      : record.created;
-      out = std::max(out.value_or(Time{}), from + *field->keep_for);
+      const auto from = field->keep->from.value_or(KeepFrom::created);
+      const auto since = from == KeepFrom::closed    ? std::max(record.created, closed)
+                         : from == KeepFrom::updated ? record.updated
+                                                     : record.created;
+      out = std::max(out.value_or(Time{}), since + *field->keep_for);
     }
   }
   return out;
@@ -132,6 +125,33 @@ Result<void> Erasing::take(SubjectKeys& keys, Record& record, std::vector<TokenO
 
 }  // namespace
 
+/// Keep groups with a key, but for what stays whatever is erased.
+Task<Result<std::vector<std::string>>> Subjects::groups_of(SubjectId subject, MonoTime deadline) {
+  auto names = co_await names_of(subject, deadline);
+  if (!names) co_return std::move(names).error();
+  auto rows = co_await context_.journal.reader().read(kGroupsOf, {list_of(*names)}, deadline);
+  if (!rows) co_return std::move(rows).error();
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    if (auto group = (*rows)[i].text(0); group != kRequestsGroup) out.emplace_back(group);
+  co_return out;
+}
+
+/// What a duty holds now, with its date.
+Task<Result<std::vector<HeldGroup>>> Subjects::held_by_duty(const Working& work, SubjectId subject,
+                                                            const std::vector<Record>& records,
+                                                            MonoTime deadline) {
+  auto closed = co_await deps_.closings.last_closed({subject}, deadline);
+  if (!closed) co_return std::move(closed).error();
+  const auto ended = closed->find(subject);
+  std::vector<HeldGroup> held;
+  if (auto until =
+          duty_until(*work.schema, records, ended == closed->end() ? work.now : ended->second);
+      until && *until > work.now)
+    held.push_back({std::string(kLegal), *until});
+  co_return held;
+}
+
 Task<Result<ErasedSubject>> Subjects::erase(Caller caller, EraseSubject request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
@@ -148,26 +168,24 @@ Task<Result<ErasedSubject>> Subjects::erase(Caller caller, EraseSubject request)
   if (auto may = changeable(*work->keys, *subject); !may)
     co_return co_await refused_for(context_, std::move(caller), kErase, subject->id,
                                    std::move(may).error().at("subject"));
-  auto names = co_await names_of(subject->id, caller.deadline);
-  if (!names) co_return std::move(names).error();
-  auto groups = co_await groups_of(context_.journal.reader(), *names, caller.deadline);
+  auto groups = co_await groups_of(subject->id, caller.deadline);
   if (!groups) co_return std::move(groups).error();
   auto records = co_await context_.store.records_of(subject->id, caller.deadline);
   if (!records) co_return std::move(records).error();
 
-  std::vector<HeldGroup> held;
-  if (auto until = duty_until(*work->schema, *records); until && *until > work->now)
-    held.push_back({std::string(kLegal), *until});
-  auto chosen = chosen_of(*groups, request, subject->erased.has_value(), !held.empty());
+  auto held = co_await held_by_duty(*work, subject->id, *records, caller.deadline);
+  if (!held) co_return std::move(held).error();
+  auto chosen = chosen_of(*groups, request, subject->erased.has_value(), !held->empty());
   if (!chosen) co_return std::move(chosen).error();
   co_return co_await destroy(std::move(caller), std::move(*subject), std::move(*chosen),
-                             std::move(held), kErase, request.reason.value_or(""));
+                             std::move(*held), kErase, request.reason.value_or(""), 0);
 }
 
-/// Takes the names, decisions and standing of a customer who leaves, aliases too.
+/// Takes the names, decisions and standing of a customer who leaves, aliases too; the customer
+/// comes first.
 Task<Result<void>> Subjects::forget(const crypto::KeySet& keys, std::vector<Subject> whose,
-                                    Time now, db::Changes& changes, journal::Event& event,
-                                    MonoTime deadline) {
+                                    std::int64_t at_least, Time now, db::Changes& changes,
+                                    journal::Event& event, MonoTime deadline) {
   Error changed(Code::conflict, "the customer changed meanwhile: repeat");
   std::vector<SubjectId> ids;
   for (auto& one : whose) {
@@ -178,7 +196,8 @@ Task<Result<void>> Subjects::forget(const crypto::KeySet& keys, std::vector<Subj
     one.external_other.clear();
     one.erased = now;
     one.standing = encode_standing({});
-    changes.write(kPutSubject, put_subject(keys, one), db::Expect::exactly(1), changed);
+    auto row = put_subject(keys, one, one.id == whose.front().id ? at_least : 0);
+    changes.write(kPutSubject, std::move(row), db::Expect::exactly(1), changed);
     event.touches.push_back({one.id, "subjects", blob(one.id), subject_digest(keys, one)});
   }
   auto rows = co_await context_.journal.reader().read(kDecisionsOf, {list_of(ids), kMostDecisions},
@@ -199,7 +218,8 @@ Task<Result<void>> Subjects::forget(const crypto::KeySet& keys, std::vector<Subj
 Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject,
                                               std::vector<std::string> groups,
                                               std::vector<HeldGroup> held,
-                                              std::string_view activity, std::string note) {
+                                              std::string_view activity, std::string note,
+                                              std::int64_t at_least) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
   auto records = co_await context_.store.records_of(subject.id, caller.deadline);
@@ -226,17 +246,18 @@ Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject,
   changes.append(std::move(erasing.draft).changes());
   for (const auto& group : groups)
     for (const auto& one : *whose) changes.write(kDropKeys, {blob(one.id), group});
+  const ErasedLine line{subject.id, std::max(subject.version + 1, at_least), groups};
   if (contains(groups, kAccount) && !subject.erased) {
-    auto done = co_await forget(*work->keys, *whose, work->now, changes, event, caller.deadline);
+    auto done =
+        co_await forget(*work->keys, *whose, at_least, work->now, changes, event, caller.deadline);
     if (!done) co_return std::move(done).error();
+  } else {
+    changes.write(kPutSubject, put_subject(*work->keys, subject, at_least), db::Expect::exactly(1),
+                  changed);
+    event.touches.push_back(
+        {subject.id, "subjects", blob(subject.id), subject_digest(*work->keys, subject)});
   }
   changes.append(std::move(erasing.guards));
-  if (activity == kErase) {
-    deps_.holds.guard(changes, subject.id);
-    // The deed is noted outside first: a crash between the two is made good at the next start.
-    auto noted = co_await context_.journal.afterlog(kErased, erased_line(subject.id, groups));
-    if (!noted) co_return std::move(noted).error();
-  }
 
   std::string names;
   for (const auto& group : groups) (names += names.empty() ? "" : ",") += group;
@@ -244,9 +265,14 @@ Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject,
                  {"records", erasing.records},
                  {"tokens", erasing.tokens},
                  {"values", erasing.values}};
-  if (event.touches.empty())
-    event.touches.push_back({subject.id, "subjects", blob(subject.id), {}});
-  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  Result<journal::Written> done;
+  if (activity == kErase) {
+    deps_.holds.guard(changes, subject.id);
+    done = co_await journal::commit_noted(context_.journal, kErased, erased_line(line), caller,
+                                          std::move(changes), std::move(event));
+  } else {
+    done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  }
   if (!done) co_return std::move(done).error();
   co_return ErasedSubject{.subject = subject.id,
                           .erased = std::move(groups),

@@ -125,6 +125,18 @@ Task<Result<ErasureStatement>> Subjects::erasure(Caller caller, SubjectRequest r
   if (!index) co_return std::move(index).error();
   auto epoch = co_await deps_.epochs.epoch_end(deed->entry.at, caller.deadline);
   if (!epoch) co_return std::move(epoch).error();
+  auto left = co_await groups_of(subject->id, caller.deadline);
+  if (!left) co_return std::move(left).error();
+  auto records = co_await context_.store.records_of(subject->id, caller.deadline);
+  if (!records) co_return std::move(records).error();
+  auto duties = co_await held_by_duty(*work, subject->id, *records, caller.deadline);
+  if (!duties) co_return std::move(duties).error();
+  std::vector<StillHeld> held;
+  for (auto& group : *left) {
+    auto duty = std::ranges::find(*duties, group, &HeldGroup::group);
+    auto until = duty == duties->end() ? std::nullopt : std::optional(duty->until);
+    held.push_back({std::move(group), until});
+  }
 
   KeyEnd now{deed->entry.at, *event};
   ErasureStatement out;
@@ -134,6 +146,7 @@ Task<Result<ErasureStatement>> Subjects::erasure(Caller caller, SubjectRequest r
       .erasure = *event,
       .erased = deed->entry.at,
       .groups = split(*groups),
+      .held = held.empty() ? std::nullopt : std::optional(std::move(held)),
       .steps = {step_of(ErasureStep::keys_deleted, now), step_of(ErasureStep::values_deleted, now),
                 step_of(ErasureStep::index_key_destroyed, *index),
                 step_of(ErasureStep::epoch_key_destroyed, *epoch)}};
@@ -174,6 +187,14 @@ std::span<const Member> StepView::described() {
   return kMembers;
 }
 
+std::span<const Member> StillHeld::described() {
+  using S = StillHeld;
+  static constexpr Member kMembers[] = {
+      member<&S::group>("group", "The keep group.", {.bytes = 63}),
+      member<&S::until>("until", "While a legal duty holds it: until when.")};
+  return kMembers;
+}
+
 std::span<const Member> ErasureSteps::described() {
   using E = ErasureSteps;
   static constexpr Member kMembers[] = {
@@ -181,6 +202,7 @@ std::span<const Member> ErasureSteps::described() {
       member<&E::erasure>("erasure", "The journal entry of the erasure."),
       member<&E::erased>("erased", "When it was done."),
       member<&E::groups>("groups", "Keep groups that were erased.", {.bytes = 63}),
+      member<&E::held>("held", "Keep groups that were still there when this was stated."),
       member<&E::steps>("steps", "What makes it final, each with its date.", {.count = 8})};
   return kMembers;
 }

@@ -14,8 +14,8 @@
 namespace holdfast::vault {
 
 enum class ErasureStep : std::uint8_t {
-  keys_deleted,         // wrapped subject keys: the live database opens nothing any more
-  values_deleted,       // values, tokens and index terms in the live database
+  keys_deleted,         // wrapped subject keys: the live database opens nothing of these groups
+  values_deleted,       // values, tokens and index terms of these groups in the live database
   index_key_destroyed,  // index terms in old backups name nobody any more
   epoch_key_destroyed   // wrapped keys in old backups open nothing any more
 };
@@ -31,12 +31,20 @@ struct StepView {
   static std::span<const Member> described();
 };
 
+/// A keep group that was still there when the statement was given.
+struct StillHeld {
+  std::string group;
+  std::optional<Time> until;  // while a duty holds it
+  static std::span<const Member> described();
+};
+
 /// What the second entry's digest covers.
 struct ErasureSteps {
   SubjectId subject;
   EventId erasure;
   Time erased{};
   std::vector<std::string> groups;
+  std::optional<std::vector<StillHeld>> held;  // absent when nothing is, so as not to be hashed
   std::vector<StepView> steps;
   static std::span<const Member> described();
 };

@@ -1,5 +1,6 @@
 // Everything held of a customer, as one document that is streamed.
 #include <algorithm>
+#include <map>
 
 #include "journal/slices.h"
 #include "vault/policy.h"
@@ -22,24 +23,67 @@ Task<Result<void>> send(http::BodyWriter& out, std::string piece) {
   co_return done;
 }
 
-/// What one export works on.
+/// What one export works on, and what it may show.
 struct Exporting {
   const Context& context;
   const Working& work;
   const Caller& caller;
   std::string purpose;
+  /// Of each field that is held. Decided once, so that what is shown is what was recorded, also
+  /// when the hours of a grant begin or end meanwhile.
+  std::map<const Field*, View> views{};
+  /// External ids and evidence are personal: for whoever sees a personal field, held or not.
+  bool personal = false;
 
-  /// Not narrowed by the purposes that a field names: the right to a copy knows none. Of a card,
-  /// which the customer has, a copy that travels names what a receipt would.
-  View view(const Collection& collection, const Field& field) const {
-    auto view = context.permits.view(
-        caller, {kExport, collection.name, field.name, field.field_class, purpose});
-    return is_card(field.type) ? std::min(view, View::masked) : view;
-  }
+  Permitted permitted(const Collection& collection, const Field& field) const;
+  journal::Event decide(SubjectId subject, const std::vector<Record>& records, Showing& showing);
   DocumentRecord opened(const Record& record, SubjectKeys& keys) const;
   DocumentValue opened(const Record& record, SubjectKeys& keys, const Collection& collection,
                        const Field& field, const SealedField& sealed) const;
 };
+
+/// Not narrowed by the purposes that a field names: the right to a copy knows none. Of a card,
+/// which the customer has, a copy that travels names what a receipt would.
+Permitted Exporting::permitted(const Collection& collection, const Field& field) const {
+  auto out = context.permits.decide(
+      caller, {kExport, collection.name, field.name, field.field_class, purpose});
+  if (is_card(field.type) && out.view > View::masked) return {View::masked, 0, out.missing};
+  return out;
+}
+
+/// What is about to be opened, for the journal, and what that brings with it.
+journal::Event Exporting::decide(SubjectId subject, const std::vector<Record>& records,
+                                 Showing& showing) {
+  journal::Event event{.activity = kExport, .purpose = purpose};
+  auto is_personal = [](const Field& field) { return field.field_class >= FieldClass::personal; };
+  for (const auto& record : records) {
+    event.touches.push_back({subject, "records", to_bytes(record.id.bytes()), {}});
+    const auto* collection = work.schema->find(record.collection);
+    auto fields = unpack(record.sealed);
+    if (!collection || !fields) continue;
+    for (const auto& one : *fields) {
+      const auto* field = collection->find(one.field);
+      if (!field || views.contains(field)) continue;
+      const auto permitted = this->permitted(*collection, *field);
+      views[field] = permitted.view;
+      if (permitted.view != View::clear) continue;
+      event.opened = true;
+      showing.add(permitted.terms);
+      personal |= is_personal(*field);
+      if (std::ranges::find(event.fields, field->name) == event.fields.end())
+        event.fields.push_back(field->name);
+    }
+  }
+  event.touches.push_back({subject, "subjects", to_bytes(subject.bytes()), {}});
+  for (const auto& [name, collection] : work.schema->collections)
+    for (const auto& field : collection.fields) {
+      if (personal || !is_personal(field)) continue;
+      const auto permitted = this->permitted(collection, field);
+      personal = permitted.view == View::clear;
+      if (personal) showing.add(permitted.terms);
+    }
+  return event;
+}
 
 DocumentValue Exporting::opened(const Record& record, SubjectKeys& keys,
                                 const Collection& collection, const Field& field,
@@ -58,7 +102,7 @@ DocumentValue Exporting::opened(const Record& record, SubjectKeys& keys,
       out.kept_until =
           (from == KeepFrom::created ? record.created : record.updated) + *field.keep_for;
   }
-  auto view = this->view(collection, field);
+  const auto view = views.at(&field);
   if (view == View::none) return out;
   if (expired(field, record, work.now)) {
     out.shown = Shown::erased;
@@ -96,25 +140,12 @@ DocumentRecord Exporting::opened(const Record& record, SubjectKeys& keys) const 
   return out;
 }
 
-/// What is about to be opened, for the journal.
-journal::Event event_of(const Exporting& exporting, SubjectId subject,
-                        const std::vector<Record>& records) {
-  journal::Event event{.activity = kExport, .purpose = exporting.purpose};
-  for (const auto& record : records) {
-    event.touches.push_back({subject, "records", to_bytes(record.id.bytes()), {}});
-    const auto* collection = exporting.work.schema->find(record.collection);
-    auto fields = unpack(record.sealed);
-    if (!collection || !fields) continue;
-    for (const auto& one : *fields) {
-      const auto* field = collection->find(one.field);
-      if (!field || exporting.view(*collection, *field) != View::clear) continue;
-      event.opened = true;
-      if (std::ranges::find(event.fields, field->name) == event.fields.end())
-        event.fields.push_back(field->name);
-    }
-  }
-  event.touches.push_back({subject, "subjects", to_bytes(subject.bytes()), {}});
-  return event;
+/// Whether an external id or a text that proves a consent is held.
+bool holds_texts(const std::vector<Subject>& names, const db::Rows& decided) {
+  for (std::size_t i = 0; i < decided.size(); ++i)
+    if (!decision_from(decided[i]).evidence.empty()) return true;
+  return std::ranges::any_of(names,
+                             [](const Subject& one) { return !one.external_sealed.empty(); });
 }
 
 }  // namespace
@@ -162,14 +193,16 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
   if (!asked) co_return std::move(asked).error();
 
   Exporting exporting{context_, *work, *as, request.purpose};
-  auto event = event_of(exporting, subject->id, *records);
-  bool nothing = !event.opened && !records->empty();
-  if (nothing)
+  Showing showing;
+  auto event = exporting.decide(subject->id, *records, showing);
+  if (!event.opened && !exporting.personal)
     co_return co_await refused_for(
         context_, std::move(*as), kExport, subject->id,
         Error(Code::forbidden, "no field is open to you for this purpose; this try was recorded"));
   event.facts = {{"records", static_cast<std::int64_t>(records->size())}};
-  auto done = co_await context_.journal.commit(*as, {}, std::move(event));
+  event.opened |= exporting.personal && holds_texts(*aliases, *decided);
+  if (event.opened) showing.subjects.push_back(subject->id);
+  auto done = co_await deps_.admission.record(*work, *as, std::move(showing), {}, std::move(event));
   if (!done) co_return std::move(done).error();
 
   // From here on everything is recorded, and leaves piece by piece.
@@ -182,7 +215,7 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
                     .standing = std::move(*standing),
                     .purposes = {}};
   for (const auto& one : *aliases) {
-    if (one.external_sealed.empty()) continue;
+    if (!exporting.personal || one.external_sealed.empty()) continue;
     auto id =
         keys->at(one.id).open(*work->keys, kAccount, external_binding(one.id), one.external_sealed);
     if (id) head.external_ids.push_back(std::move(*id));
@@ -191,6 +224,7 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
   if (auto sent = co_await send(out, document->begin(head)); !sent) co_return sent;
   journal::Slices slices;
   for (const auto& record : *records) {
+    if (auto may = co_await context_.permits.still(*as, kExport); !may) co_return may;
     auto piece = document->record(exporting.opened(record, keys->at(subject->id)));
     if (auto sent = co_await send(out, std::move(piece)); !sent) co_return sent;
     if (slices.due()) co_await slices.pause();
@@ -203,7 +237,7 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
                       .purpose = {},
                       .evidence = {}};
     if (!decision.purpose.empty()) view.purpose = decision.purpose;
-    if (!decision.evidence.empty())
+    if (exporting.personal && !decision.evidence.empty())
       if (auto text =
               keys->at(decision.subject)
                   .open(*work->keys, kAccount, evidence_binding(decision), decision.evidence))

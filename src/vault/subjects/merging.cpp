@@ -1,5 +1,5 @@
 // Two customers who are one: the second becomes another name of the first.
-
+#include "journal/noted.h"
 #include "vault/policy.h"
 #include "vault/statements.h"
 #include "vault/subjects/afterlog.h"
@@ -123,13 +123,14 @@ Task<Result<MergedSubjects>> Subjects::join(Caller caller, Subject into, Subject
   event.facts = {{"into", into.id.text()},
                  {"records", out.records},
                  {"renamed", static_cast<std::int64_t>(out.renamed.size())}};
+  Result<journal::Written> done;
   if (activity == kMerge) {
     deps_.holds.guard(changes, from.id);
-    // Noted outside first: a crash between the two is made good at the next start.
-    auto noted = co_await context_.journal.afterlog(kMerged, merged_line(from.id, into.id));
-    if (!noted) co_return std::move(noted).error();
+    done = co_await journal::commit_noted(context_.journal, kMerged, merged_line(from.id, into.id),
+                                          caller, std::move(changes), std::move(event));
+  } else {
+    done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   }
-  auto done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
   co_return out;

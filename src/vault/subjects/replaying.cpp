@@ -45,7 +45,7 @@ struct Present {
   }
   bool lacks(const ErasedLine& line) const {
     const auto* row = find(line.subject);
-    if (!row || row->merged_into) return false;
+    if (!row || row->merged_into || row->version >= line.version) return false;
     bool whole = !row->erased && std::ranges::find(line.groups, kAccount) != line.groups.end();
     return whole || std::ranges::any_of(line.groups, [&](const std::string& group) {
              return groups.contains({line.subject, group});
@@ -94,11 +94,12 @@ Task<Result<Present>> present(const Context& context, const std::vector<Line>& l
 /// One replay on its way.
 class Replay {
  public:
-  explicit Replay(Subjects& subjects) : subjects_(subjects), context_(subjects.context_) {}
+  Replay(Subjects& subjects, bool older)
+      : subjects_(subjects), context_(subjects.context_), older_(older) {}
 
   Task<Result<void>> again(ErasedLine line) {
     for (auto id : stands_for(line.subject))
-      if (auto done = co_await erase(id, line.groups); !done) co_return done;
+      if (auto done = co_await erase(id, line); !done) co_return done;
     co_return Result<void>();
   }
   Task<Result<void>> again(StandingLine line) {
@@ -118,20 +119,35 @@ class Replay {
         if (into == out[i] && std::ranges::find(out, from) == out.end()) out.push_back(from);
     return out;
   }
-  Task<Result<void>> erase(SubjectId id, std::vector<std::string> groups);
+  Task<Result<void>> erase(SubjectId id, ErasedLine line);
   Task<Result<void>> decide(SubjectId id, StandingLine line);
+  /// Whether a hold forbids what was never done; one that cannot be read forbids it.
+  Task<Result<bool>> forbidden(SubjectId id);
 
   Subjects& subjects_;
   const Context& context_;
+  const bool older_;
   std::map<SubjectId, SubjectId> apart_;
   /// Merged again: their versions say nothing of the lines that follow, whose order does.
   std::set<SubjectId> joined_;
 };
 
-Task<Result<void>> Replay::erase(SubjectId id, std::vector<std::string> groups) {
+Task<Result<bool>> Replay::forbidden(SubjectId id) {
+  if (older_) co_return false;
+  auto held = co_await subjects_.deps_.holds.held(id, MonoTime::max());
+  if (!held && held.error().code != Code::corrupt) co_return std::move(held).error();
+  const bool out = !held || *held;
+  count.held += out;
+  co_return out;
+}
+
+Task<Result<void>> Replay::erase(SubjectId id, ErasedLine line) {
+  const auto& groups = line.groups;
   auto row = co_await context_.store.subject(id, MonoTime::max());
   if (!row) co_return std::move(row).error();
   if (!*row || (*row)->merged_into) co_return Result<void>();
+  const bool later = joined_.contains(id) || id != line.subject || (*row)->version < line.version;
+  if (!later) co_return Result<void>();
   auto names = co_await subjects_.names_of(id, MonoTime::max());
   if (!names) co_return std::move(names).error();
   db::List list;
@@ -145,8 +161,11 @@ Task<Result<void>> Replay::erase(SubjectId id, std::vector<std::string> groups) 
   bool whole = !(*row)->erased && std::ranges::find(groups, kAccount) != groups.end();
   if (again.empty() && !whole) co_return Result<void>();
   if (whole && std::ranges::find(again, kAccount) == again.end()) again.emplace_back(kAccount);
-  auto erased =
-      co_await subjects_.destroy(Caller{}, std::move(**row), std::move(again), {}, kEraseAgain, "");
+  auto held_now = co_await forbidden(id);
+  if (!held_now) co_return std::move(held_now).error();
+  if (*held_now) co_return Result<void>();
+  auto erased = co_await subjects_.destroy(Caller{}, std::move(**row), std::move(again), {},
+                                           kEraseAgain, "", line.version);
   if (!erased) co_return std::move(erased).error();
   ++count.erased;
   co_return Result<void>();
@@ -184,6 +203,9 @@ Task<Result<void>> Replay::again(MergedLine line) {
   if (into && *into && (*into)->merged_into)
     into = co_await context_.store.subject(*(*into)->merged_into, MonoTime::max());
   if (!into) co_return std::move(into).error();
+  auto held_now = co_await forbidden(line.from);
+  if (!held_now) co_return std::move(held_now).error();
+  if (*held_now) co_return Result<void>();
   apart_[line.from] = line.into;
   if (!*into || (*into)->erased) co_return Result<void>();
   auto joined =
@@ -201,7 +223,7 @@ Task<Result<void>> Replay::again(MergedLine line) {
   co_return std::move(joined).error();
 }
 
-Task<Result<Replayed>> Subjects::replay(std::vector<journal::AfterlogEntry> entries) {
+Task<Result<Replayed>> Subjects::replay(std::vector<journal::AfterlogEntry> entries, bool older) {
   auto lines = read_lines(entries);
   if (!lines) co_return std::move(lines).error();
   auto before = co_await present(context_, *lines);
@@ -209,7 +231,7 @@ Task<Result<Replayed>> Subjects::replay(std::vector<journal::AfterlogEntry> entr
   bool lacks = std::ranges::any_of(*lines, [&](const Line& line) {
     return std::visit([&](const auto& one) { return before->lacks(one); }, line);
   });
-  Replay replay(*this);
+  Replay replay(*this, older);
   if (!lacks) co_return replay.count;
   for (const auto& line : *lines) {
     Result<void> done;

@@ -7,6 +7,7 @@
 
 #include "http/route.h"
 #include "journal/outside.h"
+#include "vault/admission.h"
 #include "vault/context.h"
 #include "vault/draft.h"
 #include "vault/subjects/erasure.h"
@@ -17,6 +18,7 @@ namespace holdfast::vault {
 /// What was done again out of the afterlog.
 struct Replayed {
   std::int64_t erased = 0, merged = 0, decided = 0;
+  std::int64_t held = 0;  // left, as a legal hold forbids it
 };
 
 /// Errors: invalid, not_found, forbidden (another customer's; recorded), gone (erased before),
@@ -28,6 +30,8 @@ class Subjects {
     Proofs& proofs;
     Holds& holds;
     Epochs& epochs;
+    Closings& closings;
+    Admission& admission;
     std::vector<Follows*> follows;  // rows of other rooms that name a customer
   };
   Subjects(Context context, Deps deps) : context_(context), deps_(std::move(deps)) {}
@@ -51,6 +55,7 @@ class Subjects {
   Task<Result<StandingView>> unrestrict(Caller caller, UnrestrictSubject request);
   /// Errors also: conflict where the purpose's legal basis knows no objection (art. 21).
   Task<Result<StandingView>> object(Caller caller, ObjectSubject request);
+  /// Errors also: conflict where nothing given is taken back of a purpose on another basis.
   Task<Result<StandingView>> consent(Caller caller, ConsentSubject request);
   /// What stands, and every decision with its evidence: recorded as an opening.
   Task<Result<StandingHistory>> standing(Caller caller, SubjectRequest request);
@@ -62,16 +67,20 @@ class Subjects {
   /// At most 2,000 records. Errors also: too_large.
   Task<Result<MergedSubjects>> merge(Caller caller, MergeSubjects request);
 
-  /// Everything held of the customer, streamed (document.h). The record of it is durable before the
-  /// first byte. Memory: the sealed records of one customer.
+  /// Everything held of the customer, streamed (document.h): an opening like any other, of one
+  /// customer, whose record is durable before the first byte. Of fields each has the caller's view;
+  /// external ids and evidence are for whoever sees a personal field in the clear. Memory: the
+  /// sealed records of one customer. Errors also: exhausted (a budget).
   Task<Result<void>> export_all(Caller caller, ExportSubject request, http::BodyWriter& out);
 
   /// Who opened what of this customer, newest first, out of the verified journal.
   Task<Result<AccessList>> accesses(Caller caller, AccessesRequest request);
 
   /// Does again, in order, what the afterlog says was erased, merged and decided and the database
-  /// does not have: after a restore or a crash, before serving.
-  Task<Result<Replayed>> replay(std::vector<journal::AfterlogEntry> entries);
+  /// does not have: after a restore or a crash, before serving. In an `older` database, that of a
+  /// backup, all of it was done once. In the one that was in use it never was, and a legal hold
+  /// that came since forbids it.
+  Task<Result<Replayed>> replay(std::vector<journal::AfterlogEntry> entries, bool older);
 
  private:
   friend class Replay;
@@ -92,12 +101,18 @@ class Subjects {
                                      Ruling ruling);
   Task<Result<ErasedSubject>> destroy(Caller caller, Subject subject,
                                       std::vector<std::string> groups, std::vector<HeldGroup> held,
-                                      std::string_view activity, std::string note);
-  Task<Result<void>> forget(const crypto::KeySet& keys, std::vector<Subject> whose, Time now,
-                            db::Changes& changes, journal::Event& event, MonoTime deadline);
+                                      std::string_view activity, std::string note,
+                                      std::int64_t at_least);
+  Task<Result<void>> forget(const crypto::KeySet& keys, std::vector<Subject> whose,
+                            std::int64_t at_least, Time now, db::Changes& changes,
+                            journal::Event& event, MonoTime deadline);
   Task<Result<MergedSubjects>> join(Caller caller, Subject into, Subject from,
                                     std::string_view activity, std::string note);
   Task<Result<std::vector<SubjectId>>> names_of(SubjectId subject, MonoTime deadline);
+  Task<Result<std::vector<std::string>>> groups_of(SubjectId subject, MonoTime deadline);
+  Task<Result<std::vector<HeldGroup>>> held_by_duty(const Working& work, SubjectId subject,
+                                                    const std::vector<Record>& records,
+                                                    MonoTime deadline);
 
   Context context_;
   Deps deps_;

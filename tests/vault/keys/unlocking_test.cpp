@@ -1,7 +1,13 @@
 // keys.lock, reshare, rehearse, move and what a start finishes of them, on both databases.
 #include "vault/keys/unlocking.h"
 
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <boost/asio/post.hpp>
+#include <cerrno>
 #include <fstream>
 #include <thread>
 
@@ -13,6 +19,33 @@
 #include "vault/keys/rotation_journal.h"
 #include "vault/keys/share_files.h"
 #include "vault/vault_bench.h"
+
+namespace {
+
+/// A disk that does not make this folder durable, so many times, while `when` says so.
+struct BadFolder {
+  std::filesystem::path folder;
+  std::atomic<int> times;
+  std::function<bool()> when;
+  bool is(int fd) const {
+    struct stat a{}, b{};
+    return ::fstat(fd, &a) == 0 && ::stat(folder.c_str(), &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+  }
+};
+std::atomic<BadFolder*> bad_folder = nullptr;
+
+}  // namespace
+
+/// In place of the C library's, for this whole program.
+extern "C" int fsync(int fd) {
+  auto* bad = bad_folder.load();
+  if (bad && bad->is(fd) && bad->when() && bad->times.fetch_sub(1) > 0) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
 
 namespace holdfast::vault {
 namespace {
@@ -575,6 +608,36 @@ TEST_P(Keys, a_move_to_shares_hands_out_a_set_of_its_own) {
   EXPECT_NE(std::ranges::find(alarms, "shares_on_server"), alarms.end());
 }
 
+TEST_P(Keys, a_move_that_the_disk_confirms_late_or_not_at_all_loses_neither_way_in) {
+  for (int times : {1, 2}) {
+    KeysBench keys(GetParam());
+    fs::create_directories(keys.places.shares);
+    BadFolder bad{keys.dir.path(), times, [&] {
+                    auto now = crypto::current_record(keys.places.files);
+                    return now && now->method == Method::shamir;
+                  }};
+    bad_folder = &bad;
+    auto moved = keys.bench.run(keys.unlocking->move({}, {.to = Method::shamir}));
+    bad_folder = nullptr;
+
+    EXPECT_LE(bad.times, 0) << "it was asked so often";
+    EXPECT_EQ(moved.has_value(), times == 1);
+    EXPECT_EQ(fs::exists(keys.places.files.key_file), times == 2) << "it stays until it is void";
+    crypto::Means means;
+    for (const auto& file : fs::recursive_directory_iterator(keys.places.shares))
+      if (file.is_regular_file() && means.shares.size() < 2) {
+        std::ifstream in(file.path());
+        std::string text(std::istreambuf_iterator<char>(in), {});
+        means.shares.push_back(must(crypto::parse_share(text)));
+      }
+    ASSERT_EQ(means.shares.size(), 2u) << "the new shares stay";
+    must(keys.restart(means));
+    EXPECT_EQ(keys.state().method, Method::shamir);
+    EXPECT_FALSE(keys.state().pending);
+    EXPECT_FALSE(fs::exists(keys.places.files.key_file));
+  }
+}
+
 TEST_P(Keys, a_move_that_was_cut_off_after_it_took_effect_is_finished) {
   keys_.break_after_one_commit();
   EXPECT_FALSE(keys_.move_to_passphrase());
@@ -766,12 +829,21 @@ TEST_P(Keys, a_copy_of_the_keyring_is_kept_in_the_backups_place) {
   EXPECT_TRUE(crypto::read_keyring(keys_.places.keyring_copy, bench_.keys().get()->root));
 
   must(bench_.run(keys_.unlocking->reshare({}, {})));
-  EXPECT_FALSE(crypto::read_keyring(keys_.places.keyring_copy, bench_.keys().get()->root));
-  ASSERT_TRUE(keys_.unlocking->follow_copy());
 
-  EXPECT_EQ(keys_.alarms(), std::vector<std::string>{"shares_on_server"});
   EXPECT_TRUE(crypto::read_keyring(keys_.places.keyring_copy, bench_.keys().get()->root))
       << "what the old root key opens does not stay there";
+  EXPECT_EQ(keys_.alarms(), std::vector<std::string>{"shares_on_server"});
+}
+
+TEST_P(Keys, resharing_whose_copy_cannot_be_made_is_done_and_an_alarm) {
+  ASSERT_TRUE(keys_.unlocking->follow_copy());
+  fs::rename(keys_.dir / "backup", keys_.dir / "elsewhere");
+
+  auto done = bench_.run(keys_.unlocking->reshare({}, {.download = true}));
+
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->recovery.shares.size(), 3u);
+  EXPECT_EQ(keys_.alarms(), std::vector<std::string>{"keyring_copy"});
 }
 
 TEST_P(Keys, a_place_for_the_copy_that_is_away_is_an_alarm_until_it_is_back) {
