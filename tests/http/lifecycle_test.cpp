@@ -47,12 +47,12 @@ TEST(Lifecycle, does_not_wait_longer_than_allowed) {
 TEST(Lifecycle, says_whether_handlers_outlasted_it) {
   ServerBench bench({.limits = {.stop_time = 100ms, .end_time = 100ms}});
   auto slow = bench.client();
-  slow.send(bench.get("/v1/sleep?ms=900"));
+  slow.send(bench.get("/v1/sleep?ms=3000"));
   std::this_thread::sleep_for(100ms);
 
   bool at_once = bench.server->stop();
   bool over = false;
-  for (int i = 0; i < 50 && !over; ++i) over = bench.server->stop();
+  for (int i = 0; i < 100 && !over; ++i) over = bench.server->stop();
 
   EXPECT_FALSE(at_once);
   EXPECT_TRUE(over);
