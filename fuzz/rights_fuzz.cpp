@@ -27,7 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (auto line = vault::read_merged_line(bytes))
     if (vault::merged_line(line->from, line->into) != to_bytes(bytes)) std::abort();
   if (auto line = vault::read_erased_line(bytes))
-    if (vault::erased_line(line->subject, line->groups) != to_bytes(bytes)) std::abort();
+    if (vault::erased_line(*line) != to_bytes(bytes)) std::abort();
+  (void)vault::read_erased_before_0_1(bytes);
 
   auto text = as_text(bytes);
   (void)vault::is_erasure(text);

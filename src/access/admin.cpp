@@ -6,7 +6,6 @@
 #include "access/declare.h"
 #include "access/key_text.h"
 #include "access/store.h"
-#include "journal/noted.h"
 
 namespace holdfast::access {
 namespace {
@@ -190,15 +189,10 @@ Task<Result<void>> Admin::holders_within_own(Stand at, Role role) {
 }
 
 Task<Result<void>> Admin::commit(Stand at, Edit::Done edit, journal::Event event, bool force,
-                                 std::optional<Note> note) {
+                                 std::optional<journal::Line> line) {
   event.touches = std::move(edit.touches);
-  auto changes = changes_of(edit, force);
-  Result<journal::Written> written;
-  if (note)
-    written = co_await journal::commit_noted(deps_.journal, note->kind, std::move(note->line),
-                                             at.caller, std::move(changes), std::move(event));
-  else
-    written = co_await deps_.journal.commit(at.caller, std::move(changes), std::move(event));
+  auto written = co_await journal::commit_noted(deps_.journal, std::move(line), at.caller,
+                                                changes_of(edit, force), std::move(event));
   // Also after an error: a commit whose deadline passed may have happened.
   deps_.cache.changed();
   if (!written) co_return std::move(written).error();
@@ -302,7 +296,7 @@ Task<Result<NewKey>> Admin::rotate_once(Caller caller, RotateKey request) {
                                          {"replaces", ending.key},
                                          {"expires_ms", to_ms(made->info.expires)},
                                          {"old_expires_ms", to_ms(ending.expires)}}},
-                              false, Note{kKeyEnds, line_of(ending.key, ending.expires)});
+                              false, journal::Line{kKeyEnds, line_of(ending.key, ending.expires)});
   if (!done) co_return std::move(done).error();
   co_return made;
 }
@@ -330,7 +324,7 @@ Task<Result<ApiKey>> Admin::revoke_once(Caller caller, RevokeKey request) {
   edit.put(kKeys, ended.key, stored_text(ended, found->digest, found->request));
   auto done = co_await commit(*at, std::move(edit).done(),
                               {.activity = "api_keys.revoke", .facts = {{"key", ended.key}}}, false,
-                              Note{kKeyRevoked, to_bytes(ended.key)});
+                              journal::Line{kKeyRevoked, to_bytes(ended.key)});
   if (!done) co_return std::move(done).error();
   co_return as_of(std::move(ended), at->now);
 }
@@ -363,9 +357,9 @@ Task<Result<Role>> Admin::put_role_once(Caller caller, PutRole spec) {
   // Later than what was, also where the clock was set back.
   const auto since = std::max(
       at->now, before == nullptr ? at->now : before->updated.value_or(at->now) + Millis(1));
-  std::optional<Note> note;
+  std::optional<journal::Line> line;
   if (before != nullptr && narrows(*before, *role))
-    note = Note{kRoleNarrowed, line_of(role->role, since)};
+    line = {kRoleNarrowed, line_of(role->role, since)};
   Edit edit(at->snapshot->authority, *at->keys);
   role->version = edit.version();
   role->updated = since;
@@ -373,7 +367,7 @@ Task<Result<Role>> Admin::put_role_once(Caller caller, PutRole spec) {
   auto done = co_await commit(
       *at, std::move(edit).done(),
       {.activity = "roles.put", .facts = {{"role", role->role}, {"version", role->version}}}, false,
-      std::move(note));
+      std::move(line));
   if (!done) co_return std::move(done).error();
   co_return role;
 }
@@ -399,7 +393,7 @@ Task<Result<Deleted>> Admin::delete_role_once(Caller caller, RoleRef request) {
   edit.remove(kRoles, role->role);
   auto done = co_await commit(*at, std::move(edit).done(),
                               {.activity = "roles.delete", .facts = {{"role", request.role}}},
-                              false, Note{kRoleNarrowed, line_of(request.role, since)});
+                              false, journal::Line{kRoleNarrowed, line_of(request.role, since)});
   if (!done) co_return std::move(done).error();
   co_return Deleted{};
 }

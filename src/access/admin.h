@@ -13,6 +13,7 @@
 #include "access/cache.h"
 #include "access/messages.h"
 #include "access/service.h"
+#include "journal/noted.h"
 
 namespace holdfast::access {
 
@@ -119,12 +120,8 @@ class Admin {
   Task<Result<void>> holders_within_own(Stand at, Role role);
   Result<NewKey> draft(Edit& edit, const Stand& at, ApiKey key, std::string request) const;
   /// What a restore must not undo: a line of the afterlog.
-  struct Note {
-    std::string_view kind;
-    Bytes line;
-  };
   Task<Result<void>> commit(Stand at, Edit::Done edit, journal::Event event, bool force = false,
-                            std::optional<Note> note = {});
+                            std::optional<journal::Line> line = {});
 
   const Deps deps_;
   std::vector<std::string> operations_;

@@ -17,6 +17,7 @@
 #include "app/setup.h"
 #include "crypto/unlock/file.h"
 #include "db/data_split.h"
+#include "db/dir_lock.h"
 #include "journal/outside.h"
 
 namespace holdfast::app {
@@ -121,13 +122,13 @@ Result<void> split_keys(const Files& out, const Parts& parts, const Clock& clock
   return db::split_data(with_keys(out), unfinished(out.keys), kKeyTables, parts, clock);
 }
 
-/// On the pool: whether the two can be restored. Between the copy and the keyring a rotation that
+/// On the pool: whether the copy can be restored with this keyring. Between the two a rotation that
 /// was hurried may have destroyed a key that the copy is under.
 Result<void> fits_together(const Files& out, const KeysWindow& window, const crypto::Keyring& ring,
                            const Clock& clock) {
   auto state = read_data_state(with_keys(out), clock);
   if (!state) return std::move(state).error();
-  auto epochs = read_epochs(unfinished(out.keys), clock);
+  auto epochs = read_epochs(with_keys(out), clock);
   if (!epochs) return std::move(epochs).error();
   if (auto fit = fits(*state, window, *epochs, ring); !fit)
     return Error(Code::conflict, "a key was destroyed while the backup was made: back up again");
@@ -191,6 +192,10 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
   if (failed)
     return Error(Code::unavailable, "the folder cannot be made: check its parent and your rights");
   fs::permissions(config.dir(), fs::perms::owner_all, failed);
+  // Before anything is touched, and until the database is put in place.
+  auto locked = db::DirLock::take(config.dir());
+  if (!locked) return std::move(locked).error();
+  std::optional<db::DirLock> folder(std::move(*locked));
   if (!fs::exists(config.dir() / "holdfast.toml"))
     if (auto wrote = journal::write_file_atomically(config.dir() / "holdfast.toml", default_file());
         !wrote)
@@ -211,26 +216,33 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
       return std::move(wrote).error();
   // How the root key comes was backed up with the keys; a folder that knows already knows better.
   auto method = parts->find("unlock");
-  bool brought_method = method != parts->end() && !fs::exists(config.dir() / "unlock");
+  const auto record = config.dir() / "unlock";
+  const bool brought_method = method != parts->end() && !fs::exists(record);
   if (brought_method)
-    if (auto wrote =
-            journal::write_file_atomically(config.dir() / "unlock", as_text(method->second));
-        !wrote)
+    if (auto wrote = journal::write_file_atomically(record, as_text(method->second)); !wrote)
       return std::move(wrote).error();
+  // The backup's, by this try or an earlier one: beside a keyring from after a reshare it is void.
+  auto of_backup = [&] {
+    auto text = journal::read_small_file(record, kLongestKeyring);
+    return text && method != parts->end() && *text == as_text(method->second);
+  };
   // So that another can be tried.
   auto take_back = [&] {
     if (brought) fs::remove(config.path("keys.keyring"), failed);
-    if (brought_method) fs::remove(config.dir() / "unlock", failed);
+    if (brought_method) fs::remove(record, failed);
   };
   auto means = means_of(options, config);
   if (!means) return std::move(means).error();
   auto opened = unlock(config, *means);
-  if (!opened && !brought && brought_method && !means->shares.empty()) {
-    // A keyring from after a reshare, and the unlock file from before it: without that file shares
-    // open what they prove to open.
-    fs::remove(config.dir() / "unlock", failed);
-    brought_method = false;
+  if (!opened && !brought && !means->shares.empty() && of_backup()) {
+    // Without that file shares open what they prove to open.
+    const auto aside = config.dir() / "unlock.aside";
+    fs::rename(record, aside, failed);
     if (auto by_shares = unlock(config, *means)) opened = std::move(by_shares);
+    if (opened)
+      fs::remove(aside, failed);
+    else
+      fs::rename(aside, record, failed);
   }
   // What opens with something else stays: a key file or shares may yet come.
   if (!opened && opened.error().code != Code::not_found && opened.error().code != Code::locked)
@@ -241,6 +253,8 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
                  "shares: `holdfast keys "
                  "recover --dir DIR SHARE SHARE`; then run this again");
   if (!opened) return std::move(opened).error();
+  if (!brought && of_backup() && !crypto::Keyring::open(keyring->second, opened->root))
+    fs::remove(record, failed);  // the key file was the new one: it says nothing of shares
   // Looked at before anything that is there is touched.
   auto said = parts->find("window");
   auto window = read_window(said == parts->end() ? std::string_view() : as_text(said->second));
@@ -258,20 +272,25 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
 
   if (auto brought_too = bring_afterlog(options, config.dir() / "afterlog"); !brought_too)
     return std::move(brought_too).error();
-  auto joined = config.dir() / "restore.part";
+  auto joined = joined_file(config.dir());
   fs::copy_file(options.data, joined, fs::copy_options::overwrite_existing, failed);
   if (failed) return Error(Code::not_found, "the data file cannot be read").at("data");
   fs::permissions(joined, fs::perms::owner_read | fs::perms::owner_write, failed);
   auto done = db::join_data(joined, options.keys, kKeyTables, clock);
   const bool noted = fs::exists(pending_replay_file(config.dir()));
   auto leave = [&](bool untouched) {
-    fs::remove(joined, failed);
+    remove_joined(config.dir());
     if (untouched && !noted) fs::remove(pending_replay_file(config.dir()), failed);
   };
-  if (done) done = note_replay(config.dir(), *window);
+  if (done) done = note_replay(config.dir(), schema_of(config), *window);
+  // After `unavailable` nobody can say, but for SQLite: there, what was is aside or is not.
+  bool nobody_knows = true;
   if (done && config.text("database.url").empty()) {
-    done = db::replace_sqlite({.dir = config.dir()}, joined, "before-restore-" + stamp(clock.now()),
-                              clock);
+    folder.reset();  // replace_sqlite takes it
+    const auto aside = "before-restore-" + stamp(clock.now());
+    const bool there = fs::exists(config.dir() / "holdfast.db");
+    done = db::replace_sqlite({.dir = config.dir()}, joined, aside, clock);
+    nobody_knows = !there || fs::exists(config.dir() / aside);
   } else if (done) {
     auto database = open_database(config, clock, 1);
     if (!database) {
@@ -282,10 +301,10 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
     (*database)->close();
   }
   if (!done) {
-    leave(done.error().code != Code::unavailable);  // or nobody can say
+    leave(done.error().code != Code::unavailable || !nobody_knows);
     return of_data(std::move(done).error());
   }
-  fs::remove(joined, failed);
+  remove_joined(config.dir());
   return std::move(*opened);
 }
 
@@ -354,15 +373,11 @@ Task<Result<BackupMade>> Backups::make(Caller caller) {
   co_return out;
 }
 
-/// What goes into a keys file, and the keyring opened.
-struct Backups::Keys {
-  KeysWindow window;
-  Parts parts{};
-  std::shared_ptr<const crypto::KeySet> held{};
-};
-
-/// Keyring and unlock file fit each other while nobody changes either.
-Task<Result<Backups::Keys>> Backups::keys_now(KeysWindow window) {
+/// What goes into a keys file, tried against the copy. Keyring and unlock file fit each other while
+/// nobody changes either. The opened keys are let go of with the turn: a lock waits for neither
+/// longer than the trial takes.
+Task<Result<std::map<std::string, Bytes>>> Backups::keys_for(const BackupFiles& files,
+                                                             KeysWindow window) {
   boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
   std::optional<crypto::KeyringTurn> turn;
   for (auto until = instance_.clock().mono() + kPatience; !turn.emplace(instance_.keys());) {
@@ -372,12 +387,15 @@ Task<Result<Backups::Keys>> Backups::keys_now(KeysWindow window) {
     pause.expires_after(kPause);
     co_await pause.async_wait(boost::asio::use_awaitable);
   }
-  auto parts = co_await instance_.pool().run(
-      [this, &window] { return read_keys(instance_.config(), window); });
-  if (!parts) co_return std::move(parts).error();
-  Keys out{std::move(window), std::move(*parts), instance_.keys().get()};
-  if (!out.held) co_return Error(Code::locked, "the server is locked");
-  co_return out;
+  co_return co_await instance_.pool().run([&, this]() -> Result<Parts> {
+    auto parts = read_keys(instance_.config(), window);
+    if (!parts) return parts;
+    auto held = instance_.keys().get();
+    if (!held) return Error(Code::locked, "the server is locked");
+    if (auto fit = fits_together(files, window, held->ring, instance_.clock()); !fit)
+      return std::move(fit).error();
+    return parts;
+  });
 }
 
 /// Gives how many entries the journal had, at least those that were copied.
@@ -389,12 +407,10 @@ Task<Result<std::int64_t>> Backups::add_keys(BackupFiles files, Time now) {
   if (!subjects) co_return std::move(subjects).error();
   auto window = window_of(now, size, *subjects);
   put_afterlog(window, instance_.log().afterlog_end());
-  auto keys = co_await keys_now(std::move(window));
+  auto keys = co_await keys_for(files, std::move(window));
   if (!keys) co_return std::move(keys).error();
   auto done = co_await instance_.pool().run([this, &files, &keys]() -> Result<void> {
-    if (auto split = split_keys(files, keys->parts, instance_.clock()); !split) return split;
-    if (auto fit = fits_together(files, keys->window, keys->held->ring, instance_.clock()); !fit)
-      return fit;
+    if (auto split = split_keys(files, *keys, instance_.clock()); !split) return split;
     return put_in_place(files);
   });
   if (!done) co_return std::move(done).error();

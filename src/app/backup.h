@@ -55,8 +55,7 @@ class Backups {
 
  private:
   Task<Result<BackupMade>> make(Caller caller);
-  struct Keys;
-  Task<Result<Keys>> keys_now(KeysWindow window);
+  Task<Result<std::map<std::string, Bytes>>> keys_for(const BackupFiles& files, KeysWindow window);
   Task<Result<std::int64_t>> add_keys(BackupFiles files, Time now);
 
   Instance& instance_;

@@ -24,7 +24,7 @@ constexpr db::Sql kEpochs{
 constexpr KeyKind kNeeded[] = {KeyKind::index, KeyKind::external, KeyKind::authority,
                                KeyKind::digest, KeyKind::token};
 
-constexpr std::string_view kRolledBack = "rolled back\n";
+constexpr std::string_view kRolledBack = "rolled back\n", kSchema = "schema ";
 
 Error keys_older() {
   return {Code::conflict,
@@ -95,18 +95,41 @@ std::filesystem::path pending_replay_file(const std::filesystem::path& dir) {
   return dir / "replay.pending";
 }
 
-Result<void> note_replay(const std::filesystem::path& dir,
-                         const std::optional<KeysWindow>& window) {
-  const auto file = pending_replay_file(dir);
-  if (!window && std::filesystem::exists(file)) return {};
-  return journal::write_file_atomically(file, window ? to_json(*window) : std::string(kRolledBack));
+std::filesystem::path joined_file(const std::filesystem::path& dir) {
+  return dir / "restore.part";
 }
 
-Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir) {
+void remove_joined(const std::filesystem::path& dir) {
+  std::error_code ignored;
+  for (const char* beside : {"", "-journal", "-wal", "-shm"})
+    std::filesystem::remove(joined_file(dir).string() + beside, ignored);
+}
+
+std::string schema_of(const Config& config) {
+  return config.text("database.url").empty() ? std::string() : config.text("database.schema");
+}
+
+Result<void> note_replay(const std::filesystem::path& dir, const std::string& schema,
+                         const std::optional<KeysWindow>& window) {
+  auto pending = pending_replay(dir, schema);
+  if (!window && pending && *pending) return {};
+  std::string text = schema.empty() ? "" : std::string(kSchema) + schema + '\n';
+  text += window ? to_json(*window) : kRolledBack;
+  return journal::write_file_atomically(pending_replay_file(dir), text);
+}
+
+Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir,
+                                                    const std::string& schema) {
   using Found = std::optional<PendingReplay>;
   auto text = journal::read_small_file(pending_replay_file(dir), 4096);
   if (!text && text.error().code == Code::not_found) return Found();
   if (!text) return std::move(text).error();
+  if (text->starts_with(kSchema)) {
+    const auto end = std::min(text->find('\n'), text->size() - 1);
+    if (std::string_view(*text).substr(kSchema.size(), end - kSchema.size()) != schema)
+      return Found();
+    text->erase(0, end + 1);
+  }
   if (*text == kRolledBack) return Found(PendingReplay{});
   auto window = read_window(*text);
   auto end = window ? afterlog_of(*window) : window.error();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "app/config.h"
 #include "base/clock.h"
 #include "base/described.h"
 #include "base/result.h"
@@ -37,19 +38,29 @@ Result<std::optional<journal::AfterlogEnd>> afterlog_of(const KeysWindow& window
 KeysWindow window_of(Time made, std::int64_t journal_size,
                      const std::vector<vault::Rotation>& subject_rotations);
 
+/// The schema of a PostgreSQL database; empty for SQLite.
+std::string schema_of(const Config& config);
+
 /// The file `replay.pending` of a store's folder: a database of before is put in place, or gone on
 /// with, and the afterlog is not replayed into it yet. A start that finds it, since a restore was
-/// cut off, takes the database for what it is.
+/// cut off, takes the database for what it is; on PostgreSQL only that of the same schema.
 struct PendingReplay {
   bool restored = false;  // out of a backup; else a roll-back that was accepted
   std::optional<journal::LogOptions::KnownEnd> afterlog_known{};  // by the backup
 };
 std::filesystem::path pending_replay_file(const std::filesystem::path& dir);
+
+/// The whole store, wrapped keys and all, while a restore puts it together. One that was cut off
+/// leaves it: whoever has the folder's lock removes it.
+std::filesystem::path joined_file(const std::filesystem::path& dir);
+void remove_joined(const std::filesystem::path& dir);
 /// Durable when it returns. `window`: of the backup; nothing for a roll-back, which leaves what a
 /// restore has noted. Errors: unavailable.
-Result<void> note_replay(const std::filesystem::path& dir, const std::optional<KeysWindow>& window);
+Result<void> note_replay(const std::filesystem::path& dir, const std::string& schema,
+                         const std::optional<KeysWindow>& window);
 /// Errors: corrupt, unavailable.
-Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir);
+Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir,
+                                                    const std::string& schema);
 /// Errors: unavailable.
 Result<void> end_replay(const std::filesystem::path& dir);
 

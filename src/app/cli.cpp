@@ -9,7 +9,7 @@
 #include "app/exit_codes.h"
 #include "app/instance.h"
 #include "app/local.h"
-#include "app/remote.h"
+#include "app/remote_commands.h"
 
 namespace holdfast::app {
 namespace {

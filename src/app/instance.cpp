@@ -14,7 +14,8 @@
 #include <thread>
 
 #include "app/exit_codes.h"
-#include "base/json.h"
+#include "app/log_line.h"
+#include "app/replay.h"
 #include "base/keep_running.h"
 #include "http/certificate.h"
 #include "journal/upkeep.h"
@@ -29,19 +30,6 @@ constexpr Millis kShortestPause{1'000};
 constexpr std::chrono::milliseconds kLookStep{100};
 constexpr int kStepsPerLook = 600, kStepsPerRetry = 10;
 constexpr std::chrono::seconds kPolicyWait{5};
-
-std::string said(std::string_view what,
-                 std::initializer_list<std::pair<std::string_view, std::string_view>> facts) {
-  std::string out = "{\"event\":";
-  append_json_string(out, what);
-  for (const auto& [key, value] : facts) {
-    out += ',';
-    append_json_string(out, key);
-    out += ':';
-    append_json_string(out, value);
-  }
-  return out + '}';
-}
 
 vault::Controller controller_of(const Config& config) {
   return {.name = config.text("controller.name"),
@@ -75,6 +63,12 @@ Result<vault::RotationSettings> rotation_settings(const Config& config) {
   return out;
 }
 
+/// Whether a store has been served, or was being restored, in this folder.
+bool was_used(const Config& config) {
+  return std::filesystem::exists(config.dir() / "witness") ||
+         std::filesystem::exists(pending_replay_file(config.dir()));
+}
+
 }  // namespace
 
 Result<crypto::Keyring> Instance::save_keyring(const crypto::Keyring& ring) {
@@ -90,9 +84,7 @@ Result<crypto::Keyring> Instance::save_keyring(const crypto::Keyring& ring) {
 
 Result<void> check_database_is_there(const Config& config) {
   // An empty one made in its place would be taken for the store's.
-  if (config.text("database.url").empty() &&
-      (std::filesystem::exists(config.dir() / "witness") ||
-       std::filesystem::exists(pending_replay_file(config.dir()))) &&
+  if (config.text("database.url").empty() && was_used(config) &&
       !std::filesystem::exists(config.dir() / "holdfast.db"))
     return Error(Code::not_found,
                  "the database (DIR/holdfast.db) is gone: put it back, or restore a backup with "
@@ -200,11 +192,30 @@ Result<void> Instance::keep_added_keys() {
   return {};
 }
 
+/// An empty database where a store has been is not the store's: nothing is made in it.
+Result<void> Instance::check_database_is_used() {
+  if (!was_used(config_)) return {};
+  const auto known = db::embedded_migrations();
+  auto pending = cores_.wait(db::pending_migrations(database_->reader(), known));
+  if (!pending) return std::move(pending).error();
+  if (pending->size() < known.size()) return {};
+  return Error(Code::not_found,
+               "the database is empty, but this folder's store was used before: name its database "
+               "in database.url and database.schema, or restore a backup with `holdfast restore`");
+}
+
 Result<void> Instance::open_keys(crypto::OpenedStore store, const crypto::RootFiles& files) {
   if (auto there = check_database_is_there(config_); !there) return there;
+  if (!config_.text("database.url").empty()) {
+    auto locked = db::DirLock::take(config_.dir());
+    if (!locked) return std::move(locked).error();
+    folder_.emplace(std::move(*locked));
+  }
   auto database = open_database(config_, clock_, cores_.size());
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
+  if (auto used = check_database_is_used(); !used) return used;
+  remove_joined(config_.dir());
   // Only now, since another server may have staged it that runs on this store.
   if (auto finished = crypto::finish_staged(files, store); !finished) return finished;
   keys_added_ = !store.ring.missing().empty();  // of an earlier version
@@ -220,19 +231,17 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   locked_ = std::move(options.locked);
 
   if (options.accept_rollback)
-    if (auto noted = note_replay(config_.dir(), {}); !noted) return noted;
-  auto pending = pending_replay(config_.dir());
+    if (auto noted = note_replay(config_.dir(), schema_of(config_), {}); !noted) return noted;
+  auto pending = pending_replay(config_.dir(), schema_of(config_));
   if (!pending) return std::move(pending).error();
   older_ = options.restored || *pending;
   restored_ = options.restored || (*pending && (*pending)->restored);
-  // Cut off before the log had its new origin, where nothing else tells of it.
-  options.restored |= restored_ && !std::filesystem::exists(config_.dir() / "witness");
-
   journal::LogOptions log_options{
       .witness = config_.dir() / "witness",
       .afterlog = config_.dir() / "afterlog",
-      .accept_rollback = options.accept_rollback,
+      .accept_rollback = options.accept_rollback || (*pending && !restored_),
       .restored = options.restored,
+      .restoring = restored_,
       .afterlog_known = *pending ? (*pending)->afterlog_known : std::nullopt,
       .policy_changed = [this] {
         if (rooms_) rooms_->cache.changed();
@@ -258,8 +267,15 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
   if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
-  if (auto done = cores_.wait(replay()); !done) return done;
-  return end_replay(config_.dir());
+  auto lost = cores_.wait(replay_afterlog({.log = *log_,
+                                           .rooms = *rooms_,
+                                           .clock = clock_,
+                                           .logger = *logger_,
+                                           .older = older_,
+                                           .restored = restored_}));
+  if (!lost) return std::move(lost).error();
+  afterlog_was_lost_ = *lost;
+  return older_ ? end_replay(config_.dir()) : Result<void>();
 }
 
 Result<RoomSettings> room_settings(const Config& config) {
@@ -322,84 +338,6 @@ Result<void> Instance::open_time() {
     logger_->warn(said("journal_time_behind", {{"ms", std::to_string(status.behind.count())},
                                                {"next", "holdfast keys confirm-time"}}));
   return {};
-}
-
-/// The keys that it names; all that there are when nobody can say which; and, in an older database,
-/// those from before it was last found lost.
-Task<Result<std::int64_t>> Instance::revoke_again(
-    const std::vector<journal::AfterlogEntry>& entries) {
-  if (afterlog_was_lost_) co_return co_await rooms_->admin.revoke_after_restore({});
-  std::vector<std::string> revoked;
-  for (const auto& entry : entries)
-    if (entry.kind == access::kKeyRevoked) revoked.emplace_back(as_text(entry.id));
-  if (const auto lost = log_->afterlog_lost_at(); lost && restored_) {
-    auto snapshot = co_await rooms_->cache.current(clock_.mono() + kPolicyWait);
-    if (!snapshot) co_return std::move(snapshot).error();
-    for (const auto& [id, principal] : (*snapshot)->keys)
-      if (principal.key.created <= *lost) revoked.push_back(principal.key.key);
-  }
-  co_return co_await rooms_->admin.revoke_after_restore(std::move(revoked));
-}
-
-/// What the afterlog says must stay undone is undone again before anything is served.
-Task<Result<void>> Instance::replay() {
-  const auto loss = log_->afterlog_loss();
-  afterlog_was_lost_ = loss.has_value();
-  auto entries = log_->afterlog_entries();
-  auto ended = co_await revoke_again(entries);
-  if (!ended) co_return std::move(ended).error();
-  // In the database that was in use these were done, or nobody was told that they were.
-  std::vector<Bytes> narrowed, rotated;
-  for (const auto& entry : entries) {
-    if (older_ && entry.kind == access::kRoleNarrowed) narrowed.push_back(entry.id);
-    if (older_ && entry.kind == access::kKeyEnds) rotated.push_back(entry.id);
-  }
-  auto cut = co_await rooms_->admin.end_rotated(std::move(rotated));
-  if (!cut) co_return std::move(cut).error();
-  if (*cut > 0)
-    logger_->warn(
-        said("api_keys_ended",
-             {{"keys", std::to_string(*cut)},
-              {"why", "they were rotated after this backup: their successors are not here"},
-              {"next", "holdfast api-keys create, for whoever used them"}}));
-  auto suspended = co_await rooms_->admin.suspend_narrowed(std::move(narrowed));
-  if (!suspended) co_return std::move(suspended).error();
-  if (*suspended > 0)
-    logger_->warn(said("roles_suspended",
-                       {{"roles", std::to_string(*suspended)},
-                        {"why", "they were narrowed after this backup, and give nothing now"},
-                        {"next", "holdfast roles list, and put them again"}}));
-  auto held = co_await rooms_->holds.replay(entries);
-  if (!held) co_return std::move(held).error();
-  for (const auto& hold : held->damaged)
-    logger_->error(said("legal_hold_damaged",
-                        {{"hold", hold.text()},
-                         {"next", "nothing is destroyed: place it anew, then lift this one"}}));
-  auto again = co_await rooms_->subjects.replay(std::move(entries), older_);
-  if (!again) co_return std::move(again).error();
-  if (again->held > 0)
-    logger_->warn(said("afterlog_left_to_a_hold",
-                       {{"customers", std::to_string(again->held)},
-                        {"why", "an erasure or merge was cut off, and a legal hold came since"},
-                        {"next", "repeat it when the hold has ended"}}));
-  if (*ended > 0 || held->again > 0 || again->erased + again->merged + again->decided > 0)
-    logger_->warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
-                                             {"holds", std::to_string(held->again)},
-                                             {"customers_erased", std::to_string(again->erased)},
-                                             {"customers_merged", std::to_string(again->merged)},
-                                             {"decisions", std::to_string(again->decided)}}));
-  if (!loss) co_return Result<void>();
-  const auto expected = static_cast<std::int64_t>(loss->expected);
-  const auto there = static_cast<std::int64_t>(loss->there);
-  logger_->warn(said("afterlog_missing", {{"all_api_keys", "revoked"},
-                                          {"lines_expected", std::to_string(expected)},
-                                          {"lines_there", std::to_string(there)},
-                                          {"next", "holdfast access recover --dir DIR"}}));
-  journal::Event event{.activity = "journal.afterlog_missing",
-                       .facts = {{"lines_expected", expected}, {"lines_there", there}}};
-  auto recorded = co_await log_->commit(Caller{}, {}, std::move(event));
-  if (!recorded) co_return std::move(recorded).error();
-  co_return co_await log_->settle_afterlog();
 }
 
 std::vector<http::Route> Instance::routes() {
@@ -535,7 +473,7 @@ Task<void> Instance::keep_copy() {
   }
 }
 
-void Instance::settle() {
+void Instance::stop() {
   if (!database_) return;
   stopping_ = true;
   if (rooms_) rooms_->access.stop();
@@ -547,17 +485,13 @@ void Instance::settle() {
   if (log_)
     if (auto done = cores_.wait(log_->settle()); !done && done.error().code != Code::locked)
       logger_->error(said("last_checkpoint_failed", {{"why", done.error().text}}));
-}
-
-void Instance::stop() {
-  if (!database_) return;
-  settle();
   rooms_.reset();
   time_.reset();
   index_.reset();
   log_.reset();
   database_->close();
   database_.reset();
+  folder_.reset();
 }
 
 }  // namespace holdfast::app

@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "app/backup.h"
@@ -16,6 +17,7 @@
 #include "base/cores.h"
 #include "base/pool.h"
 #include "db/database.h"
+#include "db/dir_lock.h"
 #include "journal/access_index.h"
 #include "journal/journal_time.h"
 #include "journal/log.h"
@@ -67,9 +69,8 @@ class Instance {
   std::vector<http::Route> routes();
   /// Starts what runs beside requests: sequencing, the witness, the index, access's minutes.
   void start();
-  /// Stops that and makes the last checkpoint durable. Requests may still run.
-  void settle();
-  /// Settles, and closes the database. No request may run any more: what it uses goes.
+  /// Stops that, makes the last checkpoint durable and closes the database. No request may run any
+  /// more: what it uses goes.
   void stop();
 
   Rooms& rooms() { return *rooms_; }
@@ -132,6 +133,7 @@ class Instance {
   /// Puts the keys in place, of an earlier version with those that it lacks, and opens the database
   /// with them when they are not older than it.
   Result<void> open_keys(crypto::OpenedStore store, const crypto::RootFiles& files);
+  Result<void> check_database_is_used();
   /// Records that the keyring gets keys which an earlier version had no use for, then writes it.
   Result<void> keep_added_keys();
   Result<void> open_time();
@@ -149,8 +151,6 @@ class Instance {
   void tell_disk(bool& low);
   /// Each minute: is the keyring still the right one, does the HSM answer, is something due?
   Task<void> look_after_keys();
-  Task<Result<void>> replay();
-  Task<Result<std::int64_t>> revoke_again(const std::vector<journal::AfterlogEntry>& entries);
 
   Config config_;
   Cores& cores_;
@@ -158,6 +158,7 @@ class Instance {
   SystemClock clock_;
   Pool pool_;
   crypto::HeldKeys keys_;
+  std::optional<db::DirLock> folder_;  // where the database has a lock of its own, elsewhere
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<journal::Log> log_;
   std::unique_ptr<journal::AccessIndex> index_;

@@ -1,12 +1,7 @@
-// The commands that ask a server: one for each route, made from the route table. Path members are
-// positional, others flags, lists repeat; personal and secret members never come from argv, nor
-// bodies that may hold some, but from standard input (`-`), a file (`@FILE`) or a prompt.
+// A command that asks a server: sent, and its answer printed or written to a file.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <map>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,10 +22,6 @@ struct RemoteCommand {
   std::string if_match;
   bool json = false;
 };
-
-/// Adds `holdfast records reveal` and so on below `app`. `chosen` is set when one was typed.
-void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteCommand>>& commands,
-                         RemoteCommand*& chosen);
 
 /// Sends it to HOLDFAST_URL with HOLDFAST_API_KEY, trusting HOLDFAST_CA_FILE; prints the answer.
 int run_remote(const RemoteCommand& command);

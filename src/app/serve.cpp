@@ -213,10 +213,7 @@ Result<std::optional<LockReason>> serve_open(Serving& serving, crypto::OpenedSto
   if (auto started = server.start(); !started) return std::move(started).error();
   announce(serving, server, "ready");
   bool ended = wait_for_end(serving, server, locked);
-  if (!server.stop()) {
-    (*instance)->settle();
-    end_process(serving, !ended);
-  }
+  if (!server.stop()) end_process(serving, !ended);
   (*instance)->stop();
   if (!ended) return std::optional<LockReason>();
   return std::optional(stale ? LockReason::stale_keyring : LockReason::deliberate);

@@ -32,6 +32,8 @@ struct LogOptions {
   bool accept_rollback = false;
   /// The database came out of a backup: mints a new origin, whatever the witness says.
   bool restored = false;
+  /// A restore was cut off: as `restored`, unless the witness is of this database.
+  bool restoring = false;
   /// How far the afterlog had come when something else that knows was made, such as a keys file.
   struct KnownEnd {
     AfterlogEnd end;

@@ -38,7 +38,7 @@ Task<Result<std::unique_ptr<Log>>> Log::open(Deps deps, LogOptions options) {
     co_return std::move(done).error();
   // Last, so that a refused start leaves the afterlog as it was.
   if (auto done = log->keep_afterlog(); !done) co_return std::move(done).error();
-  if (log->options_.restored || log->options_.accept_rollback)
+  if (log->options_.restored || log->options_.restoring || log->options_.accept_rollback)
     if (auto done = co_await log->settle(); !done) co_return std::move(done).error();
   co_return log;
 }
@@ -186,7 +186,7 @@ Task<Result<std::string>> Log::settled_head() {
 }
 
 Task<Result<void>> Log::check_witness(Result<std::optional<Witness>> kept) {
-  if (options_.restored)
+  if (options_.restored || (options_.restoring && kept && !*kept))
     co_return co_await new_origin(kept && *kept ? (**kept).head : Checkpoint{"unknown", 0, {}},
                                   "journal.restored");
   if (!kept) co_return std::move(kept).error();
@@ -207,6 +207,7 @@ Task<Result<void>> Log::check_witness(Result<std::optional<Witness>> kept) {
     }
     co_return (**kept).afterlog ? Result<void>() : co_await miss("afterlog");
   }
+  if (options_.restoring) co_return co_await new_origin(witness, "journal.restored");
   if (options_.accept_rollback) co_return co_await new_origin(witness, "journal.accept_rollback");
   co_return Error(Code::conflict,
                   "the database is not the one that was last in use: it is older than the witness "

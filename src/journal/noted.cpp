@@ -6,19 +6,26 @@
 
 namespace holdfast::journal {
 
-Task<Result<Written>> commit_noted(Journal& journal, std::string_view kind, Bytes line,
-                                   Caller caller, db::Changes changes, Event event) {
-  if (auto noted = co_await journal.afterlog(kind, line); !noted)
-    co_return std::move(noted).error();
+Task<Result<Written>> commit_noted(Journal& journal, std::optional<Line> line, Caller caller,
+                                   db::Changes changes, Event event) {
+  if (line) {
+    auto noted = co_await journal.afterlog(line->kind, line->id);
+    if (!noted) co_return std::move(noted).error();
+  }
   auto done = co_await journal.commit(caller, std::move(changes), std::move(event));
-  if (done || done.error().code == Code::unavailable || done.error().code == Code::internal)
+  if (!line || done || done.error().code == Code::unavailable ||
+      done.error().code == Code::internal)
     co_return done;
-  Bytes back;
-  put_part(back, kind);
-  put_part(back, line);
-  if (auto noted = co_await journal.afterlog(kTakenBack, std::move(back)); !noted)
-    co_return std::move(noted).error();
+  if (auto taken = co_await take_back(journal, std::move(*line)); !taken)
+    co_return std::move(taken).error();
   co_return done;
+}
+
+Task<Result<void>> take_back(Journal& journal, Line line) {
+  Bytes id;
+  put_part(id, line.kind);
+  put_part(id, line.id);
+  co_return co_await journal.afterlog(kTakenBack, std::move(id));
 }
 
 std::vector<AfterlogEntry> without_taken_back(std::vector<AfterlogEntry> entries) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -207,6 +208,11 @@ class Closings {
   /// that is open; their values stay.
   virtual Task<Result<std::map<SubjectId, Time>>> last_closed(std::vector<SubjectId> subjects,
                                                               MonoTime deadline) = 0;
+  /// The commit fails with conflict when one of these customers has an engagement that is open, or
+  /// that closed after the time beside which they stand. On PostgreSQL it waits for one that is
+  /// being opened, and none is opened until it is done.
+  virtual void guard(db::Changes& changes,
+                     const std::map<Time, std::set<SubjectId>>& closed_by) const = 0;
 };
 /// Rows that other rooms forget at a time of their own; the retention sweep asks them to.
 class Remains {

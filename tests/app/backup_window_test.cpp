@@ -158,13 +158,13 @@ TEST(PendingReplay, says_what_the_backup_knew_until_it_is_done) {
   test::TempDir dir;
   KeysWindow window{.made = kNow, .journal_size = 100};
   put_afterlog(window, {.lines = 7, .digest = {1, 2, 3}});
-  EXPECT_FALSE(pending_replay(dir.path()).value());
+  EXPECT_FALSE(pending_replay(dir.path(), "").value());
 
-  ASSERT_TRUE(note_replay(dir.path(), {}));
-  auto rolled_back = pending_replay(dir.path()).value();
-  ASSERT_TRUE(note_replay(dir.path(), window));
-  ASSERT_TRUE(note_replay(dir.path(), {})) << "which leaves the restore";
-  auto restored = pending_replay(dir.path()).value();
+  ASSERT_TRUE(note_replay(dir.path(), "", {}));
+  auto rolled_back = pending_replay(dir.path(), "").value();
+  ASSERT_TRUE(note_replay(dir.path(), "", window));
+  ASSERT_TRUE(note_replay(dir.path(), "", {})) << "which leaves the restore";
+  auto restored = pending_replay(dir.path(), "").value();
   ASSERT_TRUE(end_replay(dir.path()));
 
   ASSERT_TRUE(rolled_back && restored);
@@ -172,9 +172,27 @@ TEST(PendingReplay, says_what_the_backup_knew_until_it_is_done) {
   EXPECT_TRUE(restored->restored);
   EXPECT_EQ(restored->afterlog_known.value().end.lines, 7u);
   EXPECT_EQ(restored->afterlog_known.value().at, kNow);
-  EXPECT_FALSE(pending_replay(dir.path()).value());
-  std::ofstream(pending_replay_file(dir.path())) << "{}";
-  EXPECT_EQ(pending_replay(dir.path()).error().code, Code::corrupt);
+  EXPECT_FALSE(pending_replay(dir.path(), "").value());
+  for (const char* damaged : {"{}", "schema shop", "schema shop\n"}) {
+    std::ofstream(pending_replay_file(dir.path())) << damaged;
+    EXPECT_EQ(pending_replay(dir.path(), damaged[0] == 's' ? "shop" : "").error().code,
+              Code::corrupt);
+  }
+}
+
+TEST(PendingReplay, on_postgresql_is_of_one_schema) {
+  test::TempDir dir;
+  KeysWindow window{.made = kNow, .journal_size = 100};
+
+  ASSERT_TRUE(note_replay(dir.path(), "shop2", window));
+
+  EXPECT_TRUE(pending_replay(dir.path(), "shop2").value().value().restored);
+  EXPECT_FALSE(pending_replay(dir.path(), "shop").value());
+  EXPECT_FALSE(pending_replay(dir.path(), "").value());
+  ASSERT_TRUE(note_replay(dir.path(), "shop2", {}));
+  EXPECT_TRUE(pending_replay(dir.path(), "shop2").value().value().restored);
+  ASSERT_TRUE(note_replay(dir.path(), "shop", {}));
+  EXPECT_FALSE(pending_replay(dir.path(), "shop").value().value().restored);
 }
 
 TEST(BackupFiles, with_keys_past_their_time_are_destroyed_also_those_that_were_never_finished) {

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """The scripts whose stores may stand on any database, on PostgreSQL; and what is PostgreSQL's own:
 a backup comes back into a new schema, and no planted value stands in the server's files."""
+import contextlib
 import os
 import pathlib
 import re
+import sqlite3
 import subprocess
 import sys
 
@@ -82,10 +84,41 @@ def a_second_server_on_the_schema_is_refused(postgres):
             declare(server.client())
             refused = own.run("serve", "--dir", own.dir, "--listen", "127.0.0.1:0")
             assert refused.code == 5 and "another Holdfast server" in refused.err, refused
+            backup = server.client().good("POST", "/v1/backups", {})
+            refused = own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys", backup["keys"],
+                              *on_schema("beside"))
+            assert refused.code == 5 and "another Holdfast server" in refused.err, "its folder is its own"
+            assert not (own.dir / "replay.pending").exists()
             assert server.client().get("/v1/collections").status == 200
             server.kill()
         with own.serve() as server:
             assert server.client().get("/v1/collections").status == 200, "who was killed is not waited for"
+
+
+@test
+def a_restore_that_was_cut_off_while_it_loaded_leaves_no_empty_store(postgres):
+    with store_on(postgres, "cut") as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            made = create(client, "ext:1", email="ann@example.org")
+            backup = client.good("POST", "/v1/backups", {})
+            assert server.stop() == 0
+        files = ["--data", backup["data"], "--keys", backup["keys"]]
+        with contextlib.closing(sqlite3.connect(backup["keys"])) as keys:
+            window = keys.execute("select content from parts where name = 'window'").fetchone()[0]
+        (own.dir / "replay.pending").write_bytes(b"schema fresh\n" + window)  # with nothing loaded yet
+        with own.serve() as server:
+            assert server.stop() == 0
+        assert (own.dir / "replay.pending").exists(), "it is not of this schema"
+        (own.dir / "witness").unlink()
+        refused = own.run("serve", "--dir", own.dir, "--listen", "127.0.0.1:0", *on_schema("fresh"))
+        assert refused.code == 4 and "database is empty" in refused.err, refused
+        done = own.run("restore", "--dir", own.dir, *files, *on_schema("fresh"))
+        assert done.code == 0, done
+        with own.serve(*on_schema("fresh")) as server:
+            assert "ann@example.org" in server.client().reveal(made["record"], ["email"]).body.decode()
+            assert server.stop() == 0
 
 
 @test

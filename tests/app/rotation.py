@@ -220,21 +220,25 @@ def a_restore_that_was_cut_off_is_finished_by_the_next_start():
                                  headers={"If-Match": f'"{made["version"]}"'})
             server.stop()
 
-        # Killed after the log had its new origin: database and witness agree, the afterlog is ahead.
-        for file in (*own.dir.glob("holdfast.db*"), *own.dir.glob("scratch.db*")):
-            file.unlink()
-        for file in then.iterdir():
-            shutil.copy2(file, own.dir)
         with contextlib.closing(sqlite3.connect(backup["keys"])) as keys:
             window = keys.execute("select content from parts where name = 'window'").fetchone()[0]
-        (own.dir / "replay.pending").write_bytes(window)
-        for suspended in (True, False):
-            with own.serve() as server:
-                roles = {role["role"]: role for role in server.client().good("GET", "/v1/roles")["roles"]}
-                assert roles["desk"]["permissions"] == [], roles["desk"]
-                assert ("roles_suspended" in server.log()) == suspended, server.log()
-                assert not (own.dir / "replay.pending").exists(), "once"
-                server.stop()
+        # Killed before the log had its new origin, then after it: database and witness agree, the
+        # afterlog is ahead.
+        for files in (then.glob("holdfast.db*"), then.iterdir()):
+            for file in (*own.dir.glob("holdfast.db*"), *own.dir.glob("scratch.db*")):
+                file.unlink()
+            for file in files:
+                shutil.copy2(file, own.dir)
+            (own.dir / "replay.pending").write_bytes(window)
+            (own.dir / "restore.part").write_bytes(b"what was being put together")
+            for suspended in (True, False):
+                with own.serve() as server:
+                    roles = {role["role"]: role for role in server.client().good("GET", "/v1/roles")["roles"]}
+                    assert roles["desk"]["permissions"] == [], roles["desk"]
+                    assert ("roles_suspended" in server.log()) == suspended, server.log()
+                    assert not (own.dir / "replay.pending").exists(), "once"
+                    assert not (own.dir / "restore.part").exists(), "wrapped keys lay in it"
+                    server.stop()
 
 
 if __name__ == "__main__":

@@ -289,6 +289,18 @@ def shares_from_after_a_backup_restore_it_with_the_newest_keyring():
         checked = own.run("journal", "check", "--dir", machine)
         assert checked.code == DONE, checked
 
+        # With the key file of after the reshare: the unlock file of before it would refuse the shares.
+        other = own.base / "other"
+        other.mkdir()
+        (own.base / "other.keys").mkdir(mode=0o700)
+        shutil.copy(copy, other / "keyring")
+        shutil.copy(own.base / "shop.keys" / "root.key", own.base / "other.keys" / "root.key")
+        done = own.run("restore", "--dir", other, "--data", backup["data"], "--keys", backup["keys"],
+                       "--afterlog", own.dir / "afterlog")
+        assert done.code == DONE, done
+        known = own.run("keys", "check", *shares, "--dir", other)
+        assert known.code == DONE, known
+
 
 @test
 def a_keys_file_of_another_store_is_refused_by_name_and_touches_nothing():

@@ -379,6 +379,27 @@ TEST_F(Rollback, that_is_accepted_mints_a_new_origin_and_names_both_heads) {
   bench_.commit_many(1);
 }
 
+TEST_F(Rollback, by_a_restore_that_was_cut_off_mints_a_new_origin_once) {
+  auto origin = bench_.log().origin();
+  roll_back();
+  auto options = bench_.options();
+  options.restoring = true;
+
+  must(bench_.try_open(options));
+
+  const auto restored = bench_.log().origin();
+  EXPECT_NE(restored, origin);
+  auto last = bench_(bench_.log().read_before(1 << 30, 1)).at(0);
+  EXPECT_NE(last.entry.find("journal.restored"), std::string::npos);
+  bench_.close();
+  must(bench_.try_open(options));
+  EXPECT_EQ(bench_.log().origin(), restored) << "the witness is of this log by now";
+  bench_.close();
+  std::filesystem::remove(bench_.dir() / "witness");
+  must(bench_.try_open(options));
+  EXPECT_NE(bench_.log().origin(), restored) << "nobody can say which log it is";
+}
+
 TEST_F(Rollback, of_the_same_length_with_other_entries_is_refused) {
   roll_back();
   std::filesystem::remove(bench_.dir() / "aside");

@@ -525,6 +525,26 @@ TEST_P(VaultRetention, places_one_hold_for_a_request_that_is_repeated) {
   EXPECT_EQ(code_of(ask("ext:1")), Code::gone) << "nobody is to believe that it still holds";
 }
 
+TEST_P(VaultRetention, a_hold_that_was_refused_is_not_placed_later) {
+  visit("ext:1", {{"address", "192.0.2.7"}});
+  PlaceHold request{.subject = "ext:1",
+                    .collection = {},
+                    .reason = "dispute",
+                    .until = {},
+                    .idempotency_key = "once"};
+  bench_.journal().before_commit = [&]() -> Task<void> {
+    must(co_await bench_.retention().hold({.principal = "key_privacy"}, request));
+  };
+
+  auto refused = bench_.run(bench_.retention().hold({.principal = "key_privacy"}, request));
+
+  EXPECT_EQ(code_of(refused), Code::conflict);
+  EXPECT_EQ(rows("vault_holds"), 1);
+  bench_.reopen();
+  EXPECT_EQ(bench_(bench_.holds().replay(bench_.log().afterlog_entries())).again, 0);
+  EXPECT_EQ(rows("vault_holds"), 1);
+}
+
 TEST_P(VaultRetention, holds_a_collection_as_a_whole) {
   auto made = visit("ext:1", {{"address", "192.0.2.7"}});
   bench_.create("ext:1", {{"last_ip", "192.0.2.7"}});

@@ -267,7 +267,9 @@ Result<void> copy_in(const PostgresOptions& options, const std::filesystem::path
     return Error(Code::conflict, "the database is not empty; load into a new one");
   if (auto loaded = load(*session, **data, options.known); !loaded) return loaded;
   if (auto done = session->run("set local synchronous_commit = on; commit"); !done) return done;
-  return session->run("analyze");
+  // The rows are in; statistics come by themselves too, if later.
+  (void)session->run("set statement_timeout = 0; analyze");
+  return {};
 }
 
 }  // namespace holdfast::db::postgres

@@ -5,6 +5,7 @@
 #include "db/answer.h"
 #include "db/applied.h"
 #include "db/database.h"
+#include "db/dir_lock.h"
 #include "db/sqlite/committer.h"
 #include "db/sqlite/data_file.h"
 #include "db/sqlite/files.h"
@@ -199,7 +200,7 @@ Result<void> SqliteDatabase::load_from(const std::filesystem::path& file) {
 Result<void> replace_sqlite(const SqliteOptions& options, const std::filesystem::path& file,
                             const std::string& aside, const Clock& clock) {
   namespace fs = std::filesystem;
-  auto lock = sqlite::DirLock::take(options.dir);
+  auto lock = DirLock::take(options.dir);
   if (!lock) return std::move(lock).error();
   if (auto checked = sqlite::open_data_file(file, options.known, clock, options.bugs); !checked)
     return std::move(checked).error();
@@ -224,7 +225,7 @@ Result<void> replace_sqlite(const SqliteOptions& options, const std::filesystem:
 Result<std::unique_ptr<Database>> open_sqlite(SqliteOptions options, const Clock& clock) {
   if (auto prepared = sqlite::prepare_dir(options.dir); !prepared)
     return std::move(prepared).error();
-  auto lock = sqlite::DirLock::take(options.dir);
+  auto lock = DirLock::take(options.dir);
   if (!lock) return std::move(lock).error();
   auto database =
       std::make_unique<sqlite::SqliteDatabase>(std::move(options), clock, std::move(*lock));

@@ -1,7 +1,6 @@
 #include "db/sqlite/files.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +31,8 @@ class File {
   int file_;
 };
 
+}  // namespace
+
 Error cannot_open() {
   switch (errno) {
     case EACCES:
@@ -52,23 +53,6 @@ Error cannot_open() {
       return {Code::unavailable, "a file of the data directory cannot be opened"};
   }
 }
-
-}  // namespace
-
-Result<DirLock> DirLock::take(const std::filesystem::path& dir) {
-  File file(dir / "holdfast.lock", O_RDWR | O_CREAT | O_NOFOLLOW);
-  if (!file) return cannot_open();
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
-    return Error(Code::conflict,
-                 "another Holdfast server runs on this data directory: stop it first, or ask it");
-  return DirLock(file.release());
-}
-
-DirLock::~DirLock() {
-  if (file_ >= 0) ::close(file_);
-}
-
-DirLock::DirLock(DirLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
 
 Result<void> prepare_dir(const std::filesystem::path& dir) {
   if (::mkdir(dir.c_str(), 0700) == 0) return {};

@@ -1,5 +1,4 @@
-// The files of a data directory: made with mode 0600, refused when others can read them, and held
-// by one server at a time.
+// The files of a data directory: made with mode 0600, refused when others can read them.
 #pragma once
 
 #include <filesystem>
@@ -8,19 +7,8 @@
 
 namespace holdfast::db::sqlite {
 
-/// An exclusive flock(2) on `dir/holdfast.lock`, until it is destroyed or the process ends.
-class DirLock {
- public:
-  static Result<DirLock> take(const std::filesystem::path& dir);
-  ~DirLock();
-  DirLock(DirLock&& other) noexcept;
-  DirLock& operator=(DirLock&&) = delete;
-
- private:
-  explicit DirLock(int file) : file_(file) {}
-  int file_;
-};
-
+/// Why open(2) failed, out of errno.
+Error cannot_open();
 /// Makes the directory (mode 0700) when it is missing.
 Result<void> prepare_dir(const std::filesystem::path& dir);
 /// Makes an empty file when it is missing; an existing one must belong to nobody but its owner.

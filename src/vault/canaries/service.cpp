@@ -80,10 +80,18 @@ bool is_number(std::string_view text) {
          std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+/// Whether the sample's own values may be looked at: its customer has neither left nor had the use
+/// of their data restricted.
+bool may_open(const crypto::KeySet& keys, const Openable& sample) {
+  const auto standing = standing_of(keys, *sample.subject);
+  return standing && !standing->restricted && !sample.subject->erased;
+}
+
 /// The same values, but only of fields that the sample has, and with its plain ones that nothing
-/// was invented for. Plain values of a unique index stay its own.
-Values shaped(const Collection& collection, Values invented, const crypto::KeySet& keys,
-              Openable& sample, std::span<const SealedField> fields) {
+/// was invented for; their names go to `opened`. Plain values of a unique index stay its own.
+Values shaped(const Collection& collection, Values invented, const Working& work, Openable& sample,
+              std::span<const SealedField> fields, std::vector<std::string>& opened) {
+  const bool may = may_open(*work.keys, sample);
   Values out;
   for (const auto& one : fields) {
     const auto* field = collection.find(one.field);
@@ -93,13 +101,16 @@ Values shaped(const Collection& collection, Values invented, const crypto::KeySe
       out.entries.push_back(std::move(*known));
       continue;
     }
-    if (field->field_class != FieldClass::plain || field->index == IndexKind::unique) continue;
+    if (!may || field->field_class != FieldClass::plain || field->index == IndexKind::unique ||
+        expired(*field, sample.record, work.now))
+      continue;
     const Binding place{sample.record.subject, sample.record.id, collection.id, field->id,
                         one.since};
-    auto plain = sample.keys->open(keys, field->keep_group, place, one.sealed);
-    if (plain && checked_value(*field, plain->expose_text()))
-      out.entries.push_back(
-          {{field->name, std::move(*plain), field->type == FieldType::json}, false});
+    auto plain = sample.keys->open(*work.keys, field->keep_group, place, one.sealed);
+    if (!plain || !checked_value(*field, plain->expose_text())) continue;
+    opened.push_back(field->name);
+    out.entries.push_back(
+        {{field->name, std::move(*plain), field->type == FieldType::json}, false});
   }
   return out;
 }
@@ -177,14 +188,23 @@ Task<Result<PlantedCanary>> Canaries::plant(Caller caller, PlantCanary request) 
   if (!sample->records.empty()) {
     auto& one = sample->records.front();
     if (!slot) slot = one.record.slot;
+    journal::Event event{
+        .activity = "canaries.sample",
+        .collection = collection->name,
+        .touches = {{one.record.subject, "records", to_bytes(one.record.id.bytes()), {}}}};
     if (auto fields = unpack(one.record.sealed)) {
-      auto like =
-          shaped(*collection, values_of(*collection, person, email), *work->keys, one, *fields);
+      auto like = shaped(*collection, values_of(*collection, person, email), *work, one, *fields,
+                         event.fields);
       if (!like.entries.empty()) values = std::move(like);
     }
-    auto id = one.keys->open(*work->keys, "account", external_binding(one.record.subject),
-                             one.subject->external_sealed);
-    if (id && is_number(id->expose_text())) digits = id->expose_text().size();
+    if (may_open(*work->keys, one)) {
+      auto id = one.keys->open(*work->keys, "account", external_binding(one.record.subject),
+                               one.subject->external_sealed);
+      if (id && is_number(id->expose_text())) digits = id->expose_text().size();
+      event.opened = true;
+    }
+    auto looked = co_await context_.journal.commit(caller, {}, std::move(event));
+    if (!looked) co_return std::move(looked).error();
   }
   auto checked = check_values(*collection, values, FieldPath("values"));
   if (!checked) co_return std::move(checked).error();

@@ -24,11 +24,13 @@ bool formula(std::string_view cell) {
   return cell[0] == '=' || cell[0] == '@' || cell[0] == '\t' || cell[0] == '\r';
 }
 
-/// No quote, and nothing that names and numbers are made of: those would end their own cells.
+/// No quote, and nothing that names, numbers and tokens are made of: those would end their own
+/// cells.
 bool may_delimit(char c) {
   auto within = [c](char from, char to) { return c >= from && c <= to; };
-  return c == '\t' || (within('!', '~') && c != '"' && c != '\'' && !within('0', '9') &&
-                       !within('A', 'Z') && !within('a', 'z'));
+  return c == '\t' ||
+         (within('!', '~') && c != '"' && c != '\'' && !within('0', '9') && !within('A', 'Z') &&
+          !within('a', 'z') && c != '_' && c != '@' && c != '.' && c != '-');
 }
 
 class Csv final : public Format {

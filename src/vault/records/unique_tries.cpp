@@ -10,7 +10,7 @@
 namespace holdfast::vault {
 namespace {
 
-constexpr Millis kPause{2};
+constexpr Millis kPause{2}, kLongestPause{50};
 constexpr std::chrono::seconds kRecordTime{10};
 
 /// Whom the tries of a key count on: its place among customers, and nobody.
@@ -48,7 +48,7 @@ bool UniqueTries::may_compare(const Collection& collection, const Field& field) 
 Task<Result<void>> UniqueTries::allowed() {
   if (std::ranges::none_of(tried_, &Tried::blind)) co_return Result<void>();
   boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
-  for (;;) {
+  for (auto wait = kPause;; wait = std::min(2 * wait, kLongestPause)) {
     if (auto ahead = context_.tries->decide(caller_.principal)) {
       place_ = TryPlace::deciding;
       // Read after that: what is not under way any more was counted by then.
@@ -73,7 +73,7 @@ Task<Result<void>> UniqueTries::allowed() {
       co_return Error(Code::unavailable,
                       "too many requests of this key write unique fields at once: send fewer side "
                       "by side, or use a key with view verify");
-    pause.expires_after(kPause);
+    pause.expires_after(wait);
     co_await pause.async_wait(boost::asio::use_awaitable);
   }
 }

@@ -76,7 +76,7 @@ Task<Result<std::map<SubjectId, Time>>> ClosedEngagements::last_closed(
 }
 
 void ClosedEngagements::guard(db::Changes& changes,
-                              const std::map<Time, std::set<SubjectId>>& closed_by) {
+                              const std::map<Time, std::set<SubjectId>>& closed_by) const {
   if (closed_by.empty()) return;
   std::set<SubjectId> all;
   for (const auto& [time, subjects] : closed_by) all.insert(subjects.begin(), subjects.end());
@@ -84,7 +84,9 @@ void ClosedEngagements::guard(db::Changes& changes,
   // Before what shares the lock: two that share it could both wait to have it alone.
   first.guard(kLockSubjects, {list_of(all)});
   for (const auto& [time, subjects] : closed_by)
-    first.guard(kGuardClosedBy, {list_of(subjects), to_ms(time)});
+    first.guard(
+        kGuardClosedBy, {list_of(subjects), to_ms(time)},
+        Error(Code::conflict, "an engagement of the customer was opened meanwhile: repeat"));
   first.append(std::move(changes));
   changes = std::move(first);
 }

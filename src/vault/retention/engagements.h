@@ -20,10 +20,8 @@ class ClosedEngagements final : public Closings {
   explicit ClosedEngagements(Context context) : context_(context) {}
   Task<Result<std::map<SubjectId, Time>>> last_closed(std::vector<SubjectId> subjects,
                                                       MonoTime deadline) override;
-  /// The commit fails with conflict when one of these customers has an engagement that is open, or
-  /// that closed after the time beside which they stand. On PostgreSQL it waits for one that is
-  /// being opened, and none is opened until it is done.
-  static void guard(db::Changes& changes, const std::map<Time, std::set<SubjectId>>& closed_by);
+  void guard(db::Changes& changes,
+             const std::map<Time, std::set<SubjectId>>& closed_by) const override;
 
  private:
   Context context_;

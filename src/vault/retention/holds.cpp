@@ -310,8 +310,8 @@ void LegalHolds::lift(db::Changes& changes, journal::Event& event, const crypto:
   event.touches.push_back({hold.subject, "holds", blob(hold.id), hold_digest(keys, hold)});
 }
 
-Task<Result<void>> LegalHolds::note_placed(const Hold& hold) {
-  return context_.journal.afterlog(kPlaced, placed_line(hold));
+journal::Line LegalHolds::placed(const Hold& hold) {
+  return {kPlaced, placed_line(hold)};
 }
 
 Task<Result<void>> LegalHolds::note_lifted(HoldId id) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "journal/noted.h"
 #include "journal/outside.h"
 #include "journal/state_check.h"
 #include "vault/context.h"
@@ -83,8 +84,9 @@ class LegalHolds final : public Holds, public Remains {
   static void lift(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
                    Hold& hold, std::string by, Time at);
 
-  /// Lines of the afterlog, to be written before the commit.
-  Task<Result<void>> note_placed(const Hold& hold);
+  /// The afterlog's line of a hold, for journal::commit_noted.
+  static journal::Line placed(const Hold& hold);
+  /// Writes the line of one that is lifted.
   Task<Result<void>> note_lifted(HoldId id);
   /// Before serving: what the afterlog says is held and the database does not know is held again
   /// (without its reason, which no backup had); what it says was lifted is lifted. A damaged row

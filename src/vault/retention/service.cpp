@@ -234,12 +234,8 @@ Task<Result<HoldView>> Retention::hold(Caller caller, PlaceHold request) {
   LegalHolds::add(changes, event, *work->keys, hold);
   repeat.remember(changes, hold.id.text());
   // Noted outside first: a crash between the two leaves one hold too many, never one too few.
-  if (auto noted = co_await deps_.holds.note_placed(hold); !noted)
-    co_return std::move(noted).error();
-  auto done = co_await deps_.context.journal.commit(caller, std::move(changes), std::move(event));
-  if (!done && done.error().code != Code::unavailable)  // surely not placed: the note must not stay
-    if (auto noted = co_await deps_.holds.note_lifted(hold.id); !noted)
-      co_return std::move(noted).error();
+  auto done = co_await journal::commit_noted(deps_.context.journal, LegalHolds::placed(hold),
+                                             caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return co_await shown(*work, hold);
 }

@@ -310,7 +310,7 @@ Task<Result<void>> Sweep::remove(Pass& pass, std::vector<Due>& due) {
   event.facts.emplace_back("counts", std::move(counts));
   auto changes = std::move(draft).changes();
   LegalHolds::guard(changes, std::vector(subjects.begin(), subjects.end()), collection.id);
-  ClosedEngagements::guard(changes, closed_by);
+  deps_.closings.guard(changes, closed_by);
   // Under the schema that it was decided by: a keep time that was made longer meanwhile holds.
   Caller caller{.generation = schema->generation};
   auto done = co_await deps_.context.journal.commit(caller, std::move(changes), std::move(event));

@@ -1,10 +1,14 @@
 #include "vault/subjects/afterlog.h"
 
+#include <algorithm>
+
 namespace holdfast::vault {
 namespace {
 
+constexpr std::size_t kId = 16;
+
 std::optional<SubjectId> read_id(ByteReader& reader) {
-  auto bytes = reader.take(16);
+  auto bytes = reader.take(kId);
   return bytes ? SubjectId::from(*bytes) : std::nullopt;
 }
 
@@ -21,6 +25,21 @@ Bytes erased_line(const ErasedLine& line) {
   put_u64(out, static_cast<std::uint64_t>(line.version));
   for (const auto& group : line.groups) put_part(out, group);
   return out;
+}
+
+std::optional<ErasedLine> read_erased_before_0_1(BytesView bytes) {
+  // The version came to less than 2^32, and no group's name is empty.
+  constexpr std::size_t kHalf = 4;
+  ByteReader reader(bytes);
+  auto id = reader.take(kId);
+  auto first = reader.take(kHalf);
+  if (!id || !first) return std::nullopt;
+  if (std::ranges::all_of(*first, [](auto byte) { return byte == 0; }))
+    return read_erased_line(bytes);
+  Bytes versioned = to_bytes(*id);
+  put_u64(versioned, 0);
+  versioned.insert(versioned.end(), bytes.begin() + kId, bytes.end());
+  return read_erased_line(versioned);
 }
 
 std::optional<ErasedLine> read_erased_line(BytesView bytes) {

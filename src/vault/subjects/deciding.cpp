@@ -68,7 +68,9 @@ Task<Result<EventId>> Subjects::put_standing(Caller caller, Subject& subject, co
                  Error(Code::conflict, "this customer's keys changed meanwhile: repeat"));
   }
   subject.standing = encode_standing(next);
-  auto row = put_subject(*work->keys, subject, ruling.at_least);
+  const auto at_least =
+      ruling.lasting ? std::max(ruling.at_least, least_noted_version_) : ruling.at_least;
+  auto row = put_subject(*work->keys, subject, at_least);
   changes.write(kPutSubject, std::move(row), db::Expect::exactly(1),
                 Error(Code::conflict, "the customer changed meanwhile: repeat").at("subject"));
   changes.write(kAddDecision, decision_row(decision), db::Expect::exactly(1));
@@ -81,13 +83,10 @@ Task<Result<EventId>> Subjects::put_standing(Caller caller, Subject& subject, co
                        .facts = {{"decided", decision.decision}}};
   // The text lies with the decision alone, where erasing the customer reaches it.
   wipe(ruling.note);
-  Result<journal::Written> done;
-  if (ruling.lasting)
-    done =
-        co_await journal::commit_noted(context_.journal, kStandingDecided, standing_line(subject),
-                                       caller, std::move(changes), std::move(event));
-  else
-    done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+  std::optional<journal::Line> line;
+  if (ruling.lasting) line = {kStandingDecided, standing_line(subject)};
+  auto done = co_await journal::commit_noted(context_.journal, std::move(line), caller,
+                                             std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return done->receipt.event;
 }

@@ -138,18 +138,18 @@ Task<Result<std::vector<std::string>>> Subjects::groups_of(SubjectId subject, Mo
 }
 
 /// What a duty holds now, with its date.
-Task<Result<std::vector<HeldGroup>>> Subjects::held_by_duty(const Working& work, SubjectId subject,
-                                                            const std::vector<Record>& records,
-                                                            MonoTime deadline) {
+Task<Result<Subjects::Duty>> Subjects::held_by_duty(const Working& work, SubjectId subject,
+                                                    const std::vector<Record>& records,
+                                                    MonoTime deadline) {
   auto closed = co_await deps_.closings.last_closed({subject}, deadline);
   if (!closed) co_return std::move(closed).error();
   const auto ended = closed->find(subject);
-  std::vector<HeldGroup> held;
-  if (auto until =
-          duty_until(*work.schema, records, ended == closed->end() ? work.now : ended->second);
-      until && *until > work.now)
-    held.push_back({std::string(kLegal), *until});
-  co_return held;
+  const auto closed_at = ended == closed->end() ? work.now : ended->second;
+  const auto until = duty_until(*work.schema, records, closed_at);
+  Duty out;
+  if (until && *until > work.now) out.held.push_back({std::string(kLegal), *until});
+  if (until != duty_until(*work.schema, records, work.now)) out.closed = closed_at;
+  co_return out;
 }
 
 Task<Result<ErasedSubject>> Subjects::erase(Caller caller, EraseSubject request) {
@@ -173,12 +173,13 @@ Task<Result<ErasedSubject>> Subjects::erase(Caller caller, EraseSubject request)
   auto records = co_await context_.store.records_of(subject->id, caller.deadline);
   if (!records) co_return std::move(records).error();
 
-  auto held = co_await held_by_duty(*work, subject->id, *records, caller.deadline);
-  if (!held) co_return std::move(held).error();
-  auto chosen = chosen_of(*groups, request, subject->erased.has_value(), !held->empty());
+  auto duty = co_await held_by_duty(*work, subject->id, *records, caller.deadline);
+  if (!duty) co_return std::move(duty).error();
+  auto chosen = chosen_of(*groups, request, subject->erased.has_value(), !duty->held.empty());
   if (!chosen) co_return std::move(chosen).error();
   co_return co_await destroy(std::move(caller), std::move(*subject), std::move(*chosen),
-                             std::move(*held), kErase, request.reason.value_or(""), 0);
+                             std::move(*duty), kErase, request.reason.value_or(""),
+                             least_noted_version_);
 }
 
 /// Takes the names, decisions and standing of a customer who leaves, aliases too; the customer
@@ -216,8 +217,7 @@ Task<Result<void>> Subjects::forget(const crypto::KeySet& keys, std::vector<Subj
 }
 
 Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject,
-                                              std::vector<std::string> groups,
-                                              std::vector<HeldGroup> held,
+                                              std::vector<std::string> groups, Duty duty,
                                               std::string_view activity, std::string note,
                                               std::int64_t at_least) {
   auto work = co_await begin(context_, caller);
@@ -246,7 +246,7 @@ Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject,
   changes.append(std::move(erasing.draft).changes());
   for (const auto& group : groups)
     for (const auto& one : *whose) changes.write(kDropKeys, {blob(one.id), group});
-  const ErasedLine line{subject.id, std::max(subject.version + 1, at_least), groups};
+  const ErasedLine erased{subject.id, std::max(subject.version + 1, at_least), groups};
   if (contains(groups, kAccount) && !subject.erased) {
     auto done =
         co_await forget(*work->keys, *whose, at_least, work->now, changes, event, caller.deadline);
@@ -265,18 +265,19 @@ Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject,
                  {"records", erasing.records},
                  {"tokens", erasing.tokens},
                  {"values", erasing.values}};
-  Result<journal::Written> done;
+  std::optional<journal::Line> line;
   if (activity == kErase) {
     deps_.holds.guard(changes, subject.id);
-    done = co_await journal::commit_noted(context_.journal, kErased, erased_line(line), caller,
-                                          std::move(changes), std::move(event));
-  } else {
-    done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+    if (duty.closed && contains(groups, kLegal))
+      deps_.closings.guard(changes, {{*duty.closed, {subject.id}}});
+    line = {kErased, erased_line(erased)};
   }
+  auto done = co_await journal::commit_noted(context_.journal, std::move(line), caller,
+                                             std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   co_return ErasedSubject{.subject = subject.id,
                           .erased = std::move(groups),
-                          .held = std::move(held),
+                          .held = std::move(duty.held),
                           .records = erasing.records,
                           .values = erasing.values,
                           .tokens = erasing.tokens,

@@ -133,8 +133,8 @@ Task<Result<ErasureStatement>> Subjects::erasure(Caller caller, SubjectRequest r
   if (!duties) co_return std::move(duties).error();
   std::vector<StillHeld> held;
   for (auto& group : *left) {
-    auto duty = std::ranges::find(*duties, group, &HeldGroup::group);
-    auto until = duty == duties->end() ? std::nullopt : std::optional(duty->until);
+    auto duty = std::ranges::find(duties->held, group, &HeldGroup::group);
+    auto until = duty == duties->held.end() ? std::nullopt : std::optional(duty->until);
     held.push_back({std::move(group), until});
   }
 

@@ -17,11 +17,19 @@ constexpr std::int64_t kMostRows = 20'000;
 constexpr std::size_t kPage = 200;
 
 /// Writes a piece and wipes it.
-Task<Result<void>> send(http::BodyWriter& out, std::string piece) {
-  auto done = co_await out.write(piece);
-  wipe(piece);
-  co_return done;
-}
+/// Where an export goes, piece by piece, while its key may still have it.
+struct Leaving {
+  http::BodyWriter& out;
+  const Permits& permits;
+  const Caller& caller;
+
+  Task<Result<void>> send(std::string piece) const {
+    auto done = co_await permits.still(caller, kExport);
+    if (done) done = co_await out.write(piece);
+    wipe(piece);
+    co_return done;
+  }
+};
 
 /// What one export works on, and what it may show.
 struct Exporting {
@@ -221,12 +229,12 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
     if (id) head.external_ids.push_back(std::move(*id));
   }
   for (const auto& [name, purpose] : work->schema->purposes) head.purposes.push_back(purpose);
-  if (auto sent = co_await send(out, document->begin(head)); !sent) co_return sent;
+  const Leaving leaving{out, context_.permits, *as};
+  if (auto sent = co_await leaving.send(document->begin(head)); !sent) co_return sent;
   journal::Slices slices;
   for (const auto& record : *records) {
-    if (auto may = co_await context_.permits.still(*as, kExport); !may) co_return may;
     auto piece = document->record(exporting.opened(record, keys->at(subject->id)));
-    if (auto sent = co_await send(out, std::move(piece)); !sent) co_return sent;
+    if (auto sent = co_await leaving.send(std::move(piece)); !sent) co_return sent;
     if (slices.due()) co_await slices.pause();
   }
   for (std::size_t i = decided->size(); i-- > 0;) {
@@ -242,10 +250,10 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
               keys->at(decision.subject)
                   .open(*work->keys, kAccount, evidence_binding(decision), decision.evidence))
         view.evidence = std::move(*text);
-    if (auto sent = co_await send(out, document->decision(view)); !sent) co_return sent;
+    if (auto sent = co_await leaving.send(document->decision(view)); !sent) co_return sent;
   }
   for (std::size_t i = 0; i < asked->size(); ++i)
-    if (auto sent = co_await send(out, document->request(demand_from((*asked)[i]))); !sent)
+    if (auto sent = co_await leaving.send(document->request(demand_from((*asked)[i]))); !sent)
       co_return sent;
   for (auto name : names) {
     for (std::int64_t before = INT64_MAX;;) {
@@ -255,13 +263,13 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
         AccessNote note{one.stored.seq,    one.entry.id,        one.entry.at,
                         one.entry.actor,   one.entry.principal, one.entry.operation,
                         one.entry.purpose, one.entry.fields};
-        if (auto sent = co_await send(out, document->access(note)); !sent) co_return sent;
+        if (auto sent = co_await leaving.send(document->access(note)); !sent) co_return sent;
       }
       if (!page->before_seq) break;
       before = *page->before_seq;
     }
   }
-  co_return co_await send(out, document->end());
+  co_return co_await leaving.send(document->end());
 }
 
 }  // namespace holdfast::vault

@@ -123,14 +123,13 @@ Task<Result<MergedSubjects>> Subjects::join(Caller caller, Subject into, Subject
   event.facts = {{"into", into.id.text()},
                  {"records", out.records},
                  {"renamed", static_cast<std::int64_t>(out.renamed.size())}};
-  Result<journal::Written> done;
+  std::optional<journal::Line> line;
   if (activity == kMerge) {
     deps_.holds.guard(changes, from.id);
-    done = co_await journal::commit_noted(context_.journal, kMerged, merged_line(from.id, into.id),
-                                          caller, std::move(changes), std::move(event));
-  } else {
-    done = co_await context_.journal.commit(caller, std::move(changes), std::move(event));
+    line = {kMerged, merged_line(from.id, into.id)};
   }
+  auto done = co_await journal::commit_noted(context_.journal, std::move(line), caller,
+                                             std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
   co_return out;

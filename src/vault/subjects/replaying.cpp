@@ -5,6 +5,8 @@
 #include <set>
 #include <variant>
 
+#include "journal/noted.h"
+#include "vault/statements.h"
 #include "vault/subjects/afterlog.h"
 #include "vault/subjects/service.h"
 #include "vault/subjects/statements.h"
@@ -12,20 +14,27 @@
 namespace holdfast::vault {
 namespace {
 
-constexpr std::string_view kAccount = "account";
+constexpr std::string_view kAccount = "account", kLegal = "legal";
 constexpr std::size_t kChunk = 1000;
 
 using Line = std::variant<ErasedLine, MergedLine, StandingLine>;
 
-/// Lines of other kinds are other rooms'. Errors: corrupt.
-Result<std::vector<Line>> read_lines(const std::vector<journal::AfterlogEntry>& entries) {
-  std::vector<Line> out;
-  auto take = [&](auto line) {
-    if (line) out.emplace_back(std::move(*line));
-    return line.has_value();
-  };
+/// A line and how it stands in the afterlog.
+struct Noted {
+  Line line;
+  const journal::AfterlogEntry* entry;
+};
+
+/// Lines of other kinds are other rooms'. `entries` outlives what comes back. Errors: corrupt.
+Result<std::vector<Noted>> read_lines(const std::vector<journal::AfterlogEntry>& entries) {
+  std::vector<Noted> out;
   for (const auto& entry : entries) {
+    auto take = [&](auto line) {
+      if (line) out.push_back({std::move(*line), &entry});
+      return line.has_value();
+    };
     bool good = entry.kind == kErased            ? take(read_erased_line(entry.id))
+                : entry.kind == kErasedBefore0_1 ? take(read_erased_before_0_1(entry.id))
                 : entry.kind == kMerged          ? take(read_merged_line(entry.id))
                 : entry.kind == kStandingDecided ? take(read_standing_line(entry.id))
                                                  : true;
@@ -34,22 +43,26 @@ Result<std::vector<Line>> read_lines(const std::vector<journal::AfterlogEntry>& 
   return out;
 }
 
-/// Rows and keep groups as they are before anything is done again.
+bool whole(const ErasedLine& line) {
+  return std::ranges::find(line.groups, kAccount) != line.groups.end();
+}
+
+/// Rows as they are before anything is done again.
 struct Present {
   std::map<SubjectId, Subject> rows;
-  std::set<std::pair<SubjectId, std::string>> groups;
 
   const Subject* find(SubjectId id) const {
     auto found = rows.find(id);
     return found == rows.end() ? nullptr : &found->second;
   }
+  bool behind(SubjectId id, std::int64_t version) const {
+    const auto* row = find(id);
+    return row && row->version >= version;
+  }
   bool lacks(const ErasedLine& line) const {
     const auto* row = find(line.subject);
-    if (!row || row->merged_into || row->version >= line.version) return false;
-    bool whole = !row->erased && std::ranges::find(line.groups, kAccount) != line.groups.end();
-    return whole || std::ranges::any_of(line.groups, [&](const std::string& group) {
-             return groups.contains({line.subject, group});
-           });
+    if (!row || row->merged_into) return false;
+    return row->version < line.version || (whole(line) && !row->erased);
   }
   bool lacks(const MergedLine& line) const {
     const auto* row = find(line.from);
@@ -62,9 +75,9 @@ struct Present {
   }
 };
 
-Task<Result<Present>> present(const Context& context, const std::vector<Line>& lines) {
+Task<Result<Present>> present(const Context& context, const std::vector<Noted>& lines) {
   std::set<SubjectId> named;
-  for (const auto& line : lines) {
+  for (const auto& [line, entry] : lines) {
     if (const auto* merged = std::get_if<MergedLine>(&line)) named.insert(merged->from);
     if (const auto* erased = std::get_if<ErasedLine>(&line)) named.insert(erased->subject);
     if (const auto* decided = std::get_if<StandingLine>(&line)) named.insert(decided->subject);
@@ -75,27 +88,22 @@ Task<Result<Present>> present(const Context& context, const std::vector<Line>& l
     std::vector<SubjectId> some(
         all.begin() + static_cast<std::ptrdiff_t>(at),
         all.begin() + static_cast<std::ptrdiff_t>(std::min(at + kChunk, all.size())));
-    db::List list;
-    for (auto id : some) list.cells.emplace_back(to_bytes(id.bytes()));
     auto rows = co_await context.store.subjects(std::move(some), MonoTime::max());
     if (!rows) co_return std::move(rows).error();
     out.rows.merge(std::move(*rows));
-    auto groups = co_await context.journal.reader().read(kGroupsOfMany, {std::move(list)});
-    if (!groups) co_return std::move(groups).error();
-    for (std::size_t i = 0; i < groups->size(); ++i)
-      if (auto id = SubjectId::from((*groups)[i].bytes(0)))
-        out.groups.emplace(*id, (*groups)[i].text(1));
   }
   co_return out;
 }
 
 }  // namespace
 
-/// One replay on its way.
+/// One replay on its way. Into an older database every line is done again, for each was done once.
+/// In the one that was in use only what a crash or a lost answer cut off is missing: it is done, or
+/// its line is taken back, so that it is not done later to what came since.
 class Replay {
  public:
-  Replay(Subjects& subjects, bool older)
-      : subjects_(subjects), context_(subjects.context_), older_(older) {}
+  Replay(Subjects& subjects, const Present& before, bool older)
+      : subjects_(subjects), context_(subjects.context_), before_(before), older_(older) {}
 
   Task<Result<void>> again(ErasedLine line) {
     for (auto id : stands_for(line.subject))
@@ -108,6 +116,10 @@ class Replay {
     co_return Result<void>();
   }
   Task<Result<void>> again(MergedLine line);
+  Task<Result<void>> again(const Noted& noted) {
+    at_ = noted.entry;
+    return std::visit([this](const auto& line) { return again(line); }, noted.line);
+  }
   Replayed count{};
 
  private:
@@ -119,35 +131,62 @@ class Replay {
         if (into == out[i] && std::ranges::find(out, from) == out.end()) out.push_back(from);
     return out;
   }
+  /// Whether the row that the line names has it behind it.
+  bool behind(SubjectId id, SubjectId named, std::int64_t version) const {
+    return id == named && !joined_.contains(id) && before_.behind(id, version);
+  }
   Task<Result<void>> erase(SubjectId id, ErasedLine line);
+  Task<Result<void>> outdate(Subject row, std::int64_t version);
   Task<Result<void>> decide(SubjectId id, StandingLine line);
-  /// Whether a hold forbids what was never done; one that cannot be read forbids it.
-  Task<Result<bool>> forbidden(SubjectId id);
+  /// Whether a hold, or a duty where the `legal` group is to go, forbids what was never done; a
+  /// hold that cannot be read forbids it.
+  Task<Result<bool>> forbidden(SubjectId id, bool legal);
+  Task<Result<void>> take_back() {
+    return journal::take_back(context_.journal, {at_->kind, at_->id});
+  }
 
   Subjects& subjects_;
   const Context& context_;
+  const Present& before_;
   const bool older_;
+  const journal::AfterlogEntry* at_ = nullptr;  // the line that is being done
+  // Of older databases alone.
   std::map<SubjectId, SubjectId> apart_;
   /// Merged again: their versions say nothing of the lines that follow, whose order does.
   std::set<SubjectId> joined_;
 };
 
-Task<Result<bool>> Replay::forbidden(SubjectId id) {
+Task<Result<bool>> Replay::forbidden(SubjectId id, bool legal) {
   if (older_) co_return false;
   auto held = co_await subjects_.deps_.holds.held(id, MonoTime::max());
   if (!held && held.error().code != Code::corrupt) co_return std::move(held).error();
-  const bool out = !held || *held;
+  bool out = !held || *held;
+  if (!out && legal) {
+    auto work = co_await begin(context_, Caller{});
+    if (!work) co_return std::move(work).error();
+    auto records = co_await context_.store.records_of(id, MonoTime::max());
+    if (!records) co_return std::move(records).error();
+    auto duty = co_await subjects_.held_by_duty(*work, id, *records, MonoTime::max());
+    if (!duty) co_return std::move(duty).error();
+    out = !duty->held.empty();
+  }
   count.held += out;
   co_return out;
 }
 
 Task<Result<void>> Replay::erase(SubjectId id, ErasedLine line) {
-  const auto& groups = line.groups;
   auto row = co_await context_.store.subject(id, MonoTime::max());
   if (!row) co_return std::move(row).error();
   if (!*row || (*row)->merged_into) co_return Result<void>();
-  const bool later = joined_.contains(id) || id != line.subject || (*row)->version < line.version;
-  if (!later) co_return Result<void>();
+  const bool all = whole(line) && !(*row)->erased;
+  const bool done_before = behind(id, line.subject, line.version);
+  if (done_before && !all) co_return Result<void>();
+  // Somebody who is there was never erased; what took the version was another deed.
+  if (done_before && !older_) co_return co_await take_back();
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  // A row that Holdfast did not write gets no MAC here, unless nothing of it stays.
+  if (!all && !standing_of(*keys, **row)) co_return Result<void>();
   auto names = co_await subjects_.names_of(id, MonoTime::max());
   if (!names) co_return std::move(names).error();
   db::List list;
@@ -156,18 +195,33 @@ Task<Result<void>> Replay::erase(SubjectId id, ErasedLine line) {
   if (!held) co_return std::move(held).error();
   std::vector<std::string> again;
   for (std::size_t i = 0; i < held->size(); ++i)
-    if (std::ranges::find(groups, (*held)[i].text(0)) != groups.end())
+    if (std::ranges::find(line.groups, (*held)[i].text(0)) != line.groups.end())
       again.emplace_back((*held)[i].text(0));
-  bool whole = !(*row)->erased && std::ranges::find(groups, kAccount) != groups.end();
-  if (again.empty() && !whole) co_return Result<void>();
-  if (whole && std::ranges::find(again, kAccount) == again.end()) again.emplace_back(kAccount);
-  auto held_now = co_await forbidden(id);
+  if (all && std::ranges::find(again, kAccount) == again.end()) again.emplace_back(kAccount);
+  if (again.empty() && id == line.subject && (*row)->version < line.version)
+    co_return co_await outdate(std::move(**row), line.version);
+  if (again.empty()) co_return Result<void>();
+  auto held_now = co_await forbidden(id, std::ranges::find(again, kLegal) != again.end());
   if (!held_now) co_return std::move(held_now).error();
-  if (*held_now) co_return Result<void>();
+  if (*held_now) co_return co_await take_back();
   auto erased = co_await subjects_.destroy(Caller{}, std::move(**row), std::move(again), {},
                                            kEraseAgain, "", line.version);
   if (!erased) co_return std::move(erased).error();
   ++count.erased;
+  co_return Result<void>();
+}
+
+/// Nothing is left to erase, but what comes to be in these groups from now on is not the line's.
+Task<Result<void>> Replay::outdate(Subject row, std::int64_t version) {
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  db::Changes changes;
+  changes.write(kPutSubject, put_subject(*keys, row, version), db::Expect::exactly(1));
+  auto done = co_await context_.journal.commit(
+      Caller{}, std::move(changes),
+      {.activity = kErasedBefore,
+       .touches = {{row.id, "subjects", to_bytes(row.id.bytes()), subject_digest(*keys, row)}}});
+  if (!done) co_return std::move(done).error();
   co_return Result<void>();
 }
 
@@ -179,10 +233,10 @@ Task<Result<void>> Replay::decide(SubjectId id, StandingLine line) {
   if (!keys) co_return Error(Code::locked, "the server is locked");
   auto standing = standing_of(*keys, **row);
   if (!standing) co_return Result<void>();  // such a row opens nothing; the state check names it
-  bool later = joined_.contains(id) || id != line.subject || (*row)->version < line.version;
-  if (!later && (*row)->version > line.version) co_return Result<void>();
+  if (behind(id, line.subject, line.version + 1)) co_return Result<void>();
   // With the same version one of two was never committed, and nobody knows which.
-  auto next = later ? line.standing : strictest(*standing, line.standing);
+  const bool tied = behind(id, line.subject, line.version);
+  auto next = tied ? strictest(*standing, line.standing) : line.standing;
   if (next == *standing && (*row)->version >= line.version) co_return Result<void>();
   auto put = co_await subjects_.put_standing(Caller{}, **row, next,
                                              {.activity = kDecideAgain,
@@ -203,43 +257,53 @@ Task<Result<void>> Replay::again(MergedLine line) {
   if (into && *into && (*into)->merged_into)
     into = co_await context_.store.subject(*(*into)->merged_into, MonoTime::max());
   if (!into) co_return std::move(into).error();
-  auto held_now = co_await forbidden(line.from);
+  const bool gone = !*into || (*into)->erased;
+  auto held_now = co_await forbidden(line.from, false);
   if (!held_now) co_return std::move(held_now).error();
-  if (*held_now) co_return Result<void>();
-  apart_[line.from] = line.into;
-  if (!*into || (*into)->erased) co_return Result<void>();
+  if (!older_ && (*held_now || gone)) co_return co_await take_back();
+  if (older_) apart_[line.from] = line.into;
+  if (gone) co_return Result<void>();
   auto joined =
       co_await subjects_.join(Caller{}, std::move(**into), std::move(**from), kMergeAgain, "");
   if (joined) {
+    if (older_) joined_.insert(joined->subject);
     apart_.erase(line.from);
-    joined_.insert(joined->subject);
     ++count.merged;
     co_return Result<void>();
   }
-  // What cannot be joined any more stays apart, and what follows is done to both.
   auto code = joined.error().code;
-  if (code == Code::corrupt || code == Code::conflict || code == Code::too_large)
-    co_return Result<void>();
-  co_return std::move(joined).error();
+  if (code != Code::corrupt && code != Code::conflict && code != Code::too_large)
+    co_return std::move(joined).error();
+  // What cannot be joined any more stays apart, and what follows is done to both.
+  if (older_) co_return Result<void>();
+  co_return co_await take_back();
 }
 
 Task<Result<Replayed>> Subjects::replay(std::vector<journal::AfterlogEntry> entries, bool older) {
+  if (older) {
+    auto noted = co_await context_.journal.afterlog(kOlderDatabase, {});
+    if (!noted) co_return std::move(noted).error();
+  }
+  const auto began =
+      std::ranges::count(entries, kOlderDatabase, &journal::AfterlogEntry::kind) + older;
+  least_noted_version_ = began << kVersionBitsOfOneDatabase;
+  if (!older) {
+    auto last = std::ranges::find(entries.rbegin(), entries.rend(), kOlderDatabase,
+                                  &journal::AfterlogEntry::kind);
+    entries.erase(entries.begin(), last.base());
+  }
   auto lines = read_lines(entries);
   if (!lines) co_return std::move(lines).error();
   auto before = co_await present(context_, *lines);
   if (!before) co_return std::move(before).error();
-  bool lacks = std::ranges::any_of(*lines, [&](const Line& line) {
-    return std::visit([&](const auto& one) { return before->lacks(one); }, line);
-  });
-  Replay replay(*this, older);
-  if (!lacks) co_return replay.count;
-  for (const auto& line : *lines) {
-    Result<void> done;
-    if (const auto* erased = std::get_if<ErasedLine>(&line)) done = co_await replay.again(*erased);
-    if (const auto* merged = std::get_if<MergedLine>(&line)) done = co_await replay.again(*merged);
-    if (const auto* decided = std::get_if<StandingLine>(&line))
-      done = co_await replay.again(*decided);
-    if (!done) co_return std::move(done).error();
+  auto lacks = [&](const Noted& noted) {
+    return std::visit([&](const auto& one) { return before->lacks(one); }, noted.line);
+  };
+  Replay replay(*this, *before, older);
+  if (std::ranges::none_of(*lines, lacks)) co_return replay.count;
+  for (const auto& noted : *lines) {
+    if (!older && !lacks(noted)) continue;
+    if (auto done = co_await replay.again(noted); !done) co_return std::move(done).error();
   }
   co_return replay.count;
 }

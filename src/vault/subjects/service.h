@@ -77,13 +77,19 @@ class Subjects {
   Task<Result<AccessList>> accesses(Caller caller, AccessesRequest request);
 
   /// Does again, in order, what the afterlog says was erased, merged and decided and the database
-  /// does not have: after a restore or a crash, before serving. In an `older` database, that of a
-  /// backup, all of it was done once. In the one that was in use it never was, and a legal hold
-  /// that came since forbids it.
+  /// does not have: at each start, before serving. In an `older` database, that of a backup, all of
+  /// it was done once. In the one that was in use it never was, and a legal hold that came since
+  /// forbids it: such a line is taken back.
   Task<Result<Replayed>> replay(std::vector<journal::AfterlogEntry> entries, bool older);
 
  private:
   friend class Replay;
+
+  /// What a duty holds, and what that was found by.
+  struct Duty {
+    std::vector<HeldGroup> held;
+    std::optional<Time> closed;  // of the last engagement, where the duty counts from it
+  };
 
   /// One decision about a standing.
   struct Ruling {
@@ -100,7 +106,7 @@ class Subjects {
   Task<Result<EventId>> put_standing(Caller caller, Subject& subject, const Standing& next,
                                      Ruling ruling);
   Task<Result<ErasedSubject>> destroy(Caller caller, Subject subject,
-                                      std::vector<std::string> groups, std::vector<HeldGroup> held,
+                                      std::vector<std::string> groups, Duty duty,
                                       std::string_view activity, std::string note,
                                       std::int64_t at_least);
   Task<Result<void>> forget(const crypto::KeySet& keys, std::vector<Subject> whose,
@@ -110,12 +116,12 @@ class Subjects {
                                     std::string_view activity, std::string note);
   Task<Result<std::vector<SubjectId>>> names_of(SubjectId subject, MonoTime deadline);
   Task<Result<std::vector<std::string>>> groups_of(SubjectId subject, MonoTime deadline);
-  Task<Result<std::vector<HeldGroup>>> held_by_duty(const Working& work, SubjectId subject,
-                                                    const std::vector<Record>& records,
-                                                    MonoTime deadline);
+  Task<Result<Duty>> held_by_duty(const Working& work, SubjectId subject,
+                                  const std::vector<Record>& records, MonoTime deadline);
 
   Context context_;
   Deps deps_;
+  std::int64_t least_noted_version_ = 0;  // of rows that a line names; set by replay()
 };
 
 /// nullptr only to be described.

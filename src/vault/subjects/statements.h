@@ -13,8 +13,4 @@ inline constexpr db::Sql kGroupsOf{
     "vault.groups_of",
     "select distinct keep_group from vault_subject_keys where subject {{in $1}} order by "
     "keep_group"};
-inline constexpr db::Sql kGroupsOfMany{
-    "vault.groups_of_many",
-    "select distinct subject, keep_group from vault_subject_keys where subject {{in $1}}"};
-
 }  // namespace holdfast::vault

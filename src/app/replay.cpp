@@ -1,0 +1,93 @@
+#include "app/replay.h"
+
+#include <spdlog/spdlog.h>
+
+#include "app/log_line.h"
+
+namespace holdfast::app {
+namespace {
+
+constexpr std::chrono::seconds kPolicyWait{5};
+
+/// The keys that it names; all that there are when nobody can say which; and, in an older database,
+/// those from before it was last found lost.
+Task<Result<std::int64_t>> revoke_again(const Replay& at, bool lost_all,
+                                        const std::vector<journal::AfterlogEntry>& entries) {
+  if (lost_all) co_return co_await at.rooms.admin.revoke_after_restore({});
+  std::vector<std::string> revoked;
+  for (const auto& entry : entries)
+    if (entry.kind == access::kKeyRevoked) revoked.emplace_back(as_text(entry.id));
+  if (const auto lost = at.log.afterlog_lost_at(); lost && at.restored) {
+    auto snapshot = co_await at.rooms.cache.current(at.clock.mono() + kPolicyWait);
+    if (!snapshot) co_return std::move(snapshot).error();
+    for (const auto& [id, principal] : (*snapshot)->keys)
+      if (principal.key.created <= *lost) revoked.push_back(principal.key.key);
+  }
+  co_return co_await at.rooms.admin.revoke_after_restore(std::move(revoked));
+}
+
+}  // namespace
+
+Task<Result<bool>> replay_afterlog(Replay at) {
+  const auto loss = at.log.afterlog_loss();
+  auto entries = at.log.afterlog_entries();
+  auto ended = co_await revoke_again(at, loss.has_value(), entries);
+  if (!ended) co_return std::move(ended).error();
+  // In the database that was in use these were done, or nobody was told that they were.
+  std::vector<Bytes> narrowed, rotated;
+  for (const auto& entry : entries) {
+    if (at.older && entry.kind == access::kRoleNarrowed) narrowed.push_back(entry.id);
+    if (at.older && entry.kind == access::kKeyEnds) rotated.push_back(entry.id);
+  }
+  auto cut = co_await at.rooms.admin.end_rotated(std::move(rotated));
+  if (!cut) co_return std::move(cut).error();
+  if (*cut > 0)
+    at.logger.warn(
+        said("api_keys_ended",
+             {{"keys", std::to_string(*cut)},
+              {"why", "they were rotated after this backup: their successors are not here"},
+              {"next", "holdfast api-keys create, for whoever used them"}}));
+  auto suspended = co_await at.rooms.admin.suspend_narrowed(std::move(narrowed));
+  if (!suspended) co_return std::move(suspended).error();
+  if (*suspended > 0)
+    at.logger.warn(said("roles_suspended",
+                        {{"roles", std::to_string(*suspended)},
+                         {"why", "they were narrowed after this backup, and give nothing now"},
+                         {"next", "holdfast roles list, and put them again"}}));
+  auto held = co_await at.rooms.holds.replay(entries);
+  if (!held) co_return std::move(held).error();
+  for (const auto& hold : held->damaged)
+    at.logger.error(said("legal_hold_damaged",
+                         {{"hold", hold.text()},
+                          {"next", "nothing is destroyed: place it anew, then lift this one"}}));
+  auto again = co_await at.rooms.subjects.replay(std::move(entries), at.older);
+  if (!again) co_return std::move(again).error();
+  if (again->held > 0)
+    at.logger.warn(
+        said("afterlog_left_to_a_hold",
+             {{"customers", std::to_string(again->held)},
+              {"why", "an erasure or merge was cut off, and a legal hold or duty came since"},
+              {"next", "repeat it when that has ended"}}));
+  if (*ended > 0 || held->again > 0 || again->erased + again->merged + again->decided > 0)
+    at.logger.warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
+                                              {"holds", std::to_string(held->again)},
+                                              {"customers_erased", std::to_string(again->erased)},
+                                              {"customers_merged", std::to_string(again->merged)},
+                                              {"decisions", std::to_string(again->decided)}}));
+  if (!loss) co_return false;
+  const auto expected = static_cast<std::int64_t>(loss->expected);
+  const auto there = static_cast<std::int64_t>(loss->there);
+  at.logger.warn(said("afterlog_missing", {{"all_api_keys", "revoked"},
+                                           {"lines_expected", std::to_string(expected)},
+                                           {"lines_there", std::to_string(there)},
+                                           {"next", "holdfast access recover --dir DIR"}}));
+  journal::Event event{.activity = "journal.afterlog_missing",
+                       .facts = {{"lines_expected", expected}, {"lines_there", there}}};
+  auto recorded = co_await at.log.commit(Caller{}, {}, std::move(event));
+  if (!recorded) co_return std::move(recorded).error();
+  if (auto settled = co_await at.log.settle_afterlog(); !settled)
+    co_return std::move(settled).error();
+  co_return true;
+}
+
+}  // namespace holdfast::app

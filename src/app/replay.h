@@ -1,0 +1,29 @@
+// What a start does again of what the afterlog names, before anything is served.
+#pragma once
+
+#include <spdlog/fwd.h>
+
+#include "app/rooms.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "journal/log.h"
+
+namespace holdfast::app {
+
+struct Replay {
+  journal::Log& log;
+  Rooms& rooms;
+  const Clock& clock;
+  spdlog::logger& logger;
+  bool older;     // the database is one of before: restored, or accepted as rolled back
+  bool restored;  // out of a backup
+};
+
+/// Ends keys, suspends narrowed roles, holds, erases, merges and decides where the database has
+/// not; what it did stands in the log. Without the afterlog every API key is revoked, and `true`
+/// comes back. Everything in `at` outlives the task. Errors: those of the rooms; an error means: do
+/// not serve.
+Task<Result<bool>> replay_afterlog(Replay at);
+
+}  // namespace holdfast::app
