@@ -147,18 +147,70 @@ Result<void> put_in_place(const Files& out) {
   return {};
 }
 
-/// The afterlog that the caller names, where the folder has none.
-Result<void> bring_afterlog(const LocalOptions& options, const fs::path& file) {
-  if (options.afterlog.empty() || fs::exists(file)) return {};
+/// Under whichever of the store's keys: a rotation may have stopped on the way.
+Result<std::unique_ptr<journal::Afterlog>> open_afterlog(const fs::path& file,
+                                                         const crypto::Keyring& ring) {
+  Result<std::unique_ptr<journal::Afterlog>> out =
+      Error(Code::corrupt, "the keyring has no key of the afterlog");
+  for (auto id : ring.ids(crypto::KeyUse::afterlog)) {
+    out = journal::Afterlog::open(file, ring.find(crypto::KeyUse::afterlog, id)->expose());
+    if (out || out.error().code != Code::corrupt) break;
+  }
+  return out;
+}
+
+/// The afterlog that the caller names, unless the folder's goes on from it. It is looked at before
+/// anything that is there is touched.
+Result<void> bring_afterlog(const LocalOptions& options, const fs::path& file,
+                            const crypto::Keyring& ring) {
+  if (options.afterlog.empty()) return {};
   auto beside = file;
   beside += ".part";
   std::error_code failed;
+  struct Gone {
+    const fs::path& file;
+    ~Gone() {
+      std::error_code ignored;
+      fs::remove(file, ignored);
+    }
+  } gone{beside};
   fs::copy_file(options.afterlog, beside, fs::copy_options::overwrite_existing, failed);
   if (failed) return Error(Code::not_found, "the afterlog cannot be read").at("afterlog");
   fs::permissions(beside, fs::perms::owner_read | fs::perms::owner_write, failed);
-  if (auto kept = journal::replace_file(beside, file); !kept) return kept;
-  return {};
+  auto named = open_afterlog(beside, ring);
+  if (!named && named.error().code == Code::corrupt)
+    return Error(Code::corrupt,
+                 "this is no afterlog of this store, or it was changed: take the file `afterlog` "
+                 "of the store's folder, or a copy of it; nothing was touched")
+        .at("afterlog");
+  if (!named) return std::move(named).error().at("afterlog");
+  if (fs::exists(file)) {
+    auto own = open_afterlog(file, ring);
+    if (own && (*own)->continues((*named)->end())) return {};
+    if (!own || !(*named)->continues((*own)->end()))
+      return Error(Code::conflict,
+                   "the afterlog in the store's folder does not follow from the one that is "
+                   "named, nor that one from it: move the wrong one away, which may be the file "
+                   "`afterlog` in the folder; nothing was touched")
+          .at("afterlog");
+  }
+  return journal::replace_file(beside, file);
 }
+
+/// The note of a replay, which goes again unless one is due. A folder that nothing was served from
+/// keeps it as long as a keyring is there: it must not come up as a new store.
+struct ReplayNote {
+  const Config& config;
+  fs::path file = pending_replay_file(config.dir());
+  bool unused = !fs::exists(config.dir() / "witness") && !fs::exists(config.dir() / "holdfast.db");
+  bool due = fs::exists(file);
+
+  ~ReplayNote() {
+    std::error_code ignored;
+    if (!due && !(unused && fs::exists(config.path("keys.keyring"), ignored)))
+      fs::remove(file, ignored);
+  }
+};
 
 /// An error of reading the data file, which may be any file that somebody named.
 Error of_data(Error error) {
@@ -205,6 +257,15 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
   if (!parts) return std::move(parts).error();
   auto keyring = parts->find("keyring");
   if (keyring == parts->end()) return Error(Code::invalid, "the keys file holds no keyring");
+  auto said = parts->find("window");
+  auto window = read_window(said == parts->end() ? std::string_view() : as_text(said->second));
+  if (!window) return std::move(window).error();
+  auto end = afterlog_of(*window);
+  if (!end) return std::move(end).error().at("keys");
+  ReplayNote note{config};
+  if (note.unused && !note.due)
+    if (auto noted = note_replay(config.dir(), schema_of(config), *window); !noted)
+      return std::move(noted).error();
   const bool brought = !fs::exists(config.path("keys.keyring"));
   if (!brought)
     if (auto same = of_one_store(config.path("keys.keyring"), keyring->second); !same)
@@ -256,11 +317,6 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
   if (!brought && of_backup() && !crypto::Keyring::open(keyring->second, opened->root))
     fs::remove(record, failed);  // the key file was the new one: it says nothing of shares
   // Looked at before anything that is there is touched.
-  auto said = parts->find("window");
-  auto window = read_window(said == parts->end() ? std::string_view() : as_text(said->second));
-  if (!window) return std::move(window).error();
-  auto end = afterlog_of(*window);
-  if (!end) return std::move(end).error().at("keys");
   auto state = read_data_state(options.data, clock);
   if (!state) return of_data(std::move(state).error());
   auto epochs = read_epochs(options.keys, clock);
@@ -270,17 +326,20 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
     return std::move(fit).error().at("keys");
   }
 
-  if (auto brought_too = bring_afterlog(options, config.dir() / "afterlog"); !brought_too)
+  if (auto brought_too = bring_afterlog(options, config.dir() / "afterlog", opened->ring);
+      !brought_too) {
+    take_back();
     return std::move(brought_too).error();
+  }
+  remove_joined(config.dir());  // a journal beside one that was cut off would be played into this
   auto joined = joined_file(config.dir());
   fs::copy_file(options.data, joined, fs::copy_options::overwrite_existing, failed);
   if (failed) return Error(Code::not_found, "the data file cannot be read").at("data");
   fs::permissions(joined, fs::perms::owner_read | fs::perms::owner_write, failed);
   auto done = db::join_data(joined, options.keys, kKeyTables, clock);
-  const bool noted = fs::exists(pending_replay_file(config.dir()));
   auto leave = [&](bool untouched) {
     remove_joined(config.dir());
-    if (untouched && !noted) fs::remove(pending_replay_file(config.dir()), failed);
+    note.due |= !untouched;
   };
   if (done) done = note_replay(config.dir(), schema_of(config), *window);
   // After `unavailable` nobody can say, but for SQLite: there, what was is aside or is not.
@@ -305,6 +364,7 @@ Result<crypto::OpenedStore> restore_files(const LocalOptions& options, const Con
     return of_data(std::move(done).error());
   }
   remove_joined(config.dir());
+  note.due = true;
   return std::move(*opened);
 }
 

@@ -101,8 +101,9 @@ struct Region {
   std::size_t idle = kSlabs;
 
   static Region& of(const void* at) {
-    auto address = reinterpret_cast<std::uintptr_t>(at);
-    return *reinterpret_cast<Region*>(address - address % kRegion);
+    const auto address = reinterpret_cast<std::uintptr_t>(at);
+    auto* bytes = const_cast<std::uint8_t*>(static_cast<const std::uint8_t*>(at));
+    return *reinterpret_cast<Region*>(bytes - address % kRegion);
   }
 
   std::uint8_t* start() { return reinterpret_cast<std::uint8_t*>(this); }

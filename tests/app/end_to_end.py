@@ -698,6 +698,62 @@ def a_backup_that_is_cut_off_leaves_no_keys_with_the_data(store):
 
 
 @test
+def an_afterlog_that_is_named_is_the_one_that_counts(store):
+    with Store() as own:
+        key, backup = revoked_after_a_backup(own)
+        newest = own.base / "newest"
+        newest.write_bytes((own.dir / "afterlog").read_bytes())
+        restore = lambda file: own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys",
+                                       backup["keys"], "--afterlog", file)
+        whole = newest.read_bytes()
+        for wrong in ("/etc/passwd", own.base / "nowhere"):
+            refused = restore(wrong)
+            assert refused.code not in (DONE, USAGE) and "afterlog" in refused.err, refused
+            assert (own.dir / "afterlog").read_bytes() == whole and not (own.dir / "replay.pending").exists()
+        # As in a folder out of an older snapshot: before the key was revoked.
+        without_last_line(own.dir / "afterlog")
+        assert restore(newest).code == DONE
+        assert (own.dir / "afterlog").read_bytes().startswith(whole)
+        assert status_of(own, key)[0] == 401
+        older = own.base / "older"
+        older.write_bytes(whole)
+        assert restore(older).code == DONE, "the folder's goes on from it"
+        assert status_of(own, key)[0] == 401
+        (own.dir / "afterlog").write_bytes(b"something else\n")
+        refused = restore(newest)
+        assert refused.code == CONFLICT and "move" in refused.err, refused
+
+
+@test
+def a_new_folder_never_comes_up_empty_where_a_restore_was_cut_off(store):
+    with Store() as own:
+        key, backup = revoked_after_a_backup(own)
+        again = own.base / "again"
+        again.mkdir(mode=0o700)
+        (own.base / "again.keys").mkdir(mode=0o700)
+        shutil.copy(own.base / "shop.keys" / "root.key", own.base / "again.keys" / "root.key")
+        command = ["restore", "--dir", again, "--data", backup["data"], "--keys", backup["keys"], "--afterlog",
+                   own.dir / "afterlog"]
+        for wait_ms in (20, 60, 100, 150):
+            process = subprocess.Popen([BIN, *map(str, command)], env=own.env(), stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(wait_ms / 1000)
+            process.kill()
+            process.wait()
+            if not (again / "keyring").exists() or (again / "holdfast.db").exists():
+                continue
+            refused = own.run("serve", "--dir", again, "--listen", "127.0.0.1:0")
+            assert refused.code == NOT_FOUND and "restore a backup" in refused.err, refused
+        (again / "restore.part-journal").write_bytes(b"left by one that was cut off" * 100)
+        (again / "restore.part-wal").write_bytes(b"left by one that was cut off" * 100)
+        done = own.run(*command)
+        assert done.code == DONE, done
+        own.dir = again
+        assert status_of(own, key)[0] == 401
+        assert status_of(own, own.owner_key)[0] == 200
+
+
+@test
 def data_and_keys_may_lie_on_two_disks(store):
     disk = pathlib.Path("/dev/shm")
     if not os.access(disk, os.W_OK) or disk.stat().st_dev == store.base.stat().st_dev:

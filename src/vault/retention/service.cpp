@@ -69,11 +69,11 @@ Result<WentBatch> batch_of(const journal::Stored& stored, const journal::EntryVi
   std::string_view rest =
       counts && counts->is_string() ? std::string_view(counts->get_string()) : std::string_view();
   for (const auto& field : entry->fields) {
-    auto end = std::min(rest.find(','), rest.size());
+    const auto count = rest.substr(0, rest.find(','));
     std::int64_t values = 0;
-    std::from_chars(rest.data(), rest.data() + end, values);
+    std::from_chars(count.data(), count.data() + count.size(), values);
     out.fields.push_back({field, values});
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    rest.remove_prefix(std::min(count.size() + 1, rest.size()));
   }
   return out;
 }

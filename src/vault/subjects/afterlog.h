@@ -26,8 +26,6 @@ inline constexpr std::string_view kOlderDatabase = "database.older";
 inline constexpr std::string_view kErase = "subjects.erase", kEraseAgain = "subjects.erase_again";
 inline constexpr std::string_view kMerge = "subjects.merge", kMergeAgain = "subjects.merge_again";
 inline constexpr std::string_view kDecideAgain = "subjects.decide_again";
-/// Nothing was left to erase again: the row got the version of the line.
-inline constexpr std::string_view kErasedBefore = "subjects.erased_before";
 
 /// The id, the version of the row that the erasure leaves, and the groups: a row of that version or
 /// a later one has it behind it, and what is in these groups by then came afterwards. Versions that

@@ -136,7 +136,6 @@ class Replay {
     return id == named && !joined_.contains(id) && before_.behind(id, version);
   }
   Task<Result<void>> erase(SubjectId id, ErasedLine line);
-  Task<Result<void>> outdate(Subject row, std::int64_t version);
   Task<Result<void>> decide(SubjectId id, StandingLine line);
   /// Whether a hold, or a duty where the `legal` group is to go, forbids what was never done; a
   /// hold that cannot be read forbids it.
@@ -187,41 +186,14 @@ Task<Result<void>> Replay::erase(SubjectId id, ErasedLine line) {
   if (!keys) co_return Error(Code::locked, "the server is locked");
   // A row that Holdfast did not write gets no MAC here, unless nothing of it stays.
   if (!all && !standing_of(*keys, **row)) co_return Result<void>();
-  auto names = co_await subjects_.names_of(id, MonoTime::max());
-  if (!names) co_return std::move(names).error();
-  db::List list;
-  for (auto name : *names) list.cells.emplace_back(to_bytes(name.bytes()));
-  auto held = co_await context_.journal.reader().read(kGroupsOf, {std::move(list)});
-  if (!held) co_return std::move(held).error();
-  std::vector<std::string> again;
-  for (std::size_t i = 0; i < held->size(); ++i)
-    if (std::ranges::find(line.groups, (*held)[i].text(0)) != line.groups.end())
-      again.emplace_back((*held)[i].text(0));
-  if (all && std::ranges::find(again, kAccount) == again.end()) again.emplace_back(kAccount);
-  if (again.empty() && id == line.subject && (*row)->version < line.version)
-    co_return co_await outdate(std::move(**row), line.version);
-  if (again.empty()) co_return Result<void>();
-  auto held_now = co_await forbidden(id, std::ranges::find(again, kLegal) != again.end());
+  auto held_now =
+      co_await forbidden(id, std::ranges::find(line.groups, kLegal) != line.groups.end());
   if (!held_now) co_return std::move(held_now).error();
   if (*held_now) co_return co_await take_back();
-  auto erased = co_await subjects_.destroy(Caller{}, std::move(**row), std::move(again), {},
-                                           kEraseAgain, "", line.version);
+  auto erased = co_await subjects_.destroy(Caller{}, std::move(**row), line.groups, {}, kEraseAgain,
+                                           "", line.version);
   if (!erased) co_return std::move(erased).error();
   ++count.erased;
-  co_return Result<void>();
-}
-
-/// Nothing is left to erase, but what comes to be in these groups from now on is not the line's.
-Task<Result<void>> Replay::outdate(Subject row, std::int64_t version) {
-  auto keys = context_.keys.get();
-  if (!keys) co_return Error(Code::locked, "the server is locked");
-  db::Changes changes;
-  changes.write(kPutSubject, put_subject(*keys, row, version), db::Expect::exactly(1));
-  auto done = co_await context_.journal.commit(
-      Caller{}, std::move(changes),
-      {.activity = kErasedBefore,
-       .touches = {{row.id, "subjects", to_bytes(row.id.bytes()), subject_digest(*keys, row)}}});
-  if (!done) co_return std::move(done).error();
   co_return Result<void>();
 }
 
