@@ -141,7 +141,7 @@ class Instance {
   /// Makes a generation of the keyring durable in the backup's place and then in its file, under
   /// the root key that is held. Errors: locked, and those of copy_keyring and write_keyring.
   Result<crypto::Keyring> save_keyring(const crypto::Keyring& ring);
-  /// Runs a task beside requests until the instance settles.
+  /// Runs a task beside requests until the instance stops.
   template <class Executor>
   void keep(Executor& where, std::string_view name, std::function<Task<void>()> make);
   /// Looks each minute after the copy of the keyring, on a thread of its own: its place may be

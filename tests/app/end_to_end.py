@@ -729,21 +729,24 @@ def a_new_folder_never_comes_up_empty_where_a_restore_was_cut_off(store):
     with Store() as own:
         key, backup = revoked_after_a_backup(own)
         again = own.base / "again"
-        again.mkdir(mode=0o700)
         (own.base / "again.keys").mkdir(mode=0o700)
         shutil.copy(own.base / "shop.keys" / "root.key", own.base / "again.keys" / "root.key")
         command = ["restore", "--dir", again, "--data", backup["data"], "--keys", backup["keys"], "--afterlog",
                    own.dir / "afterlog"]
-        for wait_ms in (20, 60, 100, 150):
+
+        def cut_off():
+            shutil.rmtree(again, ignore_errors=True)
             process = subprocess.Popen([BIN, *map(str, command)], env=own.env(), stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(wait_ms / 1000)
+            while not (again / "keyring").exists() and process.poll() is None:
+                pass
             process.kill()
             process.wait()
-            if not (again / "keyring").exists() or (again / "holdfast.db").exists():
-                continue
-            refused = own.run("serve", "--dir", again, "--listen", "127.0.0.1:0")
-            assert refused.code == NOT_FOUND and "restore a backup" in refused.err, refused
+            return not (again / "holdfast.db").exists()
+
+        eventually(cut_off, "a restore that is killed before its database is in place")
+        refused = own.run("serve", "--dir", again, "--listen", "127.0.0.1:0")
+        assert refused.code == NOT_FOUND and "restore a backup" in refused.err, refused
         (again / "restore.part-journal").write_bytes(b"left by one that was cut off" * 100)
         (again / "restore.part-wal").write_bytes(b"left by one that was cut off" * 100)
         done = own.run(*command)
