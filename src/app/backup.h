@@ -1,13 +1,14 @@
-// Backups: two files to two places, consistent while serving, and the way back.
+// Backups: two files to two places, consistent while serving. The way back is restore.cpp.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "app/backup_files.h"
 #include "app/backup_window.h"
-#include "app/local.h"
 #include "base/described.h"
 #include "base/task.h"
 #include "http/route.h"
@@ -26,11 +27,6 @@ struct BackupMade {
   std::int64_t keys_files_destroyed = 0;
   EventId event;
   static std::span<const Member> described();
-};
-
-/// The files of one backup.
-struct BackupFiles {
-  std::filesystem::path data, keys;
 };
 
 /// Removes the keys files of a folder, and unfinished ones, whose names say that they were made
@@ -61,8 +57,5 @@ class Backups {
   Instance& instance_;
   std::atomic<bool> running_ = false;
 };
-
-/// `holdfast restore`: a data file and the newest keys file into a store's folder.
-int restore(const LocalOptions& options);
 
 }  // namespace holdfast::app

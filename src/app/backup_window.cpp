@@ -12,8 +12,18 @@ using vault::KeyKind;
 using vault::Rotation;
 using vault::RotationPhase;
 
-constexpr db::Sql kEntries{"backup.entries",
-                           "select coalesce(max(seq), -1) + 1 from journal_entries"};
+constexpr db::Sql kLog{"backup.log",
+                       "select origin, (select coalesce(max(seq), -1) + 1 from journal_entries) + "
+                       "(select count(*) from journal_pending) from journal_head where id = 1"};
+
+constexpr db::Sql kHasLeft{"backup.has_left_origins",
+                           "select 1 from sqlite_master where name = 'journal_left_origins'"};
+
+constexpr db::Sql kLeft{"backup.left_origins",
+                        "select origin, size from journal_left_origins order by size, origin"};
+
+/// Of a window in `replay.pending`.
+constexpr std::size_t kLongestWindow = 1u << 20;
 
 constexpr db::Sql kEpochs{
     "backup.epochs",
@@ -32,11 +42,49 @@ Error keys_older() {
           "newest keys file"};
 }
 
+Error other_history() {
+  return {Code::conflict,
+          "the data file is of a history that was left: after it was made, an older backup was put "
+          "in place, and the keys file comes from what followed. Take the newest keys file that "
+          "was made before that, such as the one that was made with this data, or data that was "
+          "made since"};
+}
+
 Error data_older() {
   return {Code::conflict,
           "the data file is older than keys that were destroyed since: it cannot be opened any "
           "more. Take a data file that was made after the rotation, or, while you have it, the "
           "keys file that was made with this data"};
+}
+
+const journal::LeftOrigin* find_origin(const std::vector<journal::LeftOrigin>& left,
+                                       std::string_view origin) {
+  auto found = std::ranges::find(left, origin, &journal::LeftOrigin::origin);
+  return found == left.end() ? nullptr : &*found;
+}
+
+/// Whether a window names every log that came before its own: the first of a store has the store's
+/// name alone. One that an earlier version restored does not.
+bool names_all(const KeysWindow& window) {
+  auto first = [](std::string_view origin) { return std::ranges::count(origin, '/') == 1; };
+  return first(*window.origin) ||
+         std::ranges::any_of(window.left, first, &journal::LeftOrigin::origin);
+}
+
+/// Whether the keys of all that is in the data are in the keys file, as far as both say.
+Result<void> of_one_history(const DataState& data, const KeysWindow& window) {
+  const auto by_size = [&]() -> Result<void> {
+    if (data.journal_size > window.journal_size) return keys_older();
+    return {};
+  };
+  if (!window.origin || data.origin == *window.origin) return by_size();
+  if (find_origin(data.left, *window.origin)) return keys_older();
+  if (const auto* left = find_origin(window.left, data.origin)) {
+    if (data.journal_size > left->size) return other_history();
+    return {};
+  }
+  if (names_all(window)) return other_history();
+  return by_size();
 }
 
 /// Rows of this kind may be under these ids.
@@ -64,7 +112,9 @@ std::span<const Member> KeysWindow::described() {
       member<&W::subject_begun>("subject_begun", "Rotations of subject keys that had begun."),
       member<&W::subject_finished>("subject_finished", "Those whose old keys were gone."),
       member<&W::afterlog_lines>("afterlog_lines", "Lines of the afterlog."),
-      member<&W::afterlog_digest>("afterlog_digest", "Over them, in hex.", {.bytes = 64})};
+      member<&W::afterlog_digest>("afterlog_digest", "Over them, in hex.", {.bytes = 64}),
+      member<&W::origin>("origin", "The log's name."),
+      member<&W::left>("left", "The names that it left.", {.count = 10'000})};
   return kMembers;
 }
 
@@ -121,7 +171,7 @@ Result<void> note_replay(const std::filesystem::path& dir, const std::string& sc
 Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir,
                                                     const std::string& schema) {
   using Found = std::optional<PendingReplay>;
-  auto text = journal::read_small_file(pending_replay_file(dir), 4096);
+  auto text = journal::read_small_file(pending_replay_file(dir), kLongestWindow);
   if (!text && text.error().code == Code::not_found) return Found();
   if (!text) return std::move(text).error();
   if (text->starts_with(kSchema)) {
@@ -139,6 +189,8 @@ Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path&
                  "again");
   PendingReplay out{.restored = true};
   if (*end) out.afterlog_known = {**end, window->made};
+  out.joined = std::move(window->left);
+  if (window->origin) out.joined.push_back({*window->origin, window->journal_size});
   return Found(out);
 }
 
@@ -162,13 +214,24 @@ KeysWindow window_of(Time made, std::int64_t journal_size,
 }
 
 Result<DataState> read_data_state(const std::filesystem::path& data, const Clock& clock) {
-  auto entries = db::read_data(data, kEntries, clock);
-  if (!entries) return std::move(entries).error();
+  auto log = db::read_data(data, kLog, clock);
+  if (!log) return std::move(log).error();
+  if (log->empty()) return Error(Code::corrupt, "the data file has no journal");
   auto rotations = db::read_data(data, vault::all_rotations_statement(), clock);
   if (!rotations) return std::move(rotations).error();
   auto read = vault::rotations_from(*rotations);
   if (!read) return std::move(read).error();
-  return DataState{(*entries)[0].integer(0), std::move(*read)};
+  DataState out{.origin = std::string((*log)[0].text(0)),
+                .journal_size = (*log)[0].integer(1),
+                .rotations = std::move(*read)};
+  auto has_left = db::read_data(data, kHasLeft, clock);
+  if (!has_left) return std::move(has_left).error();
+  if (has_left->empty()) return out;
+  auto left = db::read_data(data, kLeft, clock);
+  if (!left) return std::move(left).error();
+  for (std::size_t i = 0; i < left->size(); ++i)
+    out.left.push_back({std::string((*left)[i].text(0)), (*left)[i].integer(1)});
+  return out;
 }
 
 Result<std::vector<std::uint32_t>> read_epochs(const std::filesystem::path& keys,
@@ -193,7 +256,7 @@ Result<void> fits(const DataState& data, const KeysWindow& window,
                    "the keys file is past its window: the epoch key that opens it was destroyed, "
                    "so that what was erased since does not come back. Take the newest keys file");
   }
-  if (data.journal_size > window.journal_size) return keys_older();
+  if (auto one = of_one_history(data, window); !one) return one;
   std::int64_t begun = 0, moved = 0;
   for (const auto& one : data.rotations) {
     if (one.kind != KeyKind::subject) continue;

@@ -13,6 +13,7 @@
 #include "base/described.h"
 #include "base/result.h"
 #include "crypto/keyring.h"
+#include "journal/left_origins.h"
 #include "journal/log.h"
 #include "journal/outside.h"
 #include "vault/rotations.h"
@@ -28,6 +29,10 @@ struct KeysWindow {
   /// How far the afterlog had come; nothing in a keys file of an earlier version.
   std::optional<std::int64_t> afterlog_lines{};
   std::optional<std::string> afterlog_digest{};  // hex
+  /// The log's history: its name, and those that it left. No name in a keys file of an earlier
+  /// version.
+  std::optional<std::string> origin{};
+  std::vector<journal::LeftOrigin> left{};
   static std::span<const Member> described();
 };
 /// Errors: corrupt.
@@ -47,6 +52,8 @@ std::string schema_of(const Config& config);
 struct PendingReplay {
   bool restored = false;  // out of a backup; else a roll-back that was accepted
   std::optional<journal::LogOptions::KnownEnd> afterlog_known{};  // by the backup
+  /// The histories whose keys came with the backup.
+  std::vector<journal::LeftOrigin> joined{};
 };
 std::filesystem::path pending_replay_file(const std::filesystem::path& dir);
 
@@ -66,7 +73,10 @@ Result<void> end_replay(const std::filesystem::path& dir);
 
 /// What a data file says of itself.
 struct DataState {
-  std::int64_t journal_size = 0;
+  std::string origin;
+  std::int64_t journal_size = 0;  // also entries that are not in order yet
+  /// The names that its log left. None in a data file of an earlier version.
+  std::vector<journal::LeftOrigin> left{};
   std::vector<vault::Rotation> rotations;
 };
 /// Errors: corrupt, not_found, unavailable.
@@ -77,8 +87,9 @@ Result<std::vector<std::uint32_t>> read_epochs(const std::filesystem::path& keys
                                                const Clock& clock);
 
 /// Whether this keyring and keys file open what is in the data. Errors: conflict, each with what to
-/// take instead: the keys file is older than the data, the data is older than keys that were
-/// destroyed since, or the keys file is past its window.
+/// take instead: the data is of a history that the log of the keys file left, the keys file is
+/// older than the data, the data is older than keys that were destroyed since, or the keys file is
+/// past its window.
 Result<void> fits(const DataState& data, const KeysWindow& window,
                   const std::vector<std::uint32_t>& epochs, const crypto::Keyring& ring);
 

@@ -15,9 +15,9 @@
 
 #include "app/exit_codes.h"
 #include "app/log_line.h"
-#include "app/replay.h"
 #include "base/keep_running.h"
 #include "http/certificate.h"
+#include "journal/left_origins.h"
 #include "journal/upkeep.h"
 #include "vault/policy.h"
 
@@ -192,6 +192,20 @@ Result<void> Instance::keep_added_keys() {
   return {};
 }
 
+/// Repeated by a start that finishes a restore: what was noted stays.
+Result<void> Instance::note_joined(const std::vector<journal::LeftOrigin>& joined) {
+  db::Changes changes;
+  for (const auto& one : joined)
+    if (one.origin != log_->origin()) journal::leave_origin(changes, one);
+  if (changes.empty()) return {};
+  journal::Event event{
+      .activity = "journal.keys_joined",
+      .facts = {{"of_origin", joined.back().origin}, {"of_size", joined.back().size}}};
+  auto recorded = cores_.wait(log_->commit(Caller{}, std::move(changes), std::move(event)));
+  if (!recorded) return std::move(recorded).error();
+  return {};
+}
+
 /// An empty database where a store has been is not the store's: nothing is made in it.
 Result<void> Instance::check_database_is_used() {
   if (!was_used(config_)) return {};
@@ -255,6 +269,8 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
                         {"next",
                          "nobody can say whether this is the newest database and afterlog: "
                          "compare with a checkpoint that you exported"}}));
+  if (*pending)
+    if (auto done = note_joined((*pending)->joined); !done) return done;
   if (auto done = keep_added_keys(); !done) return done;
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();
@@ -267,14 +283,14 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   if (auto done = cores_.wait(rooms_->access.prepare()); !done) return done;
   if (auto done = cores_.wait(rooms_->rotations.prepare()); !done) return done;
   if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
-  auto lost = cores_.wait(replay_afterlog({.log = *log_,
-                                           .rooms = *rooms_,
-                                           .clock = clock_,
-                                           .logger = *logger_,
-                                           .older = older_,
-                                           .restored = restored_}));
-  if (!lost) return std::move(lost).error();
-  afterlog_was_lost_ = *lost;
+  auto replayed = cores_.wait(replay_afterlog({.log = *log_,
+                                               .rooms = *rooms_,
+                                               .clock = clock_,
+                                               .logger = *logger_,
+                                               .older = older_,
+                                               .restored = restored_}));
+  if (!replayed) return std::move(replayed).error();
+  replayed_ = *replayed;
   return older_ ? end_replay(config_.dir()) : Result<void>();
 }
 

@@ -12,6 +12,7 @@
 
 #include "app/backup.h"
 #include "app/config.h"
+#include "app/replay.h"
 #include "app/rooms.h"
 #include "app/unlock.h"
 #include "base/cores.h"
@@ -85,9 +86,8 @@ class Instance {
   std::shared_ptr<spdlog::logger> logger() const { return logger_; }
   Pool& pool() { return pool_; }
   Cores& cores() { return cores_; }
-  /// Whether the afterlog was not there or not whole when this was opened: every API key that there
-  /// was is suspended.
-  bool afterlog_was_lost() const { return afterlog_was_lost_; }
+  /// What opening this did again of what the afterlog names.
+  const Replayed& replayed() const { return replayed_; }
   /// Invented customers that were opened since the start.
   std::uint64_t canaries_opened() const { return alarms_.opened(); }
 
@@ -136,6 +136,8 @@ class Instance {
   Result<void> check_database_is_used();
   /// Records that the keyring gets keys which an earlier version had no use for, then writes it.
   Result<void> keep_added_keys();
+  /// Records whose keys a restore joined to the data, before anything else is written.
+  Result<void> note_joined(const std::vector<journal::LeftOrigin>& joined);
   Result<void> open_time();
   Result<void> open_rooms(vault::UnlockPlaces places);
   /// Makes a generation of the keyring durable in the backup's place and then in its file, under
@@ -171,7 +173,7 @@ class Instance {
   std::unique_ptr<Backups> backups_;
   bool restored_ = false;
   bool older_ = false;  // the database is one of before: restored, or accepted as rolled back
-  bool afterlog_was_lost_ = false;
+  Replayed replayed_;
   bool keys_added_ = false;               // in memory, and not yet in the keyring's file
   boost::asio::thread_pool rotating_{1};  // rotations read, seal and write files in place
   boost::asio::thread_pool copying_{1};   // the copy of the keyring

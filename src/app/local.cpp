@@ -5,7 +5,6 @@
 #include <fstream>
 #include <iostream>
 
-#include "app/backup.h"
 #include "app/exit_codes.h"
 #include "app/print.h"
 #include "app/setup.h"
@@ -177,8 +176,11 @@ int journal_verify(const LocalOptions& options) {
       show("are not as the last event left them", state->changed_total, state->changed);
       show("were made by no event", state->unrecorded_total, state->unrecorded);
       show("are missing", state->missing_total, state->missing);
-      show("hold what does not open: a key is gone or exchanged", state->closed_total,
-           state->closed);
+      show(
+          "hold what does not open: a key is gone or exchanged. Restore the last backup in which "
+          "it "
+          "was there, with the keys file of that backup",
+          state->closed_total, state->closed);
       auto findings = instance.cores().wait(instance.rooms().admin.check_state([](auto&&...) {}));
       if (!findings) return print_error(findings.error());
       for (const auto& finding : *findings)

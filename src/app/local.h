@@ -33,6 +33,8 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
 
 int serve(const LocalOptions& options);
 int init(const LocalOptions& options);
+/// A data file and the newest keys file into a store's folder.
+int restore(const LocalOptions& options);
 int tokens_seal(const LocalOptions& options);
 /// Says what `upgrade` would do, and does nothing.
 int upgrade_check(const LocalOptions& options);

@@ -9,30 +9,38 @@ namespace {
 
 constexpr std::chrono::seconds kPolicyWait{5};
 
-/// The keys that it names; all that there are when nobody can say which; and, in an older database,
-/// those from before it was last found lost.
-Task<Result<std::int64_t>> revoke_again(const Replay& at, bool lost_all,
+/// The keys that it names.
+Task<Result<std::int64_t>> revoke_named(const Replay& at,
                                         const std::vector<journal::AfterlogEntry>& entries) {
-  if (lost_all) co_return co_await at.rooms.admin.revoke_after_restore({});
   std::vector<std::string> revoked;
   for (const auto& entry : entries)
     if (entry.kind == access::kKeyRevoked) revoked.emplace_back(as_text(entry.id));
-  if (const auto lost = at.log.afterlog_lost_at(); lost && at.restored) {
-    auto snapshot = co_await at.rooms.cache.current(at.clock.mono() + kPolicyWait);
-    if (!snapshot) co_return std::move(snapshot).error();
-    for (const auto& [id, principal] : (*snapshot)->keys)
-      if (principal.key.created <= *lost) revoked.push_back(principal.key.key);
-  }
+  co_return co_await at.rooms.admin.revoke_after_restore(std::move(revoked));
+}
+
+/// Those which it may have named: all that there are, and, in an older database, those from before
+/// it was last found lost.
+Task<Result<std::int64_t>> revoke_for_loss(const Replay& at, bool lost_now) {
+  if (lost_now) co_return co_await at.rooms.admin.revoke_after_restore({});
+  const auto lost = at.log.afterlog_lost_at();
+  if (!lost || !at.restored) co_return 0;
+  auto snapshot = co_await at.rooms.cache.current(at.clock.mono() + kPolicyWait);
+  if (!snapshot) co_return std::move(snapshot).error();
+  std::vector<std::string> revoked;
+  for (const auto& [id, principal] : (*snapshot)->keys)
+    if (principal.key.created <= *lost) revoked.push_back(principal.key.key);
   co_return co_await at.rooms.admin.revoke_after_restore(std::move(revoked));
 }
 
 }  // namespace
 
-Task<Result<bool>> replay_afterlog(Replay at) {
+Task<Result<Replayed>> replay_afterlog(Replay at) {
   const auto loss = at.log.afterlog_loss();
   auto entries = at.log.afterlog_entries();
-  auto ended = co_await revoke_again(at, loss.has_value(), entries);
+  auto ended = loss ? Result<std::int64_t>(0) : co_await revoke_named(at, entries);
   if (!ended) co_return std::move(ended).error();
+  auto by_loss = co_await revoke_for_loss(at, loss.has_value());
+  if (!by_loss) co_return std::move(by_loss).error();
   // In the database that was in use these were done, or nobody was told that they were.
   std::vector<Bytes> narrowed, rotated;
   for (const auto& entry : entries) {
@@ -68,13 +76,18 @@ Task<Result<bool>> replay_afterlog(Replay at) {
              {{"customers", std::to_string(again->held)},
               {"why", "an erasure or merge was cut off, and a legal hold or duty came since"},
               {"next", "repeat it when that has ended"}}));
-  if (*ended > 0 || held->again > 0 || again->erased + again->merged + again->decided > 0)
-    at.logger.warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended)},
+  if (*ended + *by_loss > 0 || held->again > 0 ||
+      again->erased + again->merged + again->decided > 0)
+    at.logger.warn(said("afterlog_replayed", {{"keys_revoked", std::to_string(*ended + *by_loss)},
                                               {"holds", std::to_string(held->again)},
                                               {"customers_erased", std::to_string(again->erased)},
                                               {"customers_merged", std::to_string(again->merged)},
                                               {"decisions", std::to_string(again->decided)}}));
-  if (!loss) co_return false;
+  Replayed done{.lost = loss.has_value(),
+                .again = *ended + *cut + *suspended + held->again + again->erased + again->merged +
+                         again->decided,
+                .by_loss = *by_loss};
+  if (!loss) co_return done;
   const auto expected = static_cast<std::int64_t>(loss->expected);
   const auto there = static_cast<std::int64_t>(loss->there);
   at.logger.warn(said("afterlog_missing", {{"all_api_keys", "revoked"},
@@ -87,7 +100,7 @@ Task<Result<bool>> replay_afterlog(Replay at) {
   if (!recorded) co_return std::move(recorded).error();
   if (auto settled = co_await at.log.settle_afterlog(); !settled)
     co_return std::move(settled).error();
-  co_return true;
+  co_return done;
 }
 
 }  // namespace holdfast::app

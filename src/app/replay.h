@@ -20,10 +20,15 @@ struct Replay {
   bool restored;  // out of a backup
 };
 
+struct Replayed {
+  bool lost = false;         // the afterlog was not there, or not whole
+  std::int64_t again = 0;    // things that it names and that were done once more
+  std::int64_t by_loss = 0;  // API keys that were revoked since it was lost once
+};
+
 /// Ends keys, suspends narrowed roles, holds, erases, merges and decides where the database has
-/// not; what it did stands in the log. Without the afterlog every API key is revoked, and `true`
-/// comes back. Everything in `at` outlives the task. Errors: those of the rooms; an error means: do
-/// not serve.
-Task<Result<bool>> replay_afterlog(Replay at);
+/// not; what it did stands in the log. Without the afterlog every API key is revoked. Everything in
+/// `at` outlives the task. Errors: those of the rooms; an error means: do not serve.
+Task<Result<Replayed>> replay_afterlog(Replay at);
 
 }  // namespace holdfast::app

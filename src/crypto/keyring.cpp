@@ -247,8 +247,10 @@ Result<Keyring> Keyring::open(BytesView file, const Secret& root) {
   auto plain = crypto::open(root.expose(), body, file.first(kHeadBytes));
   if (!plain)
     return Error(Code::corrupt,
-                 "the keyring does not open with this root key: the key file or "
-                 "the recovery shares are of another store or an older root key");
+                 "the keyring does not open with this root key: the key file or the recovery "
+                 "shares are of another store, or were made before or after this keyring. Take "
+                 "those that belong to it, or put the keyring in place that belongs to them: the "
+                 "newest is in the folder backup.keys");
 
   Keyring out;
   out.store_id_ = std::move(head->store_id);

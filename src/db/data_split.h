@@ -29,7 +29,7 @@ Result<void> split_data(const std::filesystem::path& data, const std::filesystem
 /// no such table).
 Result<Rows> read_data(const std::filesystem::path& data, const Sql& sql, const Clock& clock);
 
-/// The parts of a keys file. Errors: not_found, invalid (not a keys file), corrupt.
+/// The parts of a keys file. Errors: not_found, invalid (not a keys file, or damaged), unavailable.
 Result<Parts> read_parts(const std::filesystem::path& keys, const Clock& clock);
 
 /// The other way: puts the rows back into a data file, a copy of which is then loaded. Rows of

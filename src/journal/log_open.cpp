@@ -2,6 +2,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "journal/left_origins.h"
 #include "journal/log.h"
 #include "journal/statements.h"
 
@@ -235,6 +236,7 @@ Task<Result<void>> Log::new_origin(Checkpoint witness, std::string_view activity
   auto next = "holdfast/" + hex(deps_.keys.get()->ring.store_id()) + '/' + hex(random_bytes(4));
   db::Changes changes;
   changes.write(kSetOrigin, {next}, db::Expect::exactly(1));
+  leave_origin(changes, {origin_, size()});
   Event event{.activity = activity,
               .facts = {{"left_origin", witness.origin},
                         {"left_root", base64(witness.root)},
@@ -250,15 +252,7 @@ Task<Result<void>> Log::new_origin(Checkpoint witness, std::string_view activity
 Result<void> Log::open_afterlog(const Result<std::optional<Witness>>& witness) {
   const auto keys = deps_.keys.get();
   if (!keys) return Error(Code::locked, "the server is locked");
-  auto opened =
-      Afterlog::open(options_.afterlog, keys->ring.active(crypto::KeyUse::afterlog).expose());
-  // Under the key before, when a rotation stopped on the way.
-  for (auto id : keys->ring.ids(crypto::KeyUse::afterlog))
-    if (!opened && opened.error().code == Code::corrupt)
-      if (auto older = Afterlog::open(options_.afterlog,
-                                      keys->ring.find(crypto::KeyUse::afterlog, id)->expose());
-          older)
-        opened = std::move(older);
+  auto opened = Afterlog::open(options_.afterlog, keys->ring);
   if (!opened && opened.error().code != Code::not_found) return std::move(opened).error();
   if (opened) afterlog_ = std::move(*opened);
   lines_lost_ = lines_lost(witness && *witness ? (**witness).afterlog : std::nullopt);
@@ -334,12 +328,13 @@ Task<Result<void>> Log::settle() {
 
 std::span<const db::Sql* const> Log::statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kAppendEntry,     &kPutEntry,       &kAppendPending,  &kReadPending,  &kDeletePending,
-      &kLastPending,     &kAddSide,        &kFindSide,       &kExpiredSides, &kDropSides,
-      &kAddLeaves,       &kFindLeaves,     &kAddTile,        &kFindTile,     &kTilesFrom,
-      &kLastTile,        &kEntriesFrom,    &kEntriesBefore,  &kEntriesAt,    &kEntryById,
-      &kReadHead,        &kPutHead,        &kMoveHead,       &kSetOrigin,    &kReadGeneration,
-      &kGuardGeneration, &kTakeGeneration, &kBumpGeneration, &kSidesFrom,    &kPutSide};
+      &kAppendEntry,    &kPutEntry,        &kAppendPending,  &kReadPending,    &kDeletePending,
+      &kLastPending,    &kAddSide,         &kFindSide,       &kExpiredSides,   &kDropSides,
+      &kAddLeaves,      &kFindLeaves,      &kAddTile,        &kFindTile,       &kTilesFrom,
+      &kLastTile,       &kEntriesFrom,     &kEntriesBefore,  &kEntriesAt,      &kEntryById,
+      &kReadHead,       &kPutHead,         &kMoveHead,       &kSetOrigin,      &kLeaveOrigin,
+      &kReadGeneration, &kGuardGeneration, &kTakeGeneration, &kBumpGeneration, &kSidesFrom,
+      &kPutSide};
   return kAll;
 }
 

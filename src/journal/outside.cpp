@@ -245,6 +245,17 @@ Result<std::unique_ptr<Afterlog>> Afterlog::open(std::filesystem::path file, Byt
   return out;
 }
 
+Result<std::unique_ptr<Afterlog>> Afterlog::open(const std::filesystem::path& file,
+                                                 const crypto::Keyring& ring) {
+  Result<std::unique_ptr<Afterlog>> out =
+      Error(Code::corrupt, "the keyring has no key of the afterlog");
+  for (auto id : ring.ids(crypto::KeyUse::afterlog)) {
+    out = open(file, ring.find(crypto::KeyUse::afterlog, id)->expose());
+    if (out || out.error().code != Code::corrupt) break;
+  }
+  return out;
+}
+
 Afterlog::~Afterlog() {
   close(fd_);
 }

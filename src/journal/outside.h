@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "crypto/hash.h"
+#include "crypto/keyring.h"
 
 namespace holdfast::journal {
 
@@ -74,6 +75,9 @@ class Afterlog {
   /// it was never acknowledged and is cut off. That whole lines are missing at the end is seen by
   /// continues() alone. Memory: what the lines say.
   static Result<std::unique_ptr<Afterlog>> open(std::filesystem::path file, BytesView key);
+  /// Under whichever of the store's keys, newest first: a rotation may have stopped on the way.
+  static Result<std::unique_ptr<Afterlog>> open(const std::filesystem::path& file,
+                                                const crypto::Keyring& ring);
 
   /// Durable when it returns. Errors: too_large (an id over 500 KiB), locked, unavailable.
   Result<void> append(std::string_view kind, BytesView id, Time at);

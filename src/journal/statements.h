@@ -67,6 +67,11 @@ inline constexpr db::Sql kMoveHead{"journal.move_head",
                                    "update journal_head set size = $2 where id = 1 and size = $1"};
 inline constexpr db::Sql kSetOrigin{"journal.set_origin",
                                     "update journal_head set origin = $1 where id = 1"};
+inline constexpr db::Sql kLeaveOrigin{
+    "journal.leave_origin",
+    "insert into journal_left_origins (origin, size) values ($1, $2) on conflict (origin) do "
+    "update set size = case when excluded.size > journal_left_origins.size then excluded.size "
+    "else journal_left_origins.size end"};
 inline constexpr db::Sql kReadGeneration{"journal.read_generation",
                                          "select generation from journal_generation where id = 1"};
 /// Whoever commits under a policy holds it until then; whoever changes it waits for them.

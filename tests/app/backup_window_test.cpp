@@ -26,7 +26,7 @@ Rotation rotation(KeyKind kind, std::uint32_t from, RotationPhase phase) {
 
 struct Case {
   crypto::Keyring ring = crypto::Keyring::make(kNow);
-  DataState data{.journal_size = 100, .rotations = {}};
+  DataState data{.origin = "holdfast/shop", .journal_size = 100, .rotations = {}};
   KeysWindow window{.made = kNow, .journal_size = 100};
   std::vector<std::uint32_t> epochs{1};
 
@@ -59,6 +59,8 @@ TEST(BackupWindow, of_an_earlier_version_says_nothing_of_the_afterlog) {
 
   ASSERT_TRUE(read);
   EXPECT_FALSE(afterlog_of(*read).value());
+  EXPECT_FALSE(read->origin);
+  EXPECT_TRUE(read->left.empty());
 }
 
 TEST(BackupWindow, half_an_end_of_the_afterlog_is_damage) {
@@ -83,6 +85,54 @@ TEST(BackupWindow, keys_that_are_older_than_the_data_are_refused) {
   Case files;
   files.data.journal_size = 101;
 
+  EXPECT_NE(files.refusal().find("keys file is older than the data"), std::string::npos);
+}
+
+/// A log that was restored twice: first with keys of its 40 entries, then of 170.
+Case restored_twice() {
+  Case files;
+  files.window.origin = "holdfast/shop/3";
+  files.window.left = {{"holdfast/shop", 40}, {"holdfast/shop/2", 170}};
+  return files;
+}
+
+TEST(BackupWindow, data_goes_with_the_keys_that_a_restore_brought_along_whatever_followed) {
+  auto files = restored_twice();
+  for (auto [origin, size] : {std::pair("holdfast/shop/3", 100), std::pair("holdfast/shop", 40),
+                              std::pair("holdfast/shop/2", 170)}) {
+    files.data.origin = origin;
+    files.data.journal_size = size;
+    EXPECT_EQ(files.refusal(), "") << origin;
+  }
+}
+
+TEST(BackupWindow, data_of_a_history_that_was_left_is_refused_whatever_its_size) {
+  auto files = restored_twice();
+  for (auto [origin, size] : {std::pair("holdfast/shop", 41), std::pair("holdfast/shop/2", 171),
+                              std::pair("holdfast/shop/9", 1), std::pair("holdfast/shop/9", 200)}) {
+    files.data.origin = origin;
+    files.data.journal_size = size;
+    EXPECT_NE(files.refusal().find("of a history that was left"), std::string::npos) << origin;
+  }
+}
+
+TEST(BackupWindow, keys_from_before_a_restore_are_older_than_the_data_from_after_it) {
+  Case files;
+  files.window.origin = "holdfast/shop";
+  files.data.origin = "holdfast/shop/2";
+  files.data.journal_size = 50;
+  files.data.left = {{"holdfast/shop", 40}};
+
+  EXPECT_NE(files.refusal().find("keys file is older than the data"), std::string::npos);
+}
+
+TEST(BackupWindow, of_a_log_that_an_earlier_version_restored_sizes_alone_are_compared) {
+  auto files = restored_twice();
+  files.window.left.erase(files.window.left.begin());
+  files.data.origin = "holdfast/shop";
+
+  EXPECT_EQ(files.refusal(), "");
+  files.data.journal_size = 101;
   EXPECT_NE(files.refusal().find("keys file is older than the data"), std::string::npos);
 }
 
@@ -142,12 +192,18 @@ TEST(BackupWindow, a_keyring_that_is_older_than_the_keys_file_is_named) {
 
 TEST(BackupWindow, is_read_back_as_written_and_refused_when_missing) {
   auto window = window_of(kNow, 7, {rotation(KeyKind::subject, 2, RotationPhase::waiting)});
+  window.origin = "shop/2";
+  window.left = {{"shop", 3}};
 
   auto read = read_window(to_json(window));
 
   ASSERT_TRUE(read);
   EXPECT_EQ(read->made, kNow);
   EXPECT_EQ(read->journal_size, 7);
+  ASSERT_EQ(read->left.size(), 1u);
+  EXPECT_EQ(read->left[0].origin, "shop");
+  EXPECT_EQ(read->left[0].size, 3);
+  EXPECT_EQ(read->origin, "shop/2");
   EXPECT_EQ(read->subject_begun, 3);
   EXPECT_EQ(read->subject_finished, 0);
   EXPECT_EQ(read_window("").error().code, Code::corrupt);
@@ -158,6 +214,8 @@ TEST(PendingReplay, says_what_the_backup_knew_until_it_is_done) {
   test::TempDir dir;
   KeysWindow window{.made = kNow, .journal_size = 100};
   put_afterlog(window, {.lines = 7, .digest = {1, 2, 3}});
+  window.origin = "holdfast/shop/2";
+  window.left = {{"holdfast/shop", 40}};
   EXPECT_FALSE(pending_replay(dir.path(), "").value());
 
   ASSERT_TRUE(note_replay(dir.path(), "", {}));
@@ -172,6 +230,10 @@ TEST(PendingReplay, says_what_the_backup_knew_until_it_is_done) {
   EXPECT_TRUE(restored->restored);
   EXPECT_EQ(restored->afterlog_known.value().end.lines, 7u);
   EXPECT_EQ(restored->afterlog_known.value().at, kNow);
+  ASSERT_EQ(restored->joined.size(), 2u);
+  EXPECT_EQ(restored->joined[0].size, 40);
+  EXPECT_EQ(restored->joined[1].origin, "holdfast/shop/2");
+  EXPECT_EQ(restored->joined[1].size, 100);
   EXPECT_FALSE(pending_replay(dir.path(), "").value());
   for (const char* damaged : {"{}", "schema shop", "schema shop\n"}) {
     std::ofstream(pending_replay_file(dir.path())) << damaged;

@@ -789,6 +789,102 @@ def a_restore_from_a_data_file_that_is_none_names_it_and_changes_nothing(store):
         assert status_of(own, key)[0] == 401
 
 
+def bob_between_two_backups(own):
+    with own.serve() as server:
+        client = server.client()
+        declare(client)
+        create(client, "ext:1", email="ann@example.org")
+        first = client.good("POST", "/v1/backups")
+        create(client, "ext:2", email="bob@example.org")
+        second = client.good("POST", "/v1/backups")
+        server.stop()
+    return first, second
+
+
+def bob_opens(own):
+    with own.serve() as server:
+        found = server.client().good("GET", "/v1/collections/people/records?subject=ext:2")["records"]
+        shown = server.client().reveal(found[0]["record"], ["email"]).json
+        server.stop()
+    return shown["values"]["email"] == "bob@example.org"
+
+
+@test
+def data_of_a_history_that_was_left_goes_with_the_keys_of_its_time_alone(store):
+    with Store() as own:
+        first, left = bob_between_two_backups(own)
+        assert restored(own, first).code == DONE
+        with own.serve() as server:
+            client = server.client()
+            for number in range(3, 20):
+                create(client, f"ext:{number}", email=f"c{number}@example.org")
+            newest = client.good("POST", "/v1/backups")
+            server.stop()
+        before = (own.dir / "holdfast.db").read_bytes()
+
+        refused = restored(own, {"data": left["data"], "keys": newest["keys"]})
+        assert refused.code == CONFLICT and "of a history that was left" in refused.err, refused
+        longer = restored(own, {"data": newest["data"], "keys": left["keys"]})
+        assert longer.code == CONFLICT and "older than the data" in longer.err, longer
+        assert (own.dir / "holdfast.db").read_bytes() == before
+
+        done = restored(own, {"data": first["data"], "keys": newest["keys"]})
+        assert done.code == DONE and "Nothing that the afterlog names" in done.out, done
+        assert restored(own, left).code == DONE
+        assert bob_opens(own)
+
+
+@test
+def data_whose_keys_a_restore_brought_along_goes_with_every_later_keys_file(store):
+    with Store() as own:
+        first, second = bob_between_two_backups(own)
+        # As documented: old data, the newest keys file.
+        assert restored(own, {"data": first["data"], "keys": second["keys"]}).code == DONE
+        with own.serve() as server:
+            newest = server.client().good("POST", "/v1/backups")
+            server.stop()
+        assert newest["journal_size"] != second["journal_size"]
+        done = restored(own, {"data": second["data"], "keys": newest["keys"]})
+        assert done.code == DONE, done
+        assert bob_opens(own)
+
+
+@test
+def files_that_are_no_backup_are_told_apart(store):
+    with Store() as own:
+        with own.serve() as server:
+            made = server.client().good("POST", "/v1/backups")
+            server.stop()
+        data, keys = made["data"], made["keys"]
+        for wrong, field, says in (({"data": keys, "keys": data}, "data", "this is a keys file"),
+                                   ({"data": data, "keys": data}, "keys", "holdfast-keys-TIME.db"),
+                                   ({"data": data, "keys": own.dir / "holdfast.toml"}, "keys", "holdfast-keys-TIME.db"),
+                                   ({"data": own.dir, "keys": keys}, "data", "no such file"),
+                                   ({"data": data, "keys": own.base / "nowhere"}, "keys", "no such file")):
+            target = own.base / "target"
+            refused = own.run("restore", "--dir", target, "--data", wrong["data"], "--keys", wrong["keys"])
+            assert refused.code not in (DONE, USAGE) and f"{field}: " in refused.err and says in refused.err, refused
+            assert not target.exists(), "nothing was made"
+
+
+@test
+def a_stop_ends_a_server_whose_disk_answers_no_more(store):
+    with Store() as own:
+        with own.serve() as server:
+            method = (own.dir / "unlock").rename(own.base / "unlock")
+            os.mkfifo(own.dir / "unlock")  # opening it waits for a writer that never comes
+            asked = threading.Thread(target=own.run, args=["backup"], kwargs={"server": server})
+            asked.start()
+            eventually(lambda: unfinished(own.base / "shop.backup" / "keys"), "a backup under way")
+            assert server.client().get("/healthz").status == 200
+            assert server.stop() == 0 and "process_ended" in server.log(), server.log()
+            asked.join()
+        method.rename(own.dir / "unlock")
+        with own.serve() as server:
+            server.client().good("POST", "/v1/backups")
+            server.stop()
+
+
 @test
 def a_line_cut_off_the_afterlog_is_noticed_at_start(store):
     with Store() as own:
@@ -809,7 +905,7 @@ def a_line_cut_off_the_afterlog_revives_no_key_in_a_restore(store):
         key, backup = revoked_after_a_backup(own)
         whole = (own.dir / "afterlog").read_bytes()
         done = restored(own, backup)
-        assert done.code == DONE and "erased and revoked again.\n" in done.out, done
+        assert done.code == DONE and "names was done again.\n" in done.out, done
         assert status_of(own, key)[0] == 401
         assert status_of(own, own.owner_key)[0] == 200
 
@@ -820,7 +916,7 @@ def a_line_cut_off_the_afterlog_revives_no_key_in_a_restore(store):
         assert status_of(own, own.owner_key)[0] == 401, "nobody can say who else was revoked"
 
         done = restored(own, backup)
-        assert done.code == DONE and "lines were cut off" not in done.out, done
+        assert done.code == DONE and "was lost after this backup" in done.out, done
         assert status_of(own, key)[0] == 401, "nor by restoring once more"
 
         for name in ("witness", "afterlog"):
@@ -829,6 +925,23 @@ def a_line_cut_off_the_afterlog_revives_no_key_in_a_restore(store):
         later = own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys", backup["keys"])
         assert later.code == DONE and "lines were cut off" not in later.out, later
         assert status_of(own, own.owner_key)[0] == 200
+        assert status_of(own, key)[0] == 401
+
+
+@test
+def data_from_before_a_loss_says_with_whatever_keys_file_that_its_keys_are_revoked(store):
+    with Store() as own:
+        key, backup = revoked_after_a_backup(own)
+        without_last_line(own.dir / "afterlog")
+        assert status_of(own, own.owner_key)[0] == 401, "the loss is noticed"
+        recovered = own.run("access", "recover", "--dir", own.dir)
+        with own.serve() as server:
+            newer = server.client(key=recovered.out.strip()).good("POST", "/v1/backups")
+            server.stop()
+        done = restored(own, {"data": backup["data"], "keys": newer["keys"]})
+        assert done.code == DONE and "access recover" in done.out, done
+        assert "are back" not in done.out, "the keys file is from after the loss: who was erased before it does not open"
+        assert status_of(own, own.owner_key)[0] == 401
         assert status_of(own, key)[0] == 401
 
 

@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import sqlite3
 import sys
+import threading
 import time
 
 from support import Store, declare, eventually, main, test
@@ -183,6 +184,38 @@ def data_from_before_a_destroyed_key_is_refused(store):
                      "--afterlog", store.dir / "afterlog",
                      "--set", f"keys.file={store.base}/shop.keys/root.key")
     assert done.code == 0, done
+
+
+@test
+def a_backup_beside_a_hurried_rotation_opens_or_is_not_made():
+    with Store() as own:
+        def rotate(client):
+            for kind in ["index", "authority", "digest", "external", "epoch"]:
+                begun = client.good("POST", "/v1/keys/rotate", {"kind": kind, "at_once": True})
+                eventually(lambda wanted=begun["rotation"]: rotation(client, wanted)["phase"] == "done", "it is done")
+
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            fill(client, 0, 100)
+            rotating = threading.Thread(target=rotate, args=[server.client()])
+            rotating.start()
+            answers = []
+            while rotating.is_alive():
+                answers.append(client.post("/v1/backups"))
+            rotating.join()
+            done = [one["kind"] for one in client.good("GET", "/v1/keys/progress")["rotations"] if one["phase"] == "done"]
+            assert sorted(done) == ["authority", "digest", "epoch", "external", "index"], done
+            server.stop()
+        made = [answer.json for answer in answers if answer.status == 201]
+        refused = [answer for answer in answers if answer.status != 201]
+        assert made and all(answer.code == "stale" or "back up again" in answer.body.decode() for answer in refused), refused
+        for number, backup in enumerate(made[::max(1, len(made) // 6)]):
+            target = own.base / f"target-{number}"
+            target.mkdir(mode=0o700)
+            done = own.run("restore", "--dir", target, "--data", backup["data"], "--keys", backup["keys"],
+                           "--afterlog", own.dir / "afterlog", "--set", f"keys.file={own.base}/shop.keys/root.key")
+            assert done.code == 0, (number, done)
 
 
 @test

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 
 from support import Server, Skip, Store, create, declare, eventually, main, test
 
@@ -155,6 +156,32 @@ def a_lock_drops_the_keys_stays_over_a_restart_and_is_taken_back():
             assert unlock(own).code == DONE
             server.ready()
             assert server.stop() == 0
+
+
+@test
+def a_lock_does_not_wait_for_a_backup():
+    with Store() as own, own.serve() as server:
+        client = server.client()
+        keys = own.base / "shop.backup" / "keys"
+        pipe = own.dir / "unlock"
+        method = pipe.rename(own.base / "unlock")
+        os.mkfifo(pipe)  # a backup that reads it waits for who writes it
+        asked = threading.Thread(target=own.run, args=["backup"], kwargs={"server": server})
+        asked.start()
+        eventually(lambda: list(keys.glob("holdfast-data-*.part")), "a backup under way")
+        locked = client.post("/v1/keys/lock", {"reason": "stolen laptop"})
+        assert locked.status == 200 and locked.json["locked"], locked
+        writing = os.open(pipe, os.O_WRONLY)
+        method.rename(pipe)
+        os.close(writing)
+        asked.join()
+        eventually(lambda: "locked at https" in server.out_file.read_text(), "it comes up locked")
+        assert not list(keys.glob("holdfast-keys-*.db")), "no keys were copied out of a locked server"
+        assert unlock(own).code == DONE
+        eventually(lambda: server.out_file.read_text().count("ready at https") == 2, "it is open again")
+        made = server.client().good("POST", "/v1/backups")
+        assert not list(keys.glob("*.part")) and pathlib.Path(made["keys"]).exists()
+        assert server.stop() == 0
 
 
 @test

@@ -134,8 +134,10 @@ TEST(Combine, says_how_many_shares_are_missing) {
   auto shares = split(Secret::random(32), kStore, 5, 16);
 
   EXPECT_EQ(combine({}).error().text, "no share was given");
-  EXPECT_EQ(combine(pick(shares, {4})).error().text, "four more shares are needed");
-  EXPECT_EQ(combine(pick(shares, {4, 1, 9, 12})).error().text, "one more share is needed");
+  EXPECT_EQ(combine(pick(shares, {4})).error().text,
+            "four more shares are needed, given together with these");
+  EXPECT_EQ(combine(pick(shares, {4, 1, 9, 12})).error().text,
+            "one more share is needed, given together with these");
 }
 
 TEST(Combine, names_the_share_that_is_there_twice) {

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "crypto/merkle.h"
+#include "journal/left_origins.h"
 #include "journal/log_bench.h"
 #include "journal/slices.h"
 #include "journal/statements.h"
@@ -73,6 +74,16 @@ TEST_P(JournalLog, keeps_neither_changes_nor_event_when_an_expectation_fails) {
   EXPECT_EQ(count(1), 0);
   bench_(bench_.log().sequence());
   EXPECT_EQ(bench_.log().size(), before);
+}
+
+TEST_P(JournalLog, of_two_sizes_of_an_origin_that_was_left_the_larger_counts) {
+  for (std::int64_t size : {5, 9, 7}) {
+    db::Changes changes;
+    leave_origin(changes, {"holdfast/shop", size});
+    must(bench_.run(bench_.log().commit({}, std::move(changes), {.activity = "test.note"})));
+  }
+
+  EXPECT_EQ(bench_.raw().number("select size from journal_left_origins"), 9);
 }
 
 TEST_P(JournalLog, refuses_what_was_decided_under_an_older_policy) {
@@ -375,6 +386,10 @@ TEST_F(Rollback, that_is_accepted_mints_a_new_origin_and_names_both_heads) {
   auto facts = parse_json(last.entry)->at("unmapped").at("facts");
   EXPECT_EQ(facts.at("left_origin").as_string(), origin);
   EXPECT_EQ(facts.at("left_size").as_int64(), facts.at("went_on_at_size").as_int64() + 20);
+  auto raw = bench_.raw();
+  EXPECT_EQ(raw.text("select origin from journal_left_origins"), origin);
+  EXPECT_EQ(raw.number("select size from journal_left_origins"),
+            facts.at("went_on_at_size").as_int64());
   bench_.reopen();
   bench_.commit_many(1);
 }

@@ -86,15 +86,21 @@ Error naming(Code code, Literal text, const Points& wrong) {
 }
 
 Error too_few(std::size_t missing) {
-  static constexpr Literal kTexts[] = {
-      "one more share is needed",        "two more shares are needed",
-      "three more shares are needed",    "four more shares are needed",
-      "five more shares are needed",     "six more shares are needed",
-      "seven more shares are needed",    "eight more shares are needed",
-      "nine more shares are needed",     "ten more shares are needed",
-      "eleven more shares are needed",   "twelve more shares are needed",
-      "thirteen more shares are needed", "fourteen more shares are needed",
-      "fifteen more shares are needed"};
+  static constexpr Literal kTexts[] = {"one more share is needed, given together with these",
+                                       "two more shares are needed, given together with these",
+                                       "three more shares are needed, given together with these",
+                                       "four more shares are needed, given together with these",
+                                       "five more shares are needed, given together with these",
+                                       "six more shares are needed, given together with these",
+                                       "seven more shares are needed, given together with these",
+                                       "eight more shares are needed, given together with these",
+                                       "nine more shares are needed, given together with these",
+                                       "ten more shares are needed, given together with these",
+                                       "eleven more shares are needed, given together with these",
+                                       "twelve more shares are needed, given together with these",
+                                       "thirteen more shares are needed, given together with these",
+                                       "fourteen more shares are needed, given together with these",
+                                       "fifteen more shares are needed, given together with these"};
   return Error(Code::invalid, kTexts[missing - 1]);
 }
 
@@ -113,7 +119,10 @@ Points strangers(std::span<const Share> shares) {
 Result<void> check(std::span<const Share> shares) {
   if (shares.empty()) return Error(Code::invalid, "no share was given");
   for (const auto& share : shares)
-    if (!well_formed(share)) return Error(Code::invalid, "this is not a share").at(named(share));
+    if (!well_formed(share))
+      return Error(Code::invalid,
+                   "this is not a share: take a file recovery-share-N.txt, as it was written")
+          .at(named(share));
   if (auto others = strangers(shares); !others.empty()) {
     // Half against half: nobody can say which half is wrong.
     if (others.size() * 2 == shares.size()) others.clear();

@@ -169,7 +169,11 @@ Result<void> Lines::add(std::string_view line) {
 }
 
 Result<Share> Lines::finish() const {
-  if (read_ == 0) return Error(Code::invalid, "this is not a share: it has no numbered line");
+  if (read_ == 0)
+    return Error(
+        Code::invalid,
+        "this is not a share: it has no numbered line. Take a file recovery-share-N.txt, or "
+        "type the lines of a printed one");
   if (used_ != expected()) return wrong("this line is missing");
   auto payload = from_values(values_.expose().first(used_));
   if (!payload)

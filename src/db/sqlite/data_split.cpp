@@ -39,15 +39,20 @@ Result<void> attach(Connection& connection, const std::filesystem::path& keys) {
   return exec(connection, "attach database " + in_quotes(keys.string(), '\'') + " as keys");
 }
 
+Error no_keys_file() {
+  return {Code::invalid,
+          "this is not a keys file, or it is damaged: take one that `holdfast backups create` "
+          "wrote, named holdfast-keys-TIME.db"};
+}
+
 Result<Parts> parts_of(Connection& connection) {
   auto rows = connection.run(kReadParts, {});
-  Error foreign(Code::invalid, "this is not a keys file that `holdfast backups create` wrote");
-  if (!rows) return foreign;
+  if (!rows) return no_keys_file();
   Parts out;
   for (std::size_t i = 0; i < rows->rows.size(); ++i)
     out.emplace(rows->rows[i].text(0), to_bytes(rows->rows[i].bytes(1)));
   auto format = out.find("format");
-  if (format == out.end() || as_text(format->second) != kFormat) return foreign;
+  if (format == out.end() || as_text(format->second) != kFormat) return no_keys_file();
   return out;
 }
 
@@ -100,6 +105,7 @@ Result<Rows> read_data(const std::filesystem::path& data, const Sql& sql, const 
 Result<Parts> read_parts(const std::filesystem::path& keys, const Clock& clock) {
   if (!std::filesystem::exists(keys)) return Error(Code::not_found, "the keys file does not exist");
   auto opened = Connection::open({.file = keys}, clock, no_bugs());
+  if (!opened && opened.error().code == Code::corrupt) return no_keys_file();
   if (!opened) return std::move(opened).error();
   return parts_of(**opened);
 }
