@@ -22,9 +22,6 @@ constexpr db::Sql kHasLeft{"backup.has_left_origins",
 constexpr db::Sql kLeft{"backup.left_origins",
                         "select origin, size from journal_left_origins order by size, origin"};
 
-/// Of a window in `replay.pending`.
-constexpr std::size_t kLongestWindow = 1u << 20;
-
 constexpr db::Sql kEpochs{
     "backup.epochs",
     "select distinct epoch from vault_subject_keys where retired_ms is null order by epoch"};
@@ -42,12 +39,17 @@ Error keys_older() {
           "newest keys file"};
 }
 
-Error other_history() {
+Error two_histories() {
   return {Code::conflict,
-          "the data file is of a history that was left: after it was made, an older backup was put "
-          "in place, and the keys file comes from what followed. Take the newest keys file that "
-          "was made before that, such as the one that was made with this data, or data that was "
-          "made since"};
+          "the data and the keys file are of two histories: when an older backup was put in place, "
+          "what had been written since it was left, and the keys file may lack keys of it. Take "
+          "the keys file that was made with this data"};
+}
+
+/// The name of a store's first log, to which a suffix is added with each restore.
+std::string_view store_of(std::string_view origin) {
+  const auto suffix = origin.find('/', origin.find('/') + 1);
+  return origin.substr(0, suffix);
 }
 
 Error data_older() {
@@ -66,25 +68,9 @@ const journal::LeftOrigin* find_origin(const std::vector<journal::LeftOrigin>& l
 /// Whether a window names every log that came before its own: the first of a store has the store's
 /// name alone. One that an earlier version restored does not.
 bool names_all(const KeysWindow& window) {
-  auto first = [](std::string_view origin) { return std::ranges::count(origin, '/') == 1; };
+  auto first = [](std::string_view origin) { return store_of(origin) == origin; };
   return first(*window.origin) ||
          std::ranges::any_of(window.left, first, &journal::LeftOrigin::origin);
-}
-
-/// Whether the keys of all that is in the data are in the keys file, as far as both say.
-Result<void> of_one_history(const DataState& data, const KeysWindow& window) {
-  const auto by_size = [&]() -> Result<void> {
-    if (data.journal_size > window.journal_size) return keys_older();
-    return {};
-  };
-  if (!window.origin || data.origin == *window.origin) return by_size();
-  if (find_origin(data.left, *window.origin)) return keys_older();
-  if (const auto* left = find_origin(window.left, data.origin)) {
-    if (data.journal_size > left->size) return other_history();
-    return {};
-  }
-  if (names_all(window)) return other_history();
-  return by_size();
 }
 
 /// Rows of this kind may be under these ids.
@@ -171,7 +157,7 @@ Result<void> note_replay(const std::filesystem::path& dir, const std::string& sc
 Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir,
                                                     const std::string& schema) {
   using Found = std::optional<PendingReplay>;
-  auto text = journal::read_small_file(pending_replay_file(dir), kLongestWindow);
+  auto text = journal::read_small_file(pending_replay_file(dir), kLongestNote);
   if (!text && text.error().code == Code::not_found) return Found();
   if (!text) return std::move(text).error();
   if (text->starts_with(kSchema)) {
@@ -189,8 +175,6 @@ Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path&
                  "again");
   PendingReplay out{.restored = true};
   if (*end) out.afterlog_known = {**end, window->made};
-  out.joined = std::move(window->left);
-  if (window->origin) out.joined.push_back({*window->origin, window->journal_size});
   return Found(out);
 }
 
@@ -242,6 +226,35 @@ Result<std::vector<std::uint32_t>> read_epochs(const std::filesystem::path& keys
   for (std::size_t i = 0; i < rows->size(); ++i)
     out.push_back(static_cast<std::uint32_t>((*rows)[i].integer(0)));
   return out;
+}
+
+Result<void> of_one_history(const DataState& data, const KeysWindow& window) {
+  const auto by_size = [&]() -> Result<void> {
+    if (data.journal_size > window.journal_size) return keys_older();
+    return {};
+  };
+  if (!window.origin) return data.left.empty() ? by_size() : keys_older();
+  if (data.origin == *window.origin) return by_size();
+  if (store_of(data.origin) != store_of(*window.origin))
+    return Error(Code::conflict,
+                 "the data and the keys file are of two stores: take both from the same one");
+  if (find_origin(data.left, *window.origin)) return keys_older();
+  if (const auto* left = find_origin(window.left, data.origin)) {
+    if (data.journal_size > left->size) return two_histories();
+    return {};
+  }
+  if (names_all(window)) return two_histories();
+  return by_size();
+}
+
+Result<void> note_histories(const std::filesystem::path& data, const KeysWindow& window,
+                            const Clock& clock) {
+  auto can = db::read_data(data, kHasLeft, clock);
+  if (!can) return std::move(can).error();
+  if (can->empty() || !window.origin) return {};
+  std::vector<db::Args> rows = {{*window.origin, window.journal_size}};
+  for (const auto& left : window.left) rows.push_back({left.origin, left.size});
+  return db::write_data(data, journal::leave_origin_statement(), rows, clock);
 }
 
 Result<void> fits(const DataState& data, const KeysWindow& window,

@@ -52,10 +52,10 @@ std::string schema_of(const Config& config);
 struct PendingReplay {
   bool restored = false;  // out of a backup; else a roll-back that was accepted
   std::optional<journal::LogOptions::KnownEnd> afterlog_known{};  // by the backup
-  /// The histories whose keys came with the backup.
-  std::vector<journal::LeftOrigin> joined{};
 };
 std::filesystem::path pending_replay_file(const std::filesystem::path& dir);
+
+inline constexpr std::size_t kLongestNote = 1u << 20;  // of that file
 
 /// The whole store, wrapped keys and all, while a restore puts it together. One that was cut off
 /// leaves it: whoever has the folder's lock removes it.
@@ -85,6 +85,15 @@ Result<DataState> read_data_state(const std::filesystem::path& data, const Clock
 /// The epochs under which a keys file wraps customers' keys. Errors: as above.
 Result<std::vector<std::uint32_t>> read_epochs(const std::filesystem::path& keys,
                                                const Clock& clock);
+
+/// Whether the keys of all that is in the data are in the keys file, as far as both say. Errors:
+/// conflict, with what to take instead.
+Result<void> of_one_history(const DataState& data, const KeysWindow& window);
+
+/// Notes in a data file, which the keys file is to be joined to, up to where it then holds the keys
+/// of other histories. One of an earlier version takes no such note. Errors: corrupt, unavailable.
+Result<void> note_histories(const std::filesystem::path& data, const KeysWindow& window,
+                            const Clock& clock);
 
 /// Whether this keyring and keys file open what is in the data. Errors: conflict, each with what to
 /// take instead: the data is of a history that the log of the keys file left, the keys file is

@@ -17,7 +17,6 @@
 #include "app/log_line.h"
 #include "base/keep_running.h"
 #include "http/certificate.h"
-#include "journal/left_origins.h"
 #include "journal/upkeep.h"
 #include "vault/policy.h"
 
@@ -110,7 +109,8 @@ Instance::Instance(Config config, Cores& cores, std::shared_ptr<spdlog::logger> 
     : config_(std::move(config)),
       cores_(cores),
       logger_(std::move(log)),
-      pool_(cores.size(), kPoolQueue * cores.size()) {}
+      // One is left where a copy of the database takes another: a lock must not wait for it.
+      pool_(std::max<std::size_t>(2, cores.size()), kPoolQueue * cores.size()) {}
 
 Instance::~Instance() {
   stop();
@@ -192,20 +192,6 @@ Result<void> Instance::keep_added_keys() {
   return {};
 }
 
-/// Repeated by a start that finishes a restore: what was noted stays.
-Result<void> Instance::note_joined(const std::vector<journal::LeftOrigin>& joined) {
-  db::Changes changes;
-  for (const auto& one : joined)
-    if (one.origin != log_->origin()) journal::leave_origin(changes, one);
-  if (changes.empty()) return {};
-  journal::Event event{
-      .activity = "journal.keys_joined",
-      .facts = {{"of_origin", joined.back().origin}, {"of_size", joined.back().size}}};
-  auto recorded = cores_.wait(log_->commit(Caller{}, std::move(changes), std::move(event)));
-  if (!recorded) return std::move(recorded).error();
-  return {};
-}
-
 /// An empty database where a store has been is not the store's: nothing is made in it.
 Result<void> Instance::check_database_is_used() {
   if (!was_used(config_)) return {};
@@ -269,8 +255,6 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
                         {"next",
                          "nobody can say whether this is the newest database and afterlog: "
                          "compare with a checkpoint that you exported"}}));
-  if (*pending)
-    if (auto done = note_joined((*pending)->joined); !done) return done;
   if (auto done = keep_added_keys(); !done) return done;
   auto index = cores_.wait(journal::AccessIndex::open(*log_, clock_));
   if (!index) return std::move(index).error();

@@ -136,8 +136,6 @@ class Instance {
   Result<void> check_database_is_used();
   /// Records that the keyring gets keys which an earlier version had no use for, then writes it.
   Result<void> keep_added_keys();
-  /// Records whose keys a restore joined to the data, before anything else is written.
-  Result<void> note_joined(const std::vector<journal::LeftOrigin>& joined);
   Result<void> open_time();
   Result<void> open_rooms(vault::UnlockPlaces places);
   /// Makes a generation of the keyring durable in the backup's place and then in its file, under

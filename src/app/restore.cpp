@@ -61,17 +61,22 @@ Result<void> bring_afterlog(const LocalOptions& options, const fs::path& file,
   return journal::replace_file(beside, file);
 }
 
-/// The note of a replay, which goes again unless one is due. A folder that nothing was served from
-/// keeps it as long as a keyring is there: it must not come up as a new store.
+/// The note of a replay. Unless this restore's database is in place, the one that was there before
+/// is there again in the end, or none. A folder that nothing was served from keeps it as long as a
+/// keyring is there: it must not come up as a new store.
 struct ReplayNote {
   const Config& config;
   fs::path file = pending_replay_file(config.dir());
   bool unused = !fs::exists(config.dir() / "witness") && !fs::exists(config.dir() / "holdfast.db");
-  bool due = fs::exists(file);
+  Result<std::string> before = journal::read_small_file(file, kLongestNote);
+  bool due = false;
 
   ~ReplayNote() {
     std::error_code ignored;
-    if (!due && !(unused && fs::exists(config.path("keys.keyring"), ignored)))
+    if (due) return;
+    if (before)
+      (void)journal::write_file_atomically(file, *before);
+    else if (!(unused && fs::exists(config.path("keys.keyring"), ignored)))
       fs::remove(file, ignored);
   }
 };
@@ -129,12 +134,25 @@ Result<Placed> place_files(const LocalOptions& options, const Config& config) {
   SystemClock clock;
   auto parts = parts_of(options, clock);
   if (!parts) return std::move(parts).error();
+  auto keyring = parts->find("keyring");
+  if (keyring == parts->end())
+    return Error(Code::invalid, "the keys file holds no keyring: take another one").at("keys");
+  auto said = parts->find("window");
+  auto window = read_window(said == parts->end() ? std::string_view() : as_text(said->second));
+  if (!window) return std::move(window).error();
+  auto end = afterlog_of(*window);
+  if (!end) return std::move(end).error().at("keys");
+  auto state = read_data_state(options.data, clock);
+  if (!state) return of_data(std::move(state).error());
+  auto epochs = read_epochs(options.keys, clock);
+  if (!epochs) return std::move(epochs).error().at("keys");
+  if (auto one = of_one_history(*state, *window); !one) return std::move(one).error();
   std::error_code failed;
   fs::create_directories(config.dir(), failed);
   if (failed)
     return Error(Code::unavailable, "the folder cannot be made: check its parent and your rights");
   fs::permissions(config.dir(), fs::perms::owner_all, failed);
-  // Before anything is touched, and until the database is put in place.
+  // Until the database is put in place.
   auto locked = db::DirLock::take(config.dir());
   if (!locked) return std::move(locked).error();
   std::optional<db::DirLock> folder(std::move(*locked));
@@ -143,15 +161,8 @@ Result<Placed> place_files(const LocalOptions& options, const Config& config) {
         !wrote)
       return std::move(wrote).error();
 
-  auto keyring = parts->find("keyring");
-  if (keyring == parts->end()) return Error(Code::invalid, "the keys file holds no keyring");
-  auto said = parts->find("window");
-  auto window = read_window(said == parts->end() ? std::string_view() : as_text(said->second));
-  if (!window) return std::move(window).error();
-  auto end = afterlog_of(*window);
-  if (!end) return std::move(end).error().at("keys");
   ReplayNote note{config};
-  if (note.unused && !note.due)
+  if (note.unused && !note.before)
     if (auto noted = note_replay(config.dir(), schema_of(config), *window); !noted)
       return std::move(noted).error();
   const bool brought = !fs::exists(config.path("keys.keyring"));
@@ -204,11 +215,6 @@ Result<Placed> place_files(const LocalOptions& options, const Config& config) {
   if (!opened) return std::move(opened).error();
   if (!brought && of_backup() && !crypto::Keyring::open(keyring->second, opened->root))
     fs::remove(record, failed);  // the key file was the new one: it says nothing of shares
-  // Looked at before anything that is there is touched.
-  auto state = read_data_state(options.data, clock);
-  if (!state) return of_data(std::move(state).error());
-  auto epochs = read_epochs(options.keys, clock);
-  if (!epochs) return std::move(epochs).error().at("keys");
   if (auto fit = fits(*state, *window, *epochs, opened->ring); !fit) {
     take_back();
     return std::move(fit).error();
@@ -224,7 +230,8 @@ Result<Placed> place_files(const LocalOptions& options, const Config& config) {
   fs::copy_file(options.data, joined, fs::copy_options::overwrite_existing, failed);
   if (failed) return Error(Code::not_found, "the data file cannot be read").at("data");
   fs::permissions(joined, fs::perms::owner_read | fs::perms::owner_write, failed);
-  auto done = db::join_data(joined, options.keys, kKeyTables, clock);
+  auto done = note_histories(joined, *window, clock);
+  if (done) done = db::join_data(joined, options.keys, kKeyTables, clock);
   auto leave = [&](bool untouched) {
     remove_joined(config.dir());
     note.due |= !untouched;
@@ -274,7 +281,9 @@ std::string about_the_afterlog(Instance& instance, Time made, bool was_there) {
   std::string out;
   if (before && *before > made)
     out += "The afterlog was lost after this backup was made, which was noticed at " +
-           rfc3339(*before) + ": customers\nerased between the two are back. Erase them again.\n";
+           rfc3339(*before) +
+           ": customers\nerased between the two are back, but for those erased again since. "
+           "Erase them again.\n";
   if (by_loss > 0)
     out +=
         "Nobody can say which API keys were revoked before the afterlog was lost: all that were "

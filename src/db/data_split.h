@@ -29,6 +29,10 @@ Result<void> split_data(const std::filesystem::path& data, const std::filesystem
 /// no such table).
 Result<Rows> read_data(const std::filesystem::path& data, const Sql& sql, const Clock& clock);
 
+/// Runs a statement in a data file, once for each. Errors: as read_data.
+Result<void> write_data(const std::filesystem::path& data, const Sql& sql,
+                        const std::vector<Args>& rows, const Clock& clock);
+
 /// The parts of a keys file. Errors: not_found, invalid (not a keys file, or damaged), unavailable.
 Result<Parts> read_parts(const std::filesystem::path& keys, const Clock& clock);
 

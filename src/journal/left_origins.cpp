@@ -12,8 +12,8 @@ std::span<const Member> LeftOrigin::described() {
   return kMembers;
 }
 
-void leave_origin(db::Changes& changes, const LeftOrigin& left) {
-  changes.write(kLeaveOrigin, {left.origin, left.size});
+const db::Sql& leave_origin_statement() {
+  return kLeaveOrigin;
 }
 
 }  // namespace holdfast::journal

@@ -17,7 +17,7 @@ struct LeftOrigin {
   static std::span<const Member> described();
 };
 
-/// Notes it; of two sizes the larger counts.
-void leave_origin(db::Changes& changes, const LeftOrigin& left);
+/// Notes it (origin, size); of two sizes the larger counts.
+const db::Sql& leave_origin_statement();
 
 }  // namespace holdfast::journal

@@ -2,7 +2,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "journal/left_origins.h"
 #include "journal/log.h"
 #include "journal/statements.h"
 
@@ -236,7 +235,7 @@ Task<Result<void>> Log::new_origin(Checkpoint witness, std::string_view activity
   auto next = "holdfast/" + hex(deps_.keys.get()->ring.store_id()) + '/' + hex(random_bytes(4));
   db::Changes changes;
   changes.write(kSetOrigin, {next}, db::Expect::exactly(1));
-  leave_origin(changes, {origin_, size()});
+  changes.write(kLeaveOrigin, {origin_, size()});
   Event event{.activity = activity,
               .facts = {{"left_origin", witness.origin},
                         {"left_root", base64(witness.root)},

@@ -823,7 +823,7 @@ def data_of_a_history_that_was_left_goes_with_the_keys_of_its_time_alone(store):
         before = (own.dir / "holdfast.db").read_bytes()
 
         refused = restored(own, {"data": left["data"], "keys": newest["keys"]})
-        assert refused.code == CONFLICT and "of a history that was left" in refused.err, refused
+        assert refused.code == CONFLICT and "of two histories" in refused.err, refused
         longer = restored(own, {"data": newest["data"], "keys": left["keys"]})
         assert longer.code == CONFLICT and "older than the data" in longer.err, longer
         assert (own.dir / "holdfast.db").read_bytes() == before
@@ -847,6 +847,43 @@ def data_whose_keys_a_restore_brought_along_goes_with_every_later_keys_file(stor
         done = restored(own, {"data": second["data"], "keys": newest["keys"]})
         assert done.code == DONE, done
         assert bob_opens(own)
+
+
+@test
+def keys_that_came_with_a_newer_keys_file_go_with_the_erasure_that_the_afterlog_names(store):
+    with Store() as own:
+        first, second = bob_between_two_backups(own)
+        with own.serve() as server:
+            server.client().good("POST", "/v1/subjects/ext:2/erase", {"reason": "asked"})
+            server.stop()
+
+        def whose():
+            with contextlib.closing(sqlite3.connect(own.dir / "holdfast.db")) as raw:
+                return raw.execute("select count(distinct subject) from vault_subject_keys").fetchone()[0]
+
+        assert restored(own, {"data": first["data"], "keys": second["keys"]}).code == DONE
+        assert whose() == 1, "Ann's alone"
+        (own.dir / "afterlog").unlink()
+        assert restored(own, {"data": first["data"], "keys": second["keys"]}).code == DONE
+        assert whose() == 2, "nobody says that Bob was erased"
+
+
+@test
+def a_restore_cut_off_before_its_database_was_in_place_leaves_nothing_of_it_in_the_other(store):
+    with Store() as own:
+        first, second = bob_between_two_backups(own)
+        assert restored(own, first).code == DONE
+        with contextlib.closing(sqlite3.connect(second["keys"])) as keys:
+            window = keys.execute("select content from parts where name = 'window'").fetchone()[0]
+        (own.dir / "replay.pending").write_bytes(window)
+        with own.serve() as server:
+            newest = server.client().good("POST", "/v1/backups")
+            server.stop()
+        refused = restored(own, {"data": second["data"], "keys": newest["keys"]})
+        assert refused.code == CONFLICT and "of two histories" in refused.err, refused
+        (own.dir / "replay.pending").write_bytes(window)
+        wrong = restored(own, {"data": second["data"], "keys": newest["keys"]})
+        assert wrong.code == CONFLICT and (own.dir / "replay.pending").read_bytes() == window, wrong
 
 
 @test

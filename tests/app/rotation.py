@@ -216,6 +216,9 @@ def a_backup_beside_a_hurried_rotation_opens_or_is_not_made():
             done = own.run("restore", "--dir", target, "--data", backup["data"], "--keys", backup["keys"],
                            "--afterlog", own.dir / "afterlog", "--set", f"keys.file={own.base}/shop.keys/root.key")
             assert done.code == 0, (number, done)
+            checked = own.run("journal", "check", "--state", "--dir", target,
+                              "--set", f"keys.file={own.base}/shop.keys/root.key")
+            assert checked.code == 0, (number, checked)
 
 
 @test

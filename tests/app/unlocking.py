@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A server that starts locked, is unlocked by its people, is locked on purpose and stays so: with the
 built program, over its local socket and over HTTPS."""
+import contextlib
 import json
 import os
 import pathlib
@@ -168,10 +169,15 @@ def a_lock_does_not_wait_for_a_backup():
         os.mkfifo(pipe)  # a backup that reads it waits for who writes it
         asked = threading.Thread(target=own.run, args=["backup"], kwargs={"server": server})
         asked.start()
-        eventually(lambda: list(keys.glob("holdfast-data-*.part")), "a backup under way")
+
+
+        def reads():
+            with contextlib.suppress(OSError):  # until somebody does
+                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+
+        writing = eventually(reads, "a backup under way")
         locked = client.post("/v1/keys/lock", {"reason": "stolen laptop"})
         assert locked.status == 200 and locked.json["locked"], locked
-        writing = os.open(pipe, os.O_WRONLY)
         method.rename(pipe)
         os.close(writing)
         asked.join()

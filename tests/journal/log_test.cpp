@@ -79,7 +79,7 @@ TEST_P(JournalLog, keeps_neither_changes_nor_event_when_an_expectation_fails) {
 TEST_P(JournalLog, of_two_sizes_of_an_origin_that_was_left_the_larger_counts) {
   for (std::int64_t size : {5, 9, 7}) {
     db::Changes changes;
-    leave_origin(changes, {"holdfast/shop", size});
+    changes.write(leave_origin_statement(), {"holdfast/shop", size});
     must(bench_.run(bench_.log().commit({}, std::move(changes), {.activity = "test.note"})));
   }
 

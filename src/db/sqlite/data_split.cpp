@@ -102,6 +102,15 @@ Result<Rows> read_data(const std::filesystem::path& data, const Sql& sql, const 
   return std::move(ran->rows);
 }
 
+Result<void> write_data(const std::filesystem::path& data, const Sql& sql,
+                        const std::vector<Args>& rows, const Clock& clock) {
+  auto opened = Connection::open({.file = data, .writes = true}, clock, no_bugs());
+  if (!opened) return std::move(opened).error();
+  for (const auto& row : rows)
+    if (auto ran = (*opened)->run(sql, row); !ran) return sqlite::error_of(ran.error());
+  return sqlite::finish_data_file(**opened);
+}
+
 Result<Parts> read_parts(const std::filesystem::path& keys, const Clock& clock) {
   if (!std::filesystem::exists(keys)) return Error(Code::not_found, "the keys file does not exist");
   auto opened = Connection::open({.file = keys}, clock, no_bugs());

@@ -136,6 +136,7 @@ class Replay {
     return id == named && !joined_.contains(id) && before_.behind(id, version);
   }
   Task<Result<void>> erase(SubjectId id, ErasedLine line);
+  Task<Result<void>> drop_keys(SubjectId id, std::vector<std::string> groups);
   Task<Result<void>> decide(SubjectId id, StandingLine line);
   /// Whether a hold, or a duty where the `legal` group is to go, forbids what was never done; a
   /// hold that cannot be read forbids it.
@@ -173,9 +174,27 @@ Task<Result<bool>> Replay::forbidden(SubjectId id, bool legal) {
   co_return out;
 }
 
+/// A customer who came after the data was made is not in it, but a keys file that was made later
+/// brought their keys along.
+Task<Result<void>> Replay::drop_keys(SubjectId id, std::vector<std::string> groups) {
+  auto keys = co_await context_.store.keys(id, MonoTime::max());
+  if (!keys) co_return std::move(keys).error();
+  std::erase_if(groups, [&](const std::string& group) { return !keys->has(group); });
+  if (groups.empty()) co_return Result<void>();
+  db::Changes changes;
+  for (const auto& group : groups) changes.write(kDropKeys, {to_bytes(id.bytes()), group});
+  auto done = co_await context_.journal.commit(
+      Caller{}, std::move(changes),
+      {.activity = kEraseAgain, .facts = {{"of_no_customer", id.text()}}});
+  if (!done) co_return std::move(done).error();
+  ++count.erased;
+  co_return Result<void>();
+}
+
 Task<Result<void>> Replay::erase(SubjectId id, ErasedLine line) {
   auto row = co_await context_.store.subject(id, MonoTime::max());
   if (!row) co_return std::move(row).error();
+  if (!*row && older_) co_return co_await drop_keys(id, std::move(line.groups));
   if (!*row || (*row)->merged_into) co_return Result<void>();
   const bool all = whole(line) && !(*row)->erased;
   const bool done_before = behind(id, line.subject, line.version);
@@ -272,7 +291,7 @@ Task<Result<Replayed>> Subjects::replay(std::vector<journal::AfterlogEntry> entr
     return std::visit([&](const auto& one) { return before->lacks(one); }, noted.line);
   };
   Replay replay(*this, *before, older);
-  if (std::ranges::none_of(*lines, lacks)) co_return replay.count;
+  if (!older && std::ranges::none_of(*lines, lacks)) co_return replay.count;
   for (const auto& noted : *lines) {
     if (!older && !lacks(noted)) continue;
     if (auto done = co_await replay.again(noted); !done) co_return std::move(done).error();
