@@ -162,6 +162,9 @@ Result<Placed> place_files(const LocalOptions& options, const Config& config) {
       return std::move(wrote).error();
 
   ReplayNote note{config};
+  if (!note.before && note.before.error().code != Code::not_found)
+    return Error(Code::unavailable,
+                 "the file replay.pending in the store's folder cannot be read: see its rights");
   if (note.unused && !note.before)
     if (auto noted = note_replay(config.dir(), schema_of(config), *window); !noted)
       return std::move(noted).error();

@@ -846,6 +846,22 @@ TEST_P(VaultRotation, of_subjects_again_goes_by_the_next_number) {
       0);
 }
 
+TEST_P(VaultRotation, of_subjects_passes_by_keys_of_customers_who_are_not_in_the_data) {
+  bench_.rotation_settings.batch = 1;
+  bench_.reopen();
+  const auto late = bench_.create("ext:late", {{"email", "late@example.org"}});
+  auto raw = bench_.raw();
+  const auto id = raw.literal(to_bytes(late.subject.bytes()));
+  raw.run("delete from vault_records where subject = " + id);
+  raw.run("delete from vault_subjects where id = " + id);
+
+  rotate(KeyKind::subject, true);
+  steps();
+
+  EXPECT_EQ(last().phase, RotationPhase::done) << last().doing;
+  expect_all_well("beside keys of nobody");
+}
+
 TEST_P(VaultRotation, serves_tokens_between_any_two_steps) {
   int made = 0;
   bench_.rotation_settings.batch = 16;

@@ -287,6 +287,37 @@ TEST_P(VaultSubjects, stay_erased_after_an_older_database_was_restored) {
   EXPECT_TRUE(bench_.state().good());
 }
 
+TEST_P(VaultSubjects, that_were_erased_and_are_not_in_the_data_lose_the_keys_that_came_along) {
+  bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  auto yesterday = bench_.backup();
+  const auto bob = bench_.create("ext:4712", {{"email", "bob@example.org"}, {"letter", "weekly"}});
+  const auto guest = bench_.create("ext:guest-1", {{"email", "bob@example.org"}});
+  const auto cas = bench_.create("ext:4713", {{"email", "cas@example.org"}, {"letter", "weekly"}});
+  (void)bench_(bench_.subjects().merge({}, {"ext:4712", "ext:guest-1", {}}));
+  must(bench_.erase("ext:4712"));
+  must(bench_.erase("ext:4713", {"marketing"}));
+
+  bench_.restore(yesterday);
+  auto raw = bench_.raw();
+  auto of = [&raw](SubjectId id) { return raw.literal(to_bytes(id.bytes())); };
+  for (auto id : {bob.subject, guest.subject, cas.subject})
+    for (const char* group : {"account", "marketing"})
+      raw.run(
+          "insert into vault_subject_keys (subject, keep_group, key_id, epoch, wrapped) values (" +
+          of(id) + ", '" + group + "', 1, 1, " + raw.literal(Bytes(48, 7)) + ")");
+  auto count = again(true);
+
+  EXPECT_EQ(count.erased, 2);
+  auto keys = [&](SubjectId id) {
+    return raw.number("select count(*) from vault_subject_keys where subject = " + of(id));
+  };
+  EXPECT_EQ(keys(bob.subject), 0);
+  EXPECT_EQ(keys(guest.subject), 0) << "who was merged into them went along";
+  EXPECT_EQ(keys(cas.subject), 2) << "who lives may have given it again";
+  EXPECT_EQ(again(true).erased, 0);
+  EXPECT_TRUE(bench_.state().good());
+}
+
 TEST_P(VaultSubjects, whose_erasing_was_cut_off_are_erased_at_the_next_start) {
   auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
   bench_.journal().before_commit = [&]() -> Task<void> {

@@ -17,9 +17,11 @@ constexpr std::int64_t kCountPage = 5'000;
 constexpr std::size_t kSharedOut = 1'000;
 constexpr std::string_view kAccount = "account";
 
-/// Keeps erasing out until this commit (it locks the row), and sees what it did before.
+/// Keeps erasing out until this commit (it locks the rows), and sees what it did before. There may
+/// be none: a restore of older data brings keys along of customers who are not in it.
 inline constexpr db::Sql kHoldSubjects{
-    "vault.hold_subjects", "select 1 from vault_subjects where id {{in $1}} {{for share}}"};
+    "vault.hold_subjects",
+    "select count(*) from (select id from vault_subjects where id {{in $1}} {{for share}}) held"};
 inline constexpr db::Sql kRenewKey{
     "vault.renew_key",
     "insert into vault_subject_keys (subject, keep_group, key_id, epoch, wrapped) "

@@ -2,6 +2,7 @@
 // restore.
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <set>
 #include <variant>
 
@@ -95,6 +96,62 @@ Task<Result<Present>> present(const Context& context, const std::vector<Noted>& 
   co_return out;
 }
 
+using GroupsOf = std::map<SubjectId, std::set<std::string>>;
+
+/// Customers who are not in the data, since they came after it was made, and of whom the lines say
+/// that they were erased as a whole, also as part of another: with the groups that went. Of who
+/// lost only some groups nobody can say whether they have been filled again.
+GroupsOf absent_and_erased(const std::vector<Noted>& lines, const Present& present) {
+  GroupsOf gone;
+  for (const auto& [line, entry] : lines)
+    if (const auto* erased = std::get_if<ErasedLine>(&line); erased && whole(*erased))
+      gone.try_emplace(erased->subject);
+  for (const auto& [line, entry] : lines)
+    if (const auto* erased = std::get_if<ErasedLine>(&line))
+      if (auto found = gone.find(erased->subject); found != gone.end())
+        found->second.insert(erased->groups.begin(), erased->groups.end());
+  // From the last merge back: who was merged into a guest went along with the guest.
+  for (const auto& [line, entry] : std::views::reverse(lines))
+    if (const auto* merged = std::get_if<MergedLine>(&line))
+      if (auto into = gone.find(merged->into); into != gone.end()) {
+        const auto groups = into->second;
+        gone[merged->from].insert(groups.begin(), groups.end());
+      }
+  std::erase_if(gone, [&](const auto& one) { return present.find(one.first) != nullptr; });
+  return gone;
+}
+
+/// Their keys, which a newer keys file brought along. Gives of how many there were any.
+Task<Result<std::int64_t>> drop_keys(const Context& context, const GroupsOf& gone) {
+  std::int64_t count = 0;
+  for (auto at = gone.begin(); at != gone.end();) {
+    std::vector<SubjectId> some;
+    for (; at != gone.end() && some.size() < kChunk; ++at) some.push_back(at->first);
+    auto keys = co_await context.store.keys(std::move(some), MonoTime::max());
+    if (!keys) co_return std::move(keys).error();
+    db::Changes changes;
+    std::int64_t customers = 0;
+    for (const auto& [id, own] : *keys) {
+      auto found = gone.find(id);
+      if (found == gone.end()) continue;
+      bool any = false;
+      for (const auto& group : found->second) {
+        if (!own.has(group)) continue;
+        changes.write(kDropKeys, {to_bytes(id.bytes()), group});
+        any = true;
+      }
+      customers += any;
+    }
+    if (customers == 0) continue;
+    auto done = co_await context.journal.commit(
+        Caller{}, std::move(changes),
+        {.activity = kEraseAgain, .facts = {{"customers_not_in_the_data", customers}}});
+    if (!done) co_return std::move(done).error();
+    count += customers;
+  }
+  co_return count;
+}
+
 }  // namespace
 
 /// One replay on its way. Into an older database every line is done again, for each was done once.
@@ -136,7 +193,6 @@ class Replay {
     return id == named && !joined_.contains(id) && before_.behind(id, version);
   }
   Task<Result<void>> erase(SubjectId id, ErasedLine line);
-  Task<Result<void>> drop_keys(SubjectId id, std::vector<std::string> groups);
   Task<Result<void>> decide(SubjectId id, StandingLine line);
   /// Whether a hold, or a duty where the `legal` group is to go, forbids what was never done; a
   /// hold that cannot be read forbids it.
@@ -174,27 +230,9 @@ Task<Result<bool>> Replay::forbidden(SubjectId id, bool legal) {
   co_return out;
 }
 
-/// A customer who came after the data was made is not in it, but a keys file that was made later
-/// brought their keys along.
-Task<Result<void>> Replay::drop_keys(SubjectId id, std::vector<std::string> groups) {
-  auto keys = co_await context_.store.keys(id, MonoTime::max());
-  if (!keys) co_return std::move(keys).error();
-  std::erase_if(groups, [&](const std::string& group) { return !keys->has(group); });
-  if (groups.empty()) co_return Result<void>();
-  db::Changes changes;
-  for (const auto& group : groups) changes.write(kDropKeys, {to_bytes(id.bytes()), group});
-  auto done = co_await context_.journal.commit(
-      Caller{}, std::move(changes),
-      {.activity = kEraseAgain, .facts = {{"of_no_customer", id.text()}}});
-  if (!done) co_return std::move(done).error();
-  ++count.erased;
-  co_return Result<void>();
-}
-
 Task<Result<void>> Replay::erase(SubjectId id, ErasedLine line) {
   auto row = co_await context_.store.subject(id, MonoTime::max());
   if (!row) co_return std::move(row).error();
-  if (!*row && older_) co_return co_await drop_keys(id, std::move(line.groups));
   if (!*row || (*row)->merged_into) co_return Result<void>();
   const bool all = whole(line) && !(*row)->erased;
   const bool done_before = behind(id, line.subject, line.version);
@@ -291,7 +329,12 @@ Task<Result<Replayed>> Subjects::replay(std::vector<journal::AfterlogEntry> entr
     return std::visit([&](const auto& one) { return before->lacks(one); }, noted.line);
   };
   Replay replay(*this, *before, older);
-  if (!older && std::ranges::none_of(*lines, lacks)) co_return replay.count;
+  if (older) {
+    auto dropped = co_await drop_keys(context_, absent_and_erased(*lines, *before));
+    if (!dropped) co_return std::move(dropped).error();
+    replay.count.erased += *dropped;
+  }
+  if (std::ranges::none_of(*lines, lacks)) co_return replay.count;
   for (const auto& noted : *lines) {
     if (!older && !lacks(noted)) continue;
     if (auto done = co_await replay.again(noted); !done) co_return std::move(done).error();
