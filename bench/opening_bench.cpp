@@ -83,6 +83,7 @@ struct Store {
                                                 .time = *time,
                                                 .save_keyring = {},
                                                 .forget_backups = {},
+                                                .count_backups = {},
                                                 .rotation = {},
                                                 .alarms = silent,
                                                 .ceiling = ceiling,

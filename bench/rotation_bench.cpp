@@ -62,6 +62,7 @@ struct Shop {
                    [](const crypto::Keyring& ring) { return Result<crypto::Keyring>(ring.copy()); },
                    [this] { return Result<Time>(clock.now()); },
                    [](Time) { return Result<std::int64_t>(0); },
+                   [](Time) { return Result<std::int64_t>(0); },
                    {&renewed, &values, &wrapped},
                    {.epoch = {}}}) {
     CollectionSpec spec{.collection = "customers", .doc = {}, .fields = {}, .if_match = {}};

@@ -158,8 +158,8 @@ Task<Result<void>> Admin::within_own(Stand at, std::string_view operation, ApiKe
     };
     if (key.networks.empty() || !std::ranges::all_of(key.networks, inside)) more = "networks";
   }
-  if (more.empty() && !mine.rights->owner() && operation == "api_keys.create" &&
-      key.expires > mine.key.expires)
+  const bool made = operation != "roles.put" && key.replaces != mine.key.key;
+  if (more.empty() && made && !mine.rights->owner() && key.expires > mine.key.expires)
     more = "expires_in";
   if (more.empty()) co_return Result<void>();
   const bool own_field = more == "acts_for" || more == "networks" || more == "expires_in";
@@ -275,15 +275,15 @@ Task<Result<NewKey>> Admin::rotate_once(Caller caller, RotateKey request) {
   if (!fresh) co_return std::move(fresh).error();
   if (state_of(old->key, at->now) != KeyState::live)
     co_return Error(Code::conflict, "this key has ended: create a new one").at("key");
-  auto within = co_await within_own(*at, "api_keys.rotate", old->key, old->rights);
-  if (!within) co_return std::move(within).error();
-
-  Edit edit(at->snapshot->authority, *at->keys);
-  prune(edit, *at->snapshot, at->now);
   auto next = old->key;
   next.created = at->now;
   next.expires = at->now + std::min(*life, kLongestLife);
   next.replaces = old->key.key;
+  auto within = co_await within_own(*at, "api_keys.rotate", next, old->rights);
+  if (!within) co_return std::move(within).error();
+
+  Edit edit(at->snapshot->authority, *at->keys);
+  prune(edit, *at->snapshot, at->now);
   auto made = draft(edit, *at, std::move(next), std::move(print));
   if (!made) co_return std::move(made).error();
   auto ending = old->key;

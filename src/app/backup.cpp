@@ -134,24 +134,32 @@ std::string stamp(Time now) {
   return out;
 }
 
-Result<std::int64_t> destroy_keys_files(const fs::path& dir, Time before) {
+Result<std::vector<fs::path>> keys_files(const fs::path& dir, Time before) {
   auto oldest = stamp(before) + std::string(kEnding);
-  std::int64_t count = 0;
+  std::vector<fs::path> out;
   std::error_code failed;
-  if (!fs::exists(dir, failed)) return 0;
+  if (!fs::exists(dir, failed)) return out;
   for (const auto& entry : fs::directory_iterator(dir, failed)) {
     auto name = entry.path().filename().string();
     const bool finished = name.starts_with(kKeysName) && name.ends_with(kEnding);
-    if ((!finished && !is_unfinished(name)) || name.substr(kKeysName.size()) >= oldest) continue;
-    if (!fs::remove(entry.path(), failed))
-      return Error(Code::unavailable,
-                   "a keys file that is past backup.keep_keys cannot be removed: see the rights of "
-                   "the folder backup.keys");
-    ++count;
+    if ((finished || is_unfinished(name)) && name.substr(kKeysName.size()) < oldest)
+      out.push_back(entry.path());
   }
   if (failed)
     return Error(Code::unavailable, "the folder backup.keys cannot be read: see its rights");
-  return count;
+  return out;
+}
+
+Result<std::int64_t> destroy_keys_files(const fs::path& dir, Time before) {
+  auto files = keys_files(dir, before);
+  if (!files) return std::move(files).error();
+  std::error_code failed;
+  for (const auto& file : *files)
+    if (!fs::remove(file, failed))
+      return Error(Code::unavailable,
+                   "a keys file that is past backup.keep_keys cannot be removed: see the rights of "
+                   "the folder backup.keys");
+  return std::ssize(*files);
 }
 
 Task<Result<BackupMade>> Backups::create(Caller caller, BackupRequest) {
@@ -191,8 +199,14 @@ Task<Result<BackupMade>> Backups::make(Caller caller) {
                        .facts = {{"data", files->data.filename().string()},
                                  {"destroyed", out.keys_files_destroyed},
                                  {"keys", files->keys.filename().string()}}};
+  caller.generation = 0;  // what was made is recorded, whoever's rights changed meanwhile
   auto recorded = co_await instance_.log().commit(caller, {}, std::move(event));
-  if (!recorded) co_return std::move(recorded).error();
+  if (!recorded) {
+    std::error_code ignored;  // the error below says more
+    fs::remove(files->data, ignored);
+    fs::remove(files->keys, ignored);
+    co_return std::move(recorded).error();
+  }
   out.event = recorded->receipt.event;
   co_return out;
 }

@@ -29,6 +29,10 @@ struct BackupMade {
   static std::span<const Member> described();
 };
 
+/// The keys files of a folder, and unfinished ones, whose names say that they were made before that
+/// time. None where there is no folder. Errors: unavailable. Blocking.
+Result<std::vector<std::filesystem::path>> keys_files(const std::filesystem::path& dir,
+                                                      Time before);
 /// Removes the keys files of a folder, and unfinished ones, whose names say that they were made
 /// before that time, and gives how many there were. Errors: unavailable. Blocking.
 Result<std::int64_t> destroy_keys_files(const std::filesystem::path& dir, Time before);

@@ -313,6 +313,11 @@ Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
       .save_keyring = [this](const crypto::Keyring& ring) { return save_keyring(ring); },
       .forget_backups =
           [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
+      .count_backups = [this](Time before) -> Result<std::int64_t> {
+        auto files = keys_files(config_.path("backup.keys"), before);
+        if (!files) return std::move(files).error();
+        return std::ssize(*files);
+      },
       .rotation = settings->rotation,
       .alarms = alarms_,
       .ceiling = settings->ceiling,

@@ -83,7 +83,7 @@ struct Input {
     if (name != "-") {
       file.open(name, std::ios::binary);
       if (!file) {
-        std::cerr << "holdfast: the file cannot be opened\n";
+        std::cerr << "holdfast: the file cannot be opened: " << name << '\n';
         return false;
       }
       struct stat info{};
@@ -103,12 +103,14 @@ struct Input {
 /// Where a command writes what it gets.
 struct Output {
   PrivateFile file;
+  std::string path = "standard output";
   std::ostream* out = &std::cout;
 
   bool take(const RemoteCommand& command, http::ClientRequest& request) {
     const auto& name = command.output;
     if (!name.empty() && name != "-" && name != "/dev/stdout") {
       const bool endless = command.route.kind == http::RouteKind::events;
+      path = name;
       if (!(endless ? file.open_to_add(name) : file.open(name))) return said();
       out = &file.out;
     }
@@ -122,7 +124,7 @@ struct Output {
   /// Once the answer was good to its end.
   bool keep() { return (out == &file.out ? file.keep() : out->good()) || said(); }
   bool said() const {
-    std::cerr << "holdfast: the output cannot be written\n";
+    std::cerr << "holdfast: the output cannot be written: " << path << '\n';
     return false;
   }
 };
@@ -155,6 +157,10 @@ int upload(const RemoteCommand& command, http::Client& client, http::ClientReque
   Input input;
   if (!input.feed(command.file, request)) return kNotFound;
   PrivateFile report;
+  if (command.report == "-") {
+    std::cerr << "holdfast: --report takes the name of a file\n";
+    return kUsage;
+  }
   if (!command.report.empty() && !report.open(command.report)) {
     std::cerr << "holdfast: --report: the file cannot be written; nothing was sent\n";
     return kFailed;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iostream>
 #include <optional>
+#include <sstream>
 #include <vector>
 
 #include "app/toml_text.h"
@@ -111,8 +112,28 @@ Result<std::string> query_text(const Member& member, const std::string& given) {
   return boost::json::serialize(*parsed);
 }
 
+/// A list that is read: JSON, or one on each line.
+Result<std::string> list_from(const Member& member, const Type& element, const std::string& given) {
+  auto read = resolve(given);
+  if (!read) return std::move(read).error().at(flag_name(member.name));
+  auto text = trimmed(std::move(*read));
+  if (text.starts_with('[')) return checked_json(member, std::move(text));
+  std::string out = "[";
+  std::istringstream lines(std::move(text));
+  for (std::string line; std::getline(lines, line);) {
+    auto one = trimmed(std::move(line));
+    if (one.empty()) continue;
+    if (out.size() > 1) out += ',';
+    out += scalar(element, one);
+  }
+  return out + ']';
+}
+
 Result<std::string> member_json(const Member& member, const std::vector<std::string>& given) {
   const auto& type = inner(*member.type);
+  if (type.kind == Kind::list && !structured(type) && given.size() == 1 &&
+      (given.front() == "-" || given.front().starts_with('@')))
+    return list_from(member, *type.element, given.front());
   std::vector<std::string> texts;
   for (const auto& one : given) {
     if (hidden(member) && one != "-" && !one.starts_with('@') && one != "?")

@@ -21,15 +21,23 @@ static_assert(std::to_underlying(vault::FieldClass::plain) ==
 static_assert(std::to_underlying(vault::FieldClass::payment) ==
               std::to_underlying(access::FieldClass::payment));
 
+/// How often a request is decided: a rotation of the keys of rights changes the policy several
+/// times a second.
+constexpr int kDecisions = 5;
+
 /// A function, not a lambda: its parameters live in the coroutine frame.
 Task<Result<http::Answer>> run_again(std::function<Task<Result<http::Answer>>(http::Call)> run,
-                                     access::Service* access, http::Call call) {
-  auto first = co_await run(call);
-  if (first || first.error().code != Code::stale) co_return first;
-  auto renewed = co_await access->renewed(call.caller);
-  if (!renewed) co_return std::move(renewed).error();
-  call.caller = std::move(*renewed);
-  co_return co_await run(std::move(call));
+                                     std::string_view operation, access::Service* access,
+                                     http::Call call) {
+  for (int decisions = 1;; ++decisions) {
+    auto answer = co_await run(call);
+    if (answer || answer.error().code != Code::stale || decisions == kDecisions) co_return answer;
+    auto renewed = co_await access->renewed(call.caller);
+    if (!renewed) co_return std::move(renewed).error();
+    if (auto allowed = co_await access->allow(*renewed, operation); !allowed)
+      co_return std::move(allowed).error();
+    call.caller = std::move(*renewed);
+  }
 }
 
 }  // namespace
@@ -101,6 +109,12 @@ Task<Result<bool>> Rooms::Permits::same_account(std::string one, std::string oth
   const auto* first = (*snapshot)->find(one);
   const auto* second = (*snapshot)->find(other);
   co_return first != nullptr&& second != nullptr && first->account == second->account;
+}
+
+Task<Result<bool>> Rooms::Permits::known(std::string principal, MonoTime deadline) const {
+  auto snapshot = co_await cache_.current(deadline);
+  if (!snapshot) co_return std::move(snapshot).error();
+  co_return (*snapshot)->find(principal) != nullptr;
 }
 
 Task<Result<vault::KeyEnd>> Rooms::Epochs::end(vault::KeyKind kind, Time at, MonoTime deadline) {
@@ -202,7 +216,7 @@ Rooms::Rooms(Deps deps)
       engagements(context, admission),
       subjects(context,
                {accesses_, proofs_, holds, epochs_, closings_, admission, {&tokens, &engagements}}),
-      requests(context, proofs_, holds),
+      requests(context, admission, proofs_, holds),
       imports(context, declarations, deps.pool),
       canaries(context),
       vault_state(context),
@@ -242,13 +256,14 @@ Rooms::Rooms(Deps deps)
                  std::move(deps.save_keyring),
                  [time = &deps.time] { return time->now(); },
                  std::move(deps.forget_backups),
+                 std::move(deps.count_backups),
                  // Customers' values before the keys that wrap theirs.
                  {&renewed_keys_, &sealed_values_, &wrapped_keys_, &index_terms_, &external_terms_,
                   &declared_rows_, &subject_macs_, &engagement_rows_, &engagement_kind_rows_,
                   &canary_rows_, &access_rows_, &time_row_, &hold_rows_, &token_rows_, &side_rows_,
                   &log_keys_, &restated_rows_},
                  deps.rotation}),
-      ledger_service_({deps.log, deps.index, deps.keys, state()}),
+      ledger_service_({deps.log, deps.index, deps.keys, permits_, state()}),
       ledger_api_(ledger_service_, permits_, deps.clock) {}
 
 std::vector<http::Route> Rooms::rows(Rooms* rooms) {
@@ -303,8 +318,8 @@ Task<void> Rooms::tend(const std::atomic<bool>& stop, const Clock& clock) {
 }
 
 void decide_again(http::Route& route, access::Service& access) {
-  route.run = [run = std::move(route.run), access = &access](http::Call call) {
-    return run_again(run, access, std::move(call));
+  route.run = [run = std::move(route.run), id = route.id, access = &access](http::Call call) {
+    return run_again(run, id, access, std::move(call));
   };
 }
 

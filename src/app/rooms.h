@@ -67,7 +67,7 @@ class Rooms {
     vault::Controller controller{};
     /// See vault/keys/rotation.h.
     std::function<Result<crypto::Keyring>(const crypto::Keyring&)> save_keyring;
-    std::function<Result<std::int64_t>(Time before)> forget_backups;
+    std::function<Result<std::int64_t>(Time before)> forget_backups, count_backups;
     vault::RotationSettings rotation;
     vault::Alarms& alarms;
     access::Ceiling ceiling{};
@@ -110,6 +110,7 @@ class Rooms {
     bool may(const Caller& caller, std::string_view operation) const override;
     Task<Result<bool>> same_account(std::string one, std::string other,
                                     MonoTime deadline) const override;
+    Task<Result<bool>> known(std::string principal, MonoTime deadline) const override;
     Task<Result<Caller>> renewed(Caller caller) const override;
     Task<Result<void>> still(Caller caller, std::string_view operation) const override;
 

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <stop_token>
+#include <thread>
 
 #include "app/exit_codes.h"
 #include "app/locked.h"
@@ -96,6 +98,28 @@ void announce(Serving& serving, http::Server& server, std::string_view what) {
   std::_Exit(stopped ? kDone : kFailed);
 }
 
+/// Ends the process when it is told to stop while the store is opened, which can take long (a
+/// migration, a database that does not answer). Nothing is acknowledged then.
+class EndWhileOpening {
+ public:
+  explicit EndWhileOpening(const Serving& serving)
+      : thread_([&serving](const std::stop_token& over) {
+          sigset_t ending;
+          sigemptyset(&ending);
+          for (int signal : {SIGINT, SIGTERM}) sigaddset(&ending, signal);
+          constexpr timespec kTurn{.tv_sec = 0, .tv_nsec = 20'000'000};
+          while (!over.stop_requested()) {
+            if (sigtimedwait(&ending, nullptr, &kTurn) < 0) continue;
+            serving.logger->warn(R"({"event":"process_ended","why":"told to while it opened"})");
+            serving.logger->flush();
+            std::_Exit(kDone);
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;
+};
+
 /// nullopt: told to stop.
 using Unlocked = std::optional<Unlocker::Opened>;
 
@@ -128,6 +152,8 @@ Result<Unlocked> serve_locked(Serving& serving, LockReason reason) {
                       std::move(*tls));
   if (auto started = server.start(); !started) return std::move(started).error();
   announce(serving, server, "locked");
+  std::cout << "Unlock it with `holdfast unlock --dir " << serving.config.dir().string() << '`'
+            << std::endl;
   bool unlocked =
       wait_for_end(serving, server, open, [&unlocker] { unlocker.forget_late_shares(); });
   socket->reset();
@@ -181,8 +207,10 @@ Result<std::optional<LockReason>> serve_open(Serving& serving, crypto::OpenedSto
                      locked = true;
                      wake();
                    }};
-  auto instance =
-      Instance::open(serving.config, std::move(store), cores, serving.logger, std::move(open));
+  auto instance = [&] {
+    const EndWhileOpening end(serving);
+    return Instance::open(serving.config, std::move(store), cores, serving.logger, std::move(open));
+  }();
   if (!instance) return std::move(instance).error();
   auto tls = certificate(serving.config, serving.clock);
   if (!tls) return std::move(tls).error();

@@ -107,8 +107,8 @@ int unlock_stopped(const LocalOptions& options, const Config& config) {
   auto opened = crypto::open_store(root_files(config), *means);
   if (!opened) return print_error(opened.error());
   if (!latched) {
-    std::cout << "The store opens with this. It is not locked: there is nothing to unlock."
-              << std::endl;
+    std::cout << "The store in " << config.dir().string()
+              << " opens with this. It is not locked: there is nothing to unlock." << std::endl;
     return kDone;
   }
   return print_error(Error(Code::locked,

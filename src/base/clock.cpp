@@ -121,9 +121,9 @@ std::optional<Millis> parse_duration(std::string_view text) {
                 {"d", 86'400'000},
                 {"day", 86'400'000},
                 {"week", 604'800'000},
-                {"month", 2'592'000'000},
-                {"year", 31'536'000'000}};
-  constexpr std::int64_t kLongest = 1000LL * 31'536'000'000;
+                {"month", 31LL * 86'400'000},
+                {"year", 366LL * 86'400'000}};
+  constexpr std::int64_t kLongest = 366'000LL * 86'400'000;
   for (const auto& unit : kUnits) {
     bool plural = unit.name.size() > 2 && text.size() == unit.name.size() + 1 &&
                   text.starts_with(unit.name) && text.back() == 's';

@@ -43,7 +43,7 @@ std::string rfc3339(Time time);
 std::optional<Time> parse_rfc3339(std::string_view text);
 
 /// "90 days", "3 years", "15 minutes", "2 h": a positive count and a unit from ms to years
-/// (a month is 30 days, a year 365). nullopt for anything else or over 1000 years.
+/// (31 and 366 days: cuts no duty short). nullopt for anything else or over 1000 years.
 std::optional<Millis> parse_duration(std::string_view text);
 
 }  // namespace holdfast

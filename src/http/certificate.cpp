@@ -143,8 +143,9 @@ Result<Certificate> make_server_certificate(EVP_PKEY* key, X509* authority, EVP_
     else if (is_host_name(name))
       alternatives += "DNS:" + name;
     else
-      return Error(Code::invalid,
-                   "a name for the certificate is neither a host name nor an address");
+      return Error(
+          Code::invalid,
+          "a name for the certificate is neither a host name nor an address (server.names)");
   }
   Certificate made(X509_new());
   bool good = made && fill(made.get(), key, "Holdfast", now, kServerLife) &&

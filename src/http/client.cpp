@@ -170,7 +170,8 @@ Result<void> Client::Impl::prepare() {
     context.set_default_verify_paths(bad);
   else
     context.load_verify_file(options.ca_file.string(), bad);
-  if (bad) return Error(Code::invalid, "the CA file cannot be read or is not PEM");
+  if (bad)
+    return Error(Code::invalid, "the CA file cannot be read or is not PEM (HOLDFAST_CA_FILE)");
   context.set_verify_mode(ssl::verify_peer);
   return {};
 }

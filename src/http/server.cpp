@@ -56,7 +56,8 @@ Result<Network> parse_network(const std::string& text) {
   error_code bad;
   auto slash = text.find('/');
   auto base = asio::ip::make_address(text.substr(0, slash), bad);
-  if (bad) return Error(Code::invalid, "a proxy is neither an address nor a network");
+  if (bad)
+    return Error(Code::invalid, "a proxy is neither an address nor a network (server.proxies)");
   unsigned short widest = base.is_v4() ? 32 : 128, bits = widest;
   if (slash != std::string::npos) {
     auto digits = text.substr(slash + 1);
@@ -152,7 +153,9 @@ Result<void> Server::Impl::bind() {
     if (!bad) acceptor.set_option(tcp::acceptor::reuse_address(true), bad);
     if (!bad) acceptor.bind(endpoint, bad);
     if (bad == asio::error::address_in_use)
-      return Error(Code::unavailable, "the port to listen on is taken by another program");
+      return Error(
+          Code::unavailable,
+          "the port to listen on is taken by another program (server.listen, or --listen)");
     if (bad == asio::error::access_denied)
       return Error(Code::unavailable, "listening on this port needs rights that this user lacks");
     if (!bad) acceptor.listen(asio::socket_base::max_listen_connections, bad);

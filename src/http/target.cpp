@@ -60,9 +60,7 @@ bool encoded_twice(std::string_view text) {
 
 std::optional<std::string> segment(urls::pct_string_view text) {
   auto out = decoded(text, false);
-  if (!out || out->empty() || dotted(*out) || encoded_twice(*out)) return std::nullopt;
-  if (std::ranges::any_of(*out, [](char c) { return c == '\\' || control(c); }))
-    return std::nullopt;
+  if (!out || !unambiguous(*out)) return std::nullopt;
   return out;
 }
 
@@ -72,6 +70,11 @@ bool same_host(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+bool unambiguous(std::string_view segment) {
+  return !segment.empty() && !dotted(segment) && !encoded_twice(segment) &&
+         std::ranges::none_of(segment, [](char c) { return c == '\\' || control(c); });
+}
 
 std::optional<Target> parse_target(std::string_view text, std::string_view host) {
   bool origin = text.starts_with('/');

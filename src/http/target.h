@@ -22,6 +22,9 @@ struct Target {
 /// segments or 100 query parts.
 std::optional<Target> parse_target(std::string_view target, std::string_view host);
 
+/// Whether decoded text can be a segment: see parse_target.
+bool unambiguous(std::string_view segment);
+
 /// A host name or address with an optional port.
 bool valid_host(std::string_view host);
 

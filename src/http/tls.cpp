@@ -48,10 +48,12 @@ Result<TlsContext> server_context(const CertificateFiles& files) {
   SSL_CTX_set_alpn_select_cb(raw, select_protocol, nullptr);
 
   if (SSL_CTX_use_certificate_chain_file(raw, files.chain.c_str()) != 1)
-    return Error(Code::invalid, "the certificate file cannot be read or is not PEM");
+    return Error(Code::invalid,
+                 "the certificate file cannot be read or is not PEM (server.certificate)");
   if (SSL_CTX_use_PrivateKey_file(raw, files.key.c_str(), SSL_FILETYPE_PEM) != 1)
     return Error(Code::invalid,
-                 "the key file cannot be read, is not PEM, or does not belong to the certificate");
+                 "the certificate's key file cannot be read, is not PEM, or does not belong to the "
+                 "certificate (server.certificate_key)");
   return context;
 }
 

@@ -115,6 +115,8 @@ void Log::add_entry(db::Changes& changes, EventId id, std::string entry, bool fi
 Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Event event) {
   auto keys = deps_.keys.get();
   if (!keys) co_return locked();
+  if (event.outcome == Outcome::refused && changes.empty())
+    for (auto& touch : event.touches) touch.left = touch.was = std::nullopt;  // no row was written
   const bool guarded = caller.generation != 0;
   db::Changes all;
   const bool policy = std::ranges::any_of(
@@ -122,7 +124,7 @@ Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Eve
   if (guarded)
     all.guard(policy ? kTakeGeneration : kGuardGeneration,
               {static_cast<std::int64_t>(caller.generation)},
-              Error(Code::stale, "the policy changed meanwhile"));
+              Error(Code::stale, "the policy changed meanwhile: repeat the request"));
   all.append(std::move(changes));
   if (caller.principal == Caller().principal) all.in_background();
   std::string fresh_context;
@@ -143,6 +145,10 @@ Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Eve
 
   auto done = co_await writer_->commit(std::move(all), caller.deadline);
   if (!done) co_return std::move(done).error();
+  if (deps_.database.kind() == db::Database::Kind::postgres) {
+    std::scoped_lock lock(unplaced_mutex_);
+    unplaced_.insert(stamped->id);
+  }
   if (guarded) done->returned.erase(done->returned.begin());
   if (policy && options_.policy_changed) options_.policy_changed();
   if (!fresh_context.empty()) {

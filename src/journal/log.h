@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -171,6 +172,7 @@ class Log final : public Journal {
   };
 
   Task<Result<void>> migrate();
+  Task<Result<void>> take_over();
   Task<Result<void>> start_log();
   Task<Result<void>> resume();
   /// The file beside the database: a note of the log, and one of the afterlog's end, which one that
@@ -188,7 +190,9 @@ class Log final : public Journal {
   /// The number of lines that an afterlog which is not whole should have.
   std::optional<std::uint64_t> lines_lost(const std::optional<AfterlogEnd>& witness) const;
   Result<void> keep_afterlog();
-  Task<Result<bool>> drain_pending();
+  Task<Result<void>> place_pending(std::int64_t until);
+  Task<Result<bool>> drain_pending(std::int64_t until);
+  Task<Result<void>> miss_no_entry(std::vector<EventId> waited);
   Task<Result<std::size_t>> take_in();
   Task<Result<void>> save_tiles();
   template <class Compute>
@@ -238,6 +242,9 @@ class Log final : public Journal {
   std::uint64_t witnessed_ = 0;
   std::uint64_t lines_witnessed_ = 0;
   bool witness_due_ = true;
+
+  std::mutex unplaced_mutex_;
+  std::set<EventId> unplaced_;  // PostgreSQL: durable, and waiting for their place in the log
 
   std::mutex context_mutex_;
   std::unordered_map<std::string, Context> contexts_;

@@ -94,12 +94,35 @@ Task<Result<void>> Log::migrate() {
   if (!last) co_return std::move(last).error();
   // Counters need only be unused: above what is pending and above any used before.
   counter_ = std::max((*last)[0].integer(0) + 1, to_ms(now) * 1000);
+  if (auto done = co_await take_over(); !done) co_return std::move(done).error();
 
   for (const auto& migration : late) {
     auto done = co_await commit(Caller{}, db::apply(migration, to_ms(now)), migrated(migration));
     if (!done) co_return std::move(done).error();
   }
   co_return Result<void>();
+}
+
+/// What a restore may have brought from the other database: a head that SQLite, which gives entries
+/// their place itself, never moved; entries that waited for their place on PostgreSQL. A head past
+/// the entries stays: some were taken out.
+Task<Result<void>> Log::take_over() {
+  auto pending = co_await reader().read(kLastPending, {std::int64_t{1}});
+  if (!pending) co_return std::move(pending).error();
+  const auto until = (*pending)[0].integer(0);
+  if (deps_.database.kind() == db::Database::Kind::sqlite && until < 0) co_return Result<void>();
+  auto head = co_await reader().read(kReadHead, {});
+  if (!head) co_return std::move(head).error();
+  auto end = co_await reader().read(kEndOfEntries, {});
+  if (!end) co_return std::move(end).error();
+  const auto size = (*head)[0].integer(0), there = (*end)[0].integer(0);
+  if (size < there) {
+    db::Changes changes;
+    changes.write(kMoveHead, {size, there}, db::Expect::exactly(1));
+    auto done = co_await writer_->commit(std::move(changes.in_background()));
+    if (!done) co_return std::move(done).error();
+  }
+  co_return co_await place_pending(until);
 }
 
 Task<Result<void>> Log::resume() {
@@ -327,13 +350,13 @@ Task<Result<void>> Log::settle() {
 
 std::span<const db::Sql* const> Log::statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kAppendEntry,    &kPutEntry,        &kAppendPending,  &kReadPending,    &kDeletePending,
-      &kLastPending,    &kAddSide,         &kFindSide,       &kExpiredSides,   &kDropSides,
-      &kAddLeaves,      &kFindLeaves,      &kAddTile,        &kFindTile,       &kTilesFrom,
-      &kLastTile,       &kEntriesFrom,     &kEntriesBefore,  &kEntriesAt,      &kEntryById,
-      &kReadHead,       &kPutHead,         &kMoveHead,       &kSetOrigin,      &kLeaveOrigin,
-      &kReadGeneration, &kGuardGeneration, &kTakeGeneration, &kBumpGeneration, &kSidesFrom,
-      &kPutSide};
+      &kAppendEntry, &kPutEntry,       &kAppendPending,   &kReadPending,    &kDeletePending,
+      &kLastPending, &kAddSide,        &kFindSide,        &kExpiredSides,   &kDropSides,
+      &kAddLeaves,   &kFindLeaves,     &kAddTile,         &kFindTile,       &kTilesFrom,
+      &kLastTile,    &kEntriesFrom,    &kEntriesBefore,   &kEntriesAt,      &kEntryById,
+      &kReadHead,    &kEndOfEntries,   &kPutHead,         &kMoveHead,       &kSetOrigin,
+      &kLeaveOrigin, &kReadGeneration, &kGuardGeneration, &kTakeGeneration, &kBumpGeneration,
+      &kSidesFrom,   &kPutSide};
   return kAll;
 }
 

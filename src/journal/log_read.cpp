@@ -69,17 +69,28 @@ auto Log::with_nodes(Compute compute)
   co_return Error(Code::corrupt, "the journal's tree lacks a tile; run `holdfast journal verify`");
 }
 
-/// PostgreSQL: gives pending entries their place. False when there was nothing.
-Task<Result<bool>> Log::drain_pending() {
+/// Gives entries that wait their place, up to this counter at least.
+Task<Result<void>> Log::place_pending(std::int64_t until) {
+  for (;;) {
+    auto more = co_await drain_pending(until);
+    if (!more) co_return std::move(more).error();
+    if (!*more) co_return Result<void>();
+  }
+}
+
+/// One batch. False when nothing up to this counter waits.
+Task<Result<bool>> Log::drain_pending(std::int64_t until) {
   auto head = co_await reader().read(kReadHead, {});
   if (!head) co_return std::move(head).error();
   auto rows = co_await reader().read(kReadPending, {std::int64_t{1}, kBatch});
   if (!rows) co_return std::move(rows).error();
-  if (head->empty() || rows->empty()) co_return false;
+  if (head->empty() || rows->empty() || (*rows)[0].integer(0) > until) co_return false;
   auto size = (*head)[0].integer(0);
   std::vector<db::Args> entries;
+  std::vector<EventId> placed;
   db::List counters;
   for (std::size_t i = 0; i < rows->size(); ++i) {
+    if (auto id = EventId::from((*rows)[i].bytes(1))) placed.push_back(*id);
     counters.cells.emplace_back((*rows)[i].integer(0));
     entries.push_back({size + static_cast<std::int64_t>(i), to_bytes((*rows)[i].bytes(1)),
                        to_bytes((*rows)[i].bytes(2))});
@@ -90,9 +101,48 @@ Task<Result<bool>> Log::drain_pending() {
   changes.write(kDeletePending, {std::int64_t{1}, std::move(counters)}, db::Expect::exactly(count));
   changes.bulk(kPutEntry, std::move(entries), db::Expect::exactly(count));
   auto done = co_await writer_->commit(std::move(changes.in_background()));
-  // Somebody else drained the same entries: nothing was lost, look again.
-  if (!done && done.error().code != Code::conflict) co_return std::move(done).error();
+  if (done) {
+    std::scoped_lock lock(unplaced_mutex_);
+    for (const auto& id : placed) unplaced_.erase(id);
+    co_return true;
+  }
+  if (done.error().code != Code::conflict) co_return std::move(done).error();
+  // Somebody else drained the same entries: nothing was lost, look again. Then the head has moved;
+  // while it stands still each further try would end like this one.
+  auto moved = co_await reader().read(kReadHead, {});
+  if (!moved) co_return std::move(moved).error();
+  if (moved->empty() || (*moved)[0].integer(0) == size)
+    co_return Error(Code::corrupt,
+                    "the journal's head does not fit its entries: some stand where the next ones "
+                    "belong. Somebody wrote in the database past Holdfast: restart the server");
   co_return true;
+}
+
+/// PostgreSQL: whoever writes in the database could take out entries that wait for their place.
+/// `waited` were durable before all that waited was placed.
+Task<Result<void>> Log::miss_no_entry(std::vector<EventId> waited) {
+  std::int64_t lost = 0;
+  for (const auto& id : waited) {
+    {
+      std::scoped_lock lock(unplaced_mutex_);
+      if (!unplaced_.contains(id)) continue;
+    }
+    auto rows = co_await reader().read(kEntryById, {to_bytes(id.bytes())});
+    if (!rows) co_return std::move(rows).error();
+    std::scoped_lock lock(unplaced_mutex_);
+    if (unplaced_.erase(id) > 0 && rows->empty()) ++lost;
+  }
+  if (lost == 0) co_return Result<void>();
+  Event event{.activity = "journal.entries_lost",
+              .outcome = Outcome::failed,
+              .reason = "corrupt",
+              .alarm = true,
+              .facts = {{"count", lost}}};
+  auto told = co_await commit(Caller{}, {}, std::move(event));
+  if (!told) co_return std::move(told).error();
+  co_return Error(Code::corrupt,
+                  "entries of the journal were taken out of the database before they had their "
+                  "place; `holdfast journal list --operation journal.entries_lost` says how many");
 }
 
 Task<Result<std::size_t>> Log::take_in() {
@@ -144,11 +194,15 @@ Task<Result<void>> Log::save_tiles() {
 
 Task<Result<void>> Log::sequence() {
   if (deps_.database.kind() == db::Database::Kind::postgres) {
-    for (;;) {
-      auto more = co_await drain_pending();
-      if (!more) co_return std::move(more).error();
-      if (!*more) break;
+    std::vector<EventId> waited;
+    {
+      std::scoped_lock lock(unplaced_mutex_);
+      waited.assign(unplaced_.begin(), unplaced_.end());
     }
+    auto last = co_await reader().read(kLastPending, {std::int64_t{1}});
+    if (!last) co_return std::move(last).error();
+    if (auto placed = co_await place_pending((*last)[0].integer(0)); !placed) co_return placed;
+    if (auto whole = co_await miss_no_entry(std::move(waited)); !whole) co_return whole;
   }
   for (;;) {
     auto taken = co_await take_in();

@@ -65,6 +65,8 @@ inline constexpr db::Sql kPutHead{"journal.put_head",
                                   "insert into journal_head (id, size, origin) values (1, $1, $2)"};
 inline constexpr db::Sql kMoveHead{"journal.move_head",
                                    "update journal_head set size = $2 where id = 1 and size = $1"};
+inline constexpr db::Sql kEndOfEntries{"journal.end_of_entries",
+                                       "select coalesce(max(seq) + 1, 0) from journal_entries"};
 inline constexpr db::Sql kSetOrigin{"journal.set_origin",
                                     "update journal_head set origin = $1 where id = 1"};
 inline constexpr db::Sql kLeaveOrigin{

@@ -111,6 +111,18 @@ Verification shown(const journal::VerifyReport& report) {
   return out;
 }
 
+/// Of whom only the journal knows, so that a mistyped one cannot be told.
+bool is_pseudonym(std::string_view actor) {
+  return actor.starts_with("per_");
+}
+Error unknown_actor() {
+  return Error(Code::not_found,
+               "nothing was opened under this name, and no API key has it: `holdfast api-keys "
+               "list` shows the keys (key_...), `holdfast journal pseudonym` gives a person's "
+               "name in the journal (per_...)")
+      .at("actor");
+}
+
 /// Clears a flag when the task ends, however it ends.
 class Running {
  public:
@@ -322,6 +334,11 @@ Task<Result<Scope>> Service::scope(Caller caller, ScopeRequest request) {
   auto page = co_await deps_.index.scope(request.actor, request.after,
                                          static_cast<std::size_t>(request.limit.value_or(kPage)));
   if (!page) co_return std::move(page).error();
+  if (page->total == 0 && !is_pseudonym(request.actor)) {
+    auto known = co_await deps_.permits.known(request.actor, caller.deadline);
+    if (!known) co_return std::move(known).error();
+    if (!*known) co_return unknown_actor();
+  }
   std::vector<std::int64_t> seqs;
   for (const auto& one : page->subjects) {
     seqs.push_back(one.seen.first);
@@ -370,6 +387,7 @@ Task<Result<Verification>> Service::verify(Caller caller, VerifyLog request) {
     out.good = out.good && state->good();
     out.state = shown(std::move(*state));
   }
+  caller.generation = 0;  // holds under any policy, and a long walk is not done again
   auto recorded =
       co_await record(std::move(caller),
                       {.activity = "journal.verify",

@@ -12,6 +12,7 @@
 #include "journal/access_index.h"
 #include "journal/log.h"
 #include "journal/state_check.h"
+#include "ledger/ports.h"
 #include "ledger/types.h"
 
 namespace holdfast::ledger {
@@ -22,6 +23,7 @@ class Service {
     journal::Log& log;
     journal::AccessIndex& index;
     const crypto::HeldKeys& keys;
+    const Permits& permits;
     /// Who tells of rows for `journal verify --state`.
     std::vector<journal::StateSource*> state;
   };
@@ -41,7 +43,8 @@ class Service {
 
   /// What lies sealed beside an entry; that somebody looked is recorded first.
   Task<Result<EntrySides>> sides(Caller caller, std::string entry);
-  /// Of which subjects an actor opened values. Recorded.
+  /// Of which subjects an actor opened values. Recorded. Errors: not_found (an actor who opened
+  /// nothing and of whom nothing is known: most likely mistyped).
   Task<Result<Scope>> scope(Caller caller, ScopeRequest request);
   /// Errors: locked.
   Result<Pseudonym> pseudonym(const PseudonymRequest& request) const;

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/text.h"
+#include "http/target.h"
 #include "vault/engagement.h"
 
 namespace holdfast::vault {
@@ -57,6 +58,11 @@ Result<SubjectRef> parse_subject_ref(std::string_view text) {
         has_control(external, false))
       return Error(Code::invalid,
                    "an external id is 1 to 256 bytes of text without control characters");
+    if (!http::unambiguous(text))
+      return Error(Code::invalid,
+                   "an external id holds no backslash, no `%` before two hexadecimal digits and no "
+                   "`.` or `..` between slashes: no address could name it; give the customer "
+                   "another id");
     return SubjectRef{{}, std::string(external)};
   }
   auto id = SubjectId::parse(text);

@@ -56,11 +56,15 @@ Bytes token_mac(const crypto::KeySet& keys, const TokenRow& row) {
   return mac_under(keys.digest, row);
 }
 
-bool token_mac_fits(const crypto::KeySet& keys, const TokenRow& row) {
+std::optional<std::uint32_t> token_mac_key(const crypto::KeySet& keys, const TokenRow& row) {
   auto made_it = [&](const crypto::Hmac& key) {
     return equal_constant_time(mac_under(key, row), row.mac);
   };
-  return keys.digest_key_that(made_it).has_value();
+  return keys.digest_key_that(made_it);
+}
+
+bool token_mac_fits(const crypto::KeySet& keys, const TokenRow& row) {
+  return token_mac_key(keys, row).has_value();
 }
 
 Result<TokenRow> token_row_from(const crypto::KeySet& keys, const db::Rows::Row& row) {

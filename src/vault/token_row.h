@@ -43,8 +43,9 @@ Result<TokenRow> token_row_from(const crypto::KeySet& keys, const db::Rows::Row&
 db::Args token_args(const TokenRow& row);
 /// 16 bytes over all but the time of creation.
 Bytes token_mac(const crypto::KeySet& keys, const TokenRow& row);
-/// Whether the row's MAC is that, under the active digest key or, while that is rotated, an older
-/// one.
+/// The digest key under which the row's MAC is that: the active one or, while that is rotated, an
+/// older one. Nothing: another hand's.
+std::optional<std::uint32_t> token_mac_key(const crypto::KeySet& keys, const TokenRow& row);
 bool token_mac_fits(const crypto::KeySet& keys, const TokenRow& row);
 /// What events leave behind of a row whose content and MAC agree, and of one where they do not.
 crypto::Digest token_digest(const crypto::KeySet& keys, const TokenRow& row);

@@ -213,6 +213,19 @@ TEST_F(Escalation, only_an_owner_gives_a_key_a_longer_life_by_rotating_it) {
   EXPECT_TRUE(rotate(bench.owner, "366 days"));
 }
 
+TEST_F(Escalation, nobody_gets_a_key_that_outlives_their_own_by_rotating_anothers) {
+  auto brief = bench.caller_with({.roles = {"admin"}, .expires_in = "1 days"});
+  auto other = bench.make_key({.roles = {"admin"}, .expires_in = "90 days"});
+  auto rotate = [&](std::optional<std::string> life) {
+    return bench.run(
+        bench.admin().rotate_key(brief, {.key = other.info.key, .expires_in = std::move(life)}));
+  };
+
+  refused(rotate({}), "expires_in", "api_keys.rotate");
+  refused(rotate("2 days"), "expires_in", "api_keys.rotate");
+  EXPECT_TRUE(rotate("12 h")) << "no longer than one's own";
+}
+
 TEST_F(Escalation, rights_that_have_ended_meanwhile_count_no_more) {
   auto made = bench.make_key({.roles = {"admin"}});
   auto admin = bench.must(bench.sign_in(text_of(made)));

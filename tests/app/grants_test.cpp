@@ -12,6 +12,12 @@ struct PersonalFields final : access::Fields {
   Task<Result<void>> purpose(std::string, MonoTime) override { co_return Result<void>(); }
 };
 
+/// A handler whose policy changes under it until it was called so often.
+Task<Result<http::Answer>> stale_until(int* calls, int good) {
+  if (++*calls < good) co_return Error(Code::stale, "the policy changed meanwhile");
+  co_return http::Answer{};
+}
+
 class AppGrants : public AllRooms {
  protected:
   void SetUp() override { made_ = bench_.customers(3); }
@@ -47,6 +53,34 @@ class AppGrants : public AllRooms {
 };
 INSTANTIATE_TEST_SUITE_P(Databases, AppGrants, testing::ValuesIn(test::database_kinds()),
                          [](const auto& info) { return test::kind_name(info.param); });
+
+TEST_P(AppGrants, are_asked_again_when_the_policy_changes_under_a_request) {
+  auto role = bench_.put_role("desk", {RoomsBench::grant()});
+  const auto agent = bench_.caller("desk");
+  int calls = 0;
+  http::Route route;
+  route.id = "records.get";
+  route.run = [&calls](const http::Call&) { return stale_until(&calls, 3); };
+  decide_again(route, bench_.rooms().access);
+  http::Call call;
+  call.caller = agent;
+
+  EXPECT_TRUE(bench_.run(route.run(call)));
+  EXPECT_EQ(calls, 3);
+
+  must(bench_.run(
+      bench_.rooms().admin.put_role(bench_.owner(), {.role = "desk",
+                                                     .doc = {},
+                                                     .permissions = {"records.list"},
+                                                     .grants = {},
+                                                     .if_match = std::to_string(role.version)})));
+  calls = 0;
+  auto refused = bench_.run(route.run(call));
+
+  EXPECT_EQ(code_of(refused), Code::forbidden) << "the role lost the operation";
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(bench_.last_entry().contains("refused"));
+}
 
 TEST_P(AppGrants, that_demand_an_engagement_show_masks_without_one) {
   auto grant = RoomsBench::grant();

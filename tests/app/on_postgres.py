@@ -51,6 +51,54 @@ def a_backup_comes_back_into_a_new_schema(postgres):
 
 
 @test
+def a_store_goes_from_sqlite_to_postgresql_and_back(postgres):
+    with Store() as own:
+        here = ["--set", f"database.url={postgres.url()}", *on_schema("moved")]
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            made = [create(client, "ext:1", email="ann@example.org")]
+            backup = client.good("POST", "/v1/backups", {})
+            assert server.stop() == 0
+        for where in (here, [], ["--set", f"database.url={postgres.url()}", *on_schema("moved_again")]):
+            done = own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys", backup["keys"], *where,
+                           timeout=30)
+            assert done.code == 0, done
+            with own.serve(*where) as server:
+                client = server.client()
+                for one in made:
+                    assert "ann@example.org" in client.reveal(one["record"], ["email"]).body.decode()
+                made.append(create(client, f"ext:{len(made) + 1}", email="ann@example.org"))
+                backup = client.good("POST", "/v1/backups", {})
+                assert server.stop() == 0
+            checked = own.run("journal", "check", "--dir", own.dir, *where)
+            assert checked.code == 0 and " 0 faults" in checked.out, checked
+            with contextlib.closing(sqlite3.connect(backup["data"])) as data:
+                last, head = data.execute("select max(seq), (select size from journal_head) from journal_entries").fetchone()
+                assert not where or head == last + 1, (head, last)
+
+
+@test
+def entries_that_were_pending_when_a_backup_was_made_have_their_place_on_sqlite(postgres):
+    with Store() as own:
+        with own.serve() as server:
+            backup = server.client().good("POST", "/v1/backups", {})
+            assert server.stop() == 0
+        with contextlib.closing(sqlite3.connect(backup["data"])) as data:  # as a busy PostgreSQL store gives it
+            last = data.execute("select max(seq) from journal_entries").fetchone()[0]
+            event = data.execute("select id from journal_entries where seq = ?", (last,)).fetchone()[0]
+            data.execute("insert into journal_pending select 1, 1, id, entry from journal_entries where seq = ?", (last,))
+            data.execute("delete from journal_entries where seq = ?", (last,))
+            data.execute("update journal_head set size = ?", (last,))
+            data.commit()
+        done = own.run("restore", "--dir", own.dir, "--data", backup["data"], "--keys", backup["keys"])
+        assert done.code == 0, done
+        with contextlib.closing(sqlite3.connect(own.dir / "holdfast.db")) as data:
+            assert data.execute("select count(*) from journal_pending").fetchone()[0] == 0
+            assert data.execute("select seq from journal_entries where id = ?", (event,)).fetchone() == (last,)
+
+
+@test
 def a_store_whose_host_is_lost_comes_back_on_its_database(postgres):
     with store_on(postgres, "lost") as own:
         with own.serve() as server:

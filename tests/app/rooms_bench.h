@@ -127,6 +127,7 @@ class RoomsBench {
                                                .time = *time_,
                                                .save_keyring = {},
                                                .forget_backups = {},
+                                               .count_backups = {},
                                                .rotation = {},
                                                .alarms = alarms_,
                                                .ceiling = ceiling_,

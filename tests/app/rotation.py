@@ -123,6 +123,41 @@ def backups_go_together_or_are_refused(store):
 
 
 @test
+def old_data_with_the_newest_keys_verifies_after_several_rotations():
+    with Store() as own:
+        keys_file = f"keys.file={own.base}/shop.keys/root.key"
+        waiting = lambda client, count: len(rows := served(lambda: client.get("/v1/keys/progress"))["rotations"]) == count \
+            and all(row["phase"] == "waiting" for row in rows)
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            fill(client, 0, 30)
+            early = client.good("POST", "/v1/backups")
+            for count, kind in enumerate(["digest", "authority", "external", "digest"], 1):
+                eventually(lambda k=kind: client.post("/v1/keys/rotate", {"kind": k}).status == 202, "it begins")
+                eventually(lambda n=count: waiting(client, n), "its rows are moved")
+            late = client.good("POST", "/v1/backups")
+            server.stop()
+        target = own.base / "older-data"
+        target.mkdir(mode=0o700)
+        done = own.run("restore", "--dir", target, "--data", early["data"], "--keys", late["keys"],
+                       "--afterlog", own.dir / "afterlog", "--set", keys_file)
+        assert done.code == 0, done
+        again = Store.__new__(Store)
+        again.base, again.dir, again.settings, again.owner_key = own.base, target, [], own.owner_key
+        again.more_env = {}
+        with again.serve("--set", keys_file) as server:
+            client = server.client()
+            eventually(lambda: waiting(client, 4), "the keys that were left are taken up")
+            look(client, 7)
+            state = client.good("POST", "/v1/journal/verify", {"state": True})
+            assert state["good"], state
+            server.stop()
+        checked = own.run("journal", "check", "--state", "--dir", target, "--set", keys_file, timeout=300)
+        assert checked.code == 0, checked
+
+
+@test
 def a_new_key_waits_until_its_copy_lies_elsewhere():
     with Store() as own:
         a_new_key_waits(own)

@@ -104,7 +104,8 @@ TEST(Lifecycle, refuses_a_taken_port_and_a_foreign_address) {
     return started ? std::string() : std::string(started.error().text);
   };
 
-  EXPECT_EQ(start("127.0.0.1", bench.port()), "the port to listen on is taken by another program");
+  EXPECT_EQ(start("127.0.0.1", bench.port()),
+            "the port to listen on is taken by another program (server.listen, or --listen)");
   EXPECT_EQ(start("localhost", 0), "the address to listen on is not an IP address");
   EXPECT_EQ(start("192.0.2.1", 0), "the address to listen on is not one of this machine");
 }

@@ -178,6 +178,85 @@ TEST_P(JournalLog, proves_that_it_only_grew) {
   EXPECT_FALSE(bench_.run(bench_.log().consistency(5, 1'000'000)));
 }
 
+TEST_P(JournalLog, goes_on_where_the_other_database_left_its_head_and_its_pending_entries) {
+  bench_.commit_many(3);
+  bench_.settle();
+  const auto size = bench_.log().size();
+  auto root = bench_(bench_.log().checkpoint());
+  bench_.close();
+  auto raw = bench_.raw();
+  raw.run(
+      "insert into journal_pending (node, counter, id, entry) select 1, 7, id, entry from "
+      "journal_entries where seq = (select max(seq) from journal_entries)");
+  raw.run("delete from journal_entries where seq = (select max(seq) from journal_entries)");
+  raw.run("update journal_head set size = 1");
+
+  bench_.open();
+
+  EXPECT_EQ(bench_.log().size(), size);
+  EXPECT_EQ(bench_(bench_.log().checkpoint()), root);
+  EXPECT_EQ(raw.number("select count(*) from journal_pending"), 0);
+  bench_.commit({.activity = "test.note"});
+  bench_.settle();
+  EXPECT_EQ(bench_.log().size(), size + 1);
+}
+
+// SQLite gives entries their place itself and has neither a head that counts nor entries that wait.
+TEST_P(JournalLog, says_when_its_head_was_set_back_behind_it) {
+  bench_.commit_many(3);
+  bench_.settle();
+  bench_.raw().run("update journal_head set size = size - 1");
+  bench_.commit({.activity = "test.note"});
+
+  auto done = bench_.run(bench_.log().sequence());
+
+  if (GetParam() == db::Database::Kind::sqlite)
+    EXPECT_TRUE(done);
+  else
+    EXPECT_EQ(done.error().code, Code::corrupt);
+  bench_.reopen();
+  bench_.commit({.activity = "test.note"});
+  EXPECT_TRUE(bench_.run(bench_.log().sequence()));
+}
+
+TEST_P(JournalLog, says_when_entries_that_wait_for_their_place_are_taken_out) {
+  bench_.settle();
+  const auto size = bench_.log().size();
+  bench_.commit_many(3);
+  bench_.raw().run("delete from journal_pending");
+
+  auto done = bench_.run(bench_.log().sequence());
+
+  if (GetParam() == db::Database::Kind::sqlite) {
+    EXPECT_TRUE(done);
+    EXPECT_EQ(bench_.log().size(), size + 3);
+    return;
+  }
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::corrupt);
+  EXPECT_TRUE(bench_.run(bench_.log().sequence())) << "told once";
+  auto last = bench_(bench_.log().read_before(1LL << 40, 1)).at(0);
+  EXPECT_NE(last.entry.find("journal.entries_lost"), std::string::npos);
+  EXPECT_NE(last.entry.find("\"count\":3"), std::string::npos);
+}
+
+TEST_P(JournalLog, a_refusal_leaves_no_row) {
+  journal::Touch touch{.subject = subject(1),
+                       .kind = "records",
+                       .row = {1},
+                       .left = crypto::Digest{1},
+                       .was = crypto::Digest{2}};
+
+  auto done = bench_.commit({.activity = "test.put",
+                             .outcome = Outcome::refused,
+                             .reason = "budget",
+                             .touches = {touch}});
+
+  auto entry = bench_(bench_.log().find(done.event)).entry;
+  EXPECT_EQ(entry.find("\"left\""), std::string::npos) << entry;
+  EXPECT_EQ(entry.find("\"was\""), std::string::npos) << entry;
+}
+
 TEST_P(JournalLog, resumes_with_the_same_tree) {
   for (int grown : {1, 250, 5, 300}) {
     bench_.commit_many(grown);

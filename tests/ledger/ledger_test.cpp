@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 #include <functional>
+#include <set>
 
 #include "base/json.h"
 #include "journal/export.h"
@@ -40,6 +41,10 @@ struct FakePermits final : Permits {
   Task<Result<void>> still(Caller, std::string_view operation) const override {
     co_return answer ? answer(operation) : Result<void>();
   }
+  std::set<std::string> keys;
+  Task<Result<bool>> known(std::string principal, MonoTime) const override {
+    co_return keys.contains(principal);
+  }
 };
 
 /// Requests go through the routes, as the server runs them.
@@ -49,7 +54,7 @@ class LedgerBench : public LogBench {
 
   explicit LedgerBench(db::Database::Kind kind) : LogBench(kind) {
     index_ = (*this)(journal::AccessIndex::open(log(), clock()));
-    service_.emplace(Service::Deps{log(), *index_, keys(), {}});
+    service_.emplace(Service::Deps{log(), *index_, keys(), permits, {}});
     api_.emplace(*service_, permits, clock());
     routes_ = api_->routes();
   }
@@ -227,6 +232,21 @@ TEST_P(Ledger, says_whom_an_actor_saw_and_records_that) {
   EXPECT_EQ(first.at("events").as_int64(), 2);
   EXPECT_EQ(first.at("last_seq").as_int64(), last);
   EXPECT_EQ(bench_.last_operation(), "journal.scope");
+}
+
+TEST_P(Ledger, tells_an_actor_who_saw_nobody_from_one_who_was_mistyped) {
+  bench_.reveal(1);
+  bench_.permits.keys = {"key_idle"};
+
+  auto idle = bench_.good("journal.scope", {{"actor", "key_idle"}});
+  EXPECT_EQ(idle.at("total").as_int64(), 0);
+  auto person = bench_.good("journal.scope", {{"actor", "per_0123456789abcdef"}});
+  EXPECT_EQ(person.at("total").as_int64(), 0);
+
+  auto refused = bench_.call("journal.scope", {{"actor", "key_b"}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::not_found);
+  EXPECT_EQ(refused.error().field.text(), "actor");
 }
 
 TEST_P(Ledger, knows_people_by_the_name_that_entries_give_them) {

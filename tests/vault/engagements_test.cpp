@@ -116,6 +116,21 @@ TEST_P(VaultEngagements, refuse_with_the_reason_and_record_it) {
   EXPECT_TRUE(refused(reveal(agent_, ann_, next.engagement)).contains("ended"));
 }
 
+TEST_P(VaultEngagements, that_a_budget_refuses_leave_no_trace_of_a_row) {
+  bench_.budgets().counting = bench_.budgets().full = true;
+
+  EXPECT_EQ(code_of(open(desk_)), Code::exhausted);
+
+  EXPECT_EQ(last().outcome, journal::Outcome::refused);
+  EXPECT_TRUE(bench_.state().good());
+}
+
+TEST_P(VaultEngagements, are_not_opened_by_a_customer_for_another) {
+  EXPECT_EQ(code_of(open(desk_, "T-1", "ticket", {}, "customer:4712")), Code::forbidden);
+  EXPECT_EQ(last().outcome, journal::Outcome::refused);
+  EXPECT_FALSE(code_of(open(desk_, "T-1", "ticket", {}, "customer:4711")));
+}
+
 TEST_P(VaultEngagements, admit_neither_the_key_nor_the_person_that_opened_them) {
   auto engagement = must(open(desk_, "T-1", "ticket", {}, "staff:17"));
 

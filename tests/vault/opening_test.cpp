@@ -242,6 +242,7 @@ TEST_P(VaultOpening, compares_without_showing) {
       {{"email", "Ann@Example.org"}, {"last_name", "Ångström"}, {"phone", "+49 (0)30 1234567"}});
 
   EXPECT_TRUE(must(bench_.verify(made.record, "email", "ann@example.org")).matches);
+  EXPECT_TRUE(last().opened) << "whoever asked knows the value";
   EXPECT_TRUE(must(bench_.verify(made.record, "last_name", "angstrom")).matches);
   EXPECT_TRUE(must(bench_.verify(made.record, "phone", "0049301234567")).matches);
   EXPECT_FALSE(must(bench_.verify(made.record, "email", "bob@example.org")).matches);

@@ -79,6 +79,18 @@ TEST_P(VaultRequests, are_received_due_and_answered_with_what_was_done) {
   EXPECT_TRUE(bench_.state().good());
 }
 
+TEST_P(VaultRequests, texts_count_against_budgets) {
+  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  auto opened = must(ask("ext:4711"));
+  bench_.budgets().counting = bench_.budgets().full = true;
+  EXPECT_EQ(code_of(bench_.run(bench_.requests().get({}, {opened.request}))), Code::exhausted);
+  EXPECT_EQ(bench_.budgets().charged.back(), std::vector{made.subject});
+  EXPECT_EQ(last().outcome, journal::Outcome::refused);
+  EXPECT_FALSE(last().opened);
+  bench_.budgets().full = false;
+  EXPECT_TRUE(bench_(bench_.requests().get({}, {opened.request})).text);
+}
+
 TEST_P(VaultRequests, texts_lie_sealed_and_out_of_the_journal) {
   bench_.create("ext:4711", {{"email", "ann@example.org"}});
   must(ask("ext:4711"));

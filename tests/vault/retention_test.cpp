@@ -713,6 +713,29 @@ TEST_P(VaultRetention, stands_still_when_a_hold_was_changed_past_the_server) {
             Code::corrupt);
 }
 
+TEST_P(VaultRetention, a_hold_lifted_or_taken_out_behind_the_server_holds_all_the_same) {
+  visit("ext:1", {{"address", "192.0.2.7"}});
+  auto placed = hold("ext:1");
+  bench_.clock().advance(31 * kDay);
+  auto held = [&] { return bench_.run(bench_.holds().held(*placed.subject, MonoTime::max())); };
+
+  bench_.raw().run("update vault_holds set released_ms = 1, released_by = 'key_owner'");
+  EXPECT_EQ(code_of(held()), Code::corrupt);
+  EXPECT_EQ(code_of(bench_.swept()), Code::corrupt);
+  EXPECT_EQ(rows("vault_records"), 1);
+
+  bench_.raw().run("delete from vault_holds");
+  EXPECT_TRUE(must(held()));
+  EXPECT_EQ(rows("vault_holds"), 1) << "placed again, as at a start";
+  bench_.raw().run("delete from vault_holds");
+  EXPECT_EQ(sweep().values, 0);
+  EXPECT_EQ(rows("vault_records"), 1);
+  EXPECT_TRUE(bench_.state().good());
+
+  lift(placed.hold);
+  EXPECT_FALSE(must(held()));
+}
+
 TEST_P(VaultRetention, starts_beside_a_damaged_hold_and_destroys_nothing_until_it_is_put_right) {
   visit("ext:1", {{"address", "192.0.2.7"}});
   auto other = visit("ext:2", {{"address", "192.0.2.8"}});

@@ -421,6 +421,27 @@ TEST_P(VaultRights, an_external_id_moved_to_another_customer_opens_nothing) {
 
 // ── history
 
+TEST_P(VaultRights, the_history_of_an_invented_customer_raises_the_alarm_and_is_counted) {
+  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  must(agree("ext:4711"));
+  bench_(bench_.canaries().plant({}, {.collection = "customers",
+                                      .locale = Locale::de,
+                                      .external_id = "7777",
+                                      .email = {},
+                                      .email_domain = "post.example.org",
+                                      .slot = {}}));
+  must(agree("ext:7777"));
+
+  bench_(bench_.subjects().standing({}, {"ext:4711"}));
+  EXPECT_TRUE(bench_.alarms().seen.empty());
+  bench_(bench_.subjects().standing({}, {"ext:7777"}));
+  EXPECT_EQ(bench_.alarms().seen.size(), 1u);
+
+  bench_.budgets().counting = bench_.budgets().full = true;
+  EXPECT_EQ(code_of(bench_.run(bench_.subjects().standing({}, {"ext:4711"}))), Code::exhausted);
+  EXPECT_EQ(bench_.budgets().charged.back(), std::vector{made.subject});
+}
+
 TEST_P(VaultRights, the_history_tells_every_decision_with_its_evidence) {
   bench_.create("ext:4711", {{"email", "ann@example.org"}});
   must(agree("ext:4711"));

@@ -144,6 +144,12 @@ class VaultRotation : public Vault {
   }
   RotationView last() { return bench_(bench_.rotations().progress({}, {})).rotations.back(); }
 
+  bool all_wait() {
+    auto all = bench_(bench_.rotations().progress({}, {})).rotations;
+    return std::ranges::all_of(
+        all, [](const RotationView& row) { return row.phase == RotationPhase::waiting; });
+  }
+
   void expect_all_well(const std::string& where) {
     EXPECT_EQ(bench_.opened(ann_.record, "email"), "ann@example.org") << where;
     EXPECT_EQ(bench_.opened(ann_.record, "tax_id"), "DE123456789") << where;
@@ -527,6 +533,27 @@ TEST_P(VaultRotation, says_when_what_was_erased_is_gone_from_backups) {
   EXPECT_EQ(done.id, 1u);
 }
 
+TEST_P(VaultRotation, at_once_is_over_only_when_no_backup_of_the_keys_from_before_is_left) {
+  bench_.journal_time = bench_.clock().now();
+  bench_.reopen();
+  const auto erased = bench_.clock().now();
+  bench_.keys_file_made = erased - Millis(1000);
+  bench_.clock().advance(Millis(5000));
+  bench_.journal_time = bench_.clock().now();
+  auto end_of = [&](KeyKind kind) {
+    return bench_(bench_.rotations().destruction(kind, erased, MonoTime::max()));
+  };
+  for (auto kind : {KeyKind::epoch, KeyKind::index}) {
+    rotate(kind, true);
+    steps();
+    ASSERT_TRUE(last().finished) << "the key itself is gone";
+    EXPECT_FALSE(end_of(kind).event) << "the file opens what was erased";
+    EXPECT_GE(end_of(kind).at, *last().finished + bench_.rotation_settings.window);
+  }
+  bench_.keys_file_made = *last().finished;
+  for (auto kind : {KeyKind::epoch, KeyKind::index}) EXPECT_TRUE(end_of(kind).event);
+}
+
 TEST_P(VaultRotation, written_into_the_database_destroys_no_key) {
   rotate(KeyKind::epoch);
   steps();
@@ -629,6 +656,63 @@ TEST_P(VaultRotation, takes_up_a_key_that_a_restore_left_without_a_rotation) {
   EXPECT_EQ(last().phase, RotationPhase::waiting) << last().doing;
   EXPECT_EQ(bench_(keys_per_epoch(bench_.log().reader())).begin()->first, 2u);
   expect_all_well("after going back");
+}
+
+TEST_P(VaultRotation, takes_up_digest_keys_first_and_hides_nothing_by_it) {
+  engage_and_plant();
+  auto raw = bench_.raw();
+  const auto where = " where id = " + raw.literal(guest_.record.bytes());
+  const auto older = raw.bytes("select sealed from vault_records" + where);
+  bench_(bench_.records().update({}, {guest_.record, values({{"phone", "030 9999999"}}), {}, {}}));
+  raw.run("update vault_records set sealed = " + raw.literal(older) + where);
+  ASSERT_EQ(bench_.state().changed_total, 1);
+  auto file = bench_.backup();
+  for (auto kind :
+       {KeyKind::digest, KeyKind::authority, KeyKind::external, KeyKind::token, KeyKind::digest}) {
+    rotate(kind);
+    steps();
+    ASSERT_TRUE(all_wait()) << name(kind);
+  }
+
+  bench_.restore(file);
+  steps();
+
+  EXPECT_TRUE(all_wait());
+  auto report = bench_.state();
+  ASSERT_EQ(report.changed_total, 1) << "what somebody changed, and nothing else";
+  EXPECT_EQ(report.changed.front().row, to_bytes(guest_.record.bytes()));
+  EXPECT_EQ(report.unrecorded_total + report.missing_total, 0);
+}
+
+TEST_P(VaultRotation, under_way_in_restored_data_waits_for_a_digest_key_that_is_taken_up) {
+  engage_and_plant();
+  bench_.rotation_settings.batch = 16;
+  bench_.reopen();
+  const std::vector<std::pair<KeyKind, RotationPhase>> stops = {
+      {KeyKind::subject, RotationPhase::renewing},
+      {KeyKind::subject, RotationPhase::moving},
+      {KeyKind::authority, RotationPhase::moving},
+      {KeyKind::external, RotationPhase::moving},
+      {KeyKind::external, RotationPhase::cleaning}};
+  for (auto [kind, phase] : stops) {
+    const auto here = name(kind) + " in phase " + std::to_string(std::to_underlying(phase));
+    rotate(kind);
+    while (last().phase != phase) ASSERT_EQ(steps(1), 1) << here;
+    ASSERT_EQ(steps(1), 1) << here;  // a batch of it
+    auto file = bench_.backup();
+    steps();
+    rotate(KeyKind::digest);
+    steps();
+
+    bench_.restore(file);
+    bench_.create("ext:" + std::to_string(500 + bench_.log().size()),
+                  {{"email", "new@example.org"}});  // its event is under the newest key
+    steps();
+
+    EXPECT_TRUE(all_wait()) << here;
+    expect_all_well(here);
+    expect_sound(here);
+  }
 }
 
 TEST_P(VaultRotation, is_refused_a_start_with_a_keyring_from_before) {

@@ -444,6 +444,7 @@ class VaultBench {
   Result<void> keyring_disk;
   std::vector<std::uint64_t> generations;  // saved
   bool backups_stay = false;               // keys files of backups cannot be removed
+  std::optional<Time> keys_file_made;      // a backup of the keys that is there
   std::optional<Time> forgotten_before;    // the last time that some were
   RotationSettings rotation_settings{.epoch = {}, .batch = 3};
   Context& context() { return rooms_->context; }
@@ -484,7 +485,7 @@ class VaultBench {
                              closings,
                              admission,
                              {&tokens, &engagements}}),
-          requests(context, proofs, holds),
+          requests(context, admission, proofs, holds),
           imports(context, declarations, pool),
           canaries(context),
           state(context),
@@ -531,6 +532,9 @@ class VaultBench {
                    return Error(Code::unavailable, "a keys file cannot be removed");
                  bench.forgotten_before = before;
                  return 1;
+               },
+               [&bench](Time before) -> Result<std::int64_t> {
+                 return bench.keys_file_made && *bench.keys_file_made < before ? 1 : 0;
                },
                {&renewed_keys, &sealed_values, &wrapped_keys, &index_terms, &external_terms,
                 &declared_rows, &subject_macs, &engagement_rows, &engagement_kind_rows,

@@ -95,6 +95,10 @@ Task<Result<EngagementView>> Engagements::open(Caller caller, OpenEngagement req
   auto subject = co_await find_subject(context_, *work->keys, request.subject, caller.deadline);
   if (!subject) co_return std::move(subject).error();
   if (subject->erased) co_return Error(Code::gone, "this customer was erased").at("subject");
+  if (auto own = co_await acting_for_own(context_, *work->keys, caller, "engagements.open",
+                                         subject->id, {});
+      !own)
+    co_return std::move(own).error();
   auto keys = co_await context_.store.keys(subject->id, caller.deadline);
   if (!keys) co_return std::move(keys).error();
 

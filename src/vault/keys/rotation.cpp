@@ -243,10 +243,18 @@ Task<Result<KeyDestruction>> Rotations::destruction(KeyKind kind, Time then, Mon
   // The first rotation that began after it: until then keys files were made under the key before.
   for (const auto& row : *rows) {
     if (row.started < then) continue;
-    if (row.finished) co_return KeyDestruction{row.from, row.finished, EventId::parse(row.proof)};
-    if (row.due) co_return KeyDestruction{row.from, row.due};
-    co_return KeyDestruction{row.from,
-                             row.started + (row.at_once ? Millis(0) : deps_.settings.window)};
+    // Backups of the keys hold the keyring as it was, and what an epoch key opens until it was
+    // wrapped again.
+    const auto destroyed = row.finished.value_or(
+        row.due.value_or(row.started + (row.at_once ? Millis(0) : deps_.settings.window)));
+    const auto last = kind == KeyKind::epoch ? row.all_moved.value_or(row.started) : destroyed;
+    if (row.finished) {
+      auto backups = deps_.count_backups(last);
+      if (!backups) co_return std::move(backups).error();
+      if (*backups == 0)
+        co_return KeyDestruction{row.from, row.finished, EventId::parse(row.proof)};
+    }
+    co_return KeyDestruction{row.from, std::max(destroyed, last + deps_.settings.window)};
   }
   KeyDestruction out{};
   if (auto use = use_of(kind); use && !keys->ring.ids(*use).empty())

@@ -46,6 +46,8 @@ class Rotations {
     /// Destroys what backups of the keys were made before that time. Blocking; gives how many.
     /// Errors: unavailable (one cannot be removed: the old key then stays, too).
     std::function<Result<std::int64_t>(Time before)> forget_backups;
+    /// How many backups of the keys from before that time are there. Blocking. Errors: unavailable.
+    std::function<Result<std::int64_t>(Time before)> count_backups;
     /// In the order in which they are moved.
     std::vector<KeyedRows*> rows;
     RotationSettings settings;
@@ -90,6 +92,8 @@ class Rotations {
   Task<Result<Pace>> take_over(Rotation row, RowHand hand);
   /// Of a row that nobody signed: what it says hurries nothing.
   void wait_anew(Rotation& row, Time now) const;
+  /// For digest keys that a restore left without a rotation.
+  Task<Result<Pace>> stand_back(Rotation row);
   Task<Result<Pace>> go_on(Rotation row);
   Task<Result<Pace>> add_key(Rotation row);
   Task<Result<Pace>> settle(Rotation row, Phase next);

@@ -5,6 +5,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include "journal/state_check.h"
@@ -42,6 +43,19 @@ bool stuck_after(std::span<const Rotation> open, const Rotation& row) {
   });
 }
 
+/// Of a key that a restore left without a rotation, or one that stood back for such a key.
+bool taken_up(const Rotation& row) {
+  return row.phase == RotationPhase::stopped && row.refused == 0 && row.rounds == 0;
+}
+
+/// Those in the order in which they are gone on with, before all others. Digest keys first, the
+/// oldest first: others tell how they found a row under the newest digest key, and until a row is
+/// told anew its last event stands under the one before.
+auto when_taken_up(const Rotation& row) {
+  const bool digest = row.kind == KeyKind::digest;
+  return std::tuple(!taken_up(row), !digest, digest ? row.from : 0);
+}
+
 Task<void> rest(Millis time) {
   boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
   co_await timer.async_wait(boost::asio::use_awaitable);
@@ -76,21 +90,27 @@ Task<Result<Rotations::Pace>> Rotations::step() {
   for (auto& row : *open)
     if (auto hand = hand_of(*keys, row); hand != RowHand::newest_key)
       co_return co_await take_over(std::move(row), hand);
+  auto left = std::ranges::min_element(*open, {}, when_taken_up);
+  if (left != open->end() && !taken_up(*left)) left = open->end();
   auto next = std::ranges::find_if(
       *open, [](const Rotation& row) { return row.running() || row.phase == Phase::destroying; });
-  if (next != open->end()) co_return co_await go_on(std::move(*next));
+  if (next != open->end()) {
+    const bool tells = next->phase == Phase::moving || next->phase == Phase::cleaning;
+    if (tells && next->kind != KeyKind::digest && left != open->end() &&
+        left->kind == KeyKind::digest)
+      co_return co_await stand_back(std::move(*next));
+    co_return co_await go_on(std::move(*next));
+  }
   // Two clock readings that lie apart stand behind journal time; one that fails destroys nothing.
   if (auto now = deps_.time(); now)
     for (auto& row : *open)
       if (row.phase == Phase::waiting && row.due && *row.due <= *now && !stuck_after(*open, row))
         co_return co_await announce(std::move(row));
-  // Keys that a restore left without a rotation.
-  for (auto& row : *open)
-    if (row.phase == Phase::stopped && row.refused == 0 && row.rounds == 0) {
-      row.resume();
-      const auto phase = row.phase;
-      co_return co_await advance(std::move(row), phase, "keys.rotating");
-    }
+  if (left != open->end()) {
+    left->resume();
+    const auto phase = left->phase;
+    co_return co_await advance(std::move(*left), phase, "keys.rotating");
+  }
   auto rolled = co_await roll_when_due();
   if (rolled && *rolled == Pace::idle && strangers_ + foreign_done_ > 0)
     co_return rotation_by_another_hand();
@@ -133,6 +153,19 @@ Task<Result<Rotations::Pace>> Rotations::roll_when_due() {
     co_return std::move(begun).error();
   }
   co_return Pace::idle;
+}
+
+/// It goes over its rows from the beginning when the digest keys before it are done: moving finds
+/// what was moved already.
+Task<Result<Rotations::Pace>> Rotations::stand_back(Rotation row) {
+  row.source = row.found_by_new();
+  row.phase = Phase::stopped;
+  row.after.clear();
+  row.rounds = row.refused = 0;
+  row.refused_rows.clear();
+  auto done = co_await put(row, event_of("keys.rotating", row));
+  if (!done) co_return std::move(done).error();
+  co_return Pace::more;
 }
 
 Task<Result<Rotations::Pace>> Rotations::go_on(Rotation row) {

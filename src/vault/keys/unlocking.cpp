@@ -295,6 +295,13 @@ Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest req
     co_return Error(Code::conflict, "an earlier change was cut off: restart the server first");
   const auto& files = deps_.places.files;
   const auto& old = at->record;
+  if (request.passphrase && old.method != Method::passphrase)
+    co_return Error(Code::invalid, "this store does not unlock with a passphrase: leave it out")
+        .at("passphrase");
+  if ((request.everyday_needed || request.everyday_total) && old.method != Method::shamir)
+    co_return Error(Code::invalid,
+                    "this store does not unlock with everyday shares: leave their numbers out")
+        .at(request.everyday_needed ? "everyday_needed" : "everyday_total");
   auto recovery_size = set_size(request.needed, request.total, 2, 3);
   if (!recovery_size) co_return std::move(recovery_size).error();
   auto everyday_size =
@@ -417,6 +424,11 @@ Task<Result<Rehearsed>> Unlocking::rehearse(Caller caller, RehearseRequest reque
   if (!at) co_return std::move(at).error();
   auto shares = parse_shares(request.shares);
   if (!shares) co_return co_await refused(caller, "keys.rehearse", std::move(shares).error());
+  if (shares->empty())
+    co_return co_await refused(
+        caller, "keys.rehearse",
+        Error(Code::invalid, "a rehearsal takes the texts of enough share files of one set")
+            .at("shares"));
   crypto::Means means;
   means.shares = std::move(*shares);
   auto root = co_await deps_.pool.run(

@@ -46,13 +46,13 @@ Result<void> check_fields(std::vector<std::string> fields) {
 /// Why nothing at all may be shown; what was erased or damaged is listed instead.
 std::optional<Error> nothing_open(const Opened& opened, const Error& forbidden) {
   if (opened.any) return std::nullopt;
-  bool shut = false;
+  std::string_view shut;
   for (const auto& record : opened.records)
     for (const auto& refusal : record.refused) {
       if (refusal.reason == "forbidden") return forbidden;
-      shut |= is_closed(refusal.reason);
+      if (is_closed(refusal.reason)) shut = refusal.reason;
     }
-  return shut ? std::optional(closed_by_customer()) : std::nullopt;
+  return shut.empty() ? std::nullopt : std::optional(closed_by_customer(shut));
 }
 
 /// Equal under the field's rules; exactly equal where these leave nothing to compare.
@@ -95,10 +95,18 @@ bool tries_cards(const Field& field, const Caller& caller) {
          (!caller.on_behalf_of.empty() || caller.principal.starts_with("staff_"));
 }
 
-Error closed_by_customer() {
+Error closed_by_customer(std::string_view reason) {
+  if (reason == "restricted")
+    return {Code::forbidden,
+            "the customer is restricted, which closes this for the purpose: see `holdfast subjects "
+            "standing`; this try was recorded"};
+  if (reason == "objected")
+    return {Code::forbidden,
+            "the customer objected to this purpose: see `holdfast subjects standing`; this try was "
+            "recorded"};
   return {Code::forbidden,
-          "the customer's restriction, objection or missing consent closes this for the purpose: "
-          "see `holdfast subjects standing`; this try was recorded"};
+          "this purpose needs the customer's consent, which is not given: see `holdfast subjects "
+          "standing`; this try was recorded"};
 }
 
 Task<Result<Caller>> Opening::prepare(const Working& work, Caller caller,
@@ -382,7 +390,8 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                          work->schema->purposes.find(request.purpose)->second);
   if (shut != Closed::open) {
     event.facts = {{"closed", std::string(reason_of(shut))}};
-    co_return co_await refused(std::move(*acting), std::move(event), closed_by_customer());
+    co_return co_await refused(std::move(*acting), std::move(event),
+                               closed_by_customer(reason_of(shut)));
   }
   auto spent = co_await used_up(context_.journal.reader(), {record.subject}, collection->id,
                                 work->now, acting->deadline);
@@ -404,6 +413,7 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
   db::Changes changes;
   count_wrong(changes, collection->id, {{{record.subject, field->id}, !matches}}, work->now);
   event.facts = {{"matches", std::int64_t{matches}}};
+  event.opened = matches;  // whoever asked knows the value now
   auto kept = event;
   Showing showing{.subjects = {record.subject}, .terms = {}, .engaged = std::move(*engaged)};
   showing.add(permitted.terms);

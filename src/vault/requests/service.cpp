@@ -305,7 +305,11 @@ Task<Result<RequestView>> Requests::get(Caller caller, GetRequest request) {
     *to = std::move(*text);
     event.opened = true;
   }
-  auto done = co_await context_.journal.commit(caller, {}, std::move(event));
+  Showing showing;
+  if (event.opened)
+    showing = {.subjects = {demand->subject}, .terms = admission_.budgets().opener_terms(caller)};
+  auto done = co_await admission_.record(*work, std::move(caller), std::move(showing), {},
+                                         std::move(event));
   if (!done) co_return std::move(done).error();
   co_return out;
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "http/route.h"
+#include "vault/admission.h"
 #include "vault/context.h"
 #include "vault/requests/messages.h"
 #include "vault/retention/holds.h"
@@ -16,13 +17,13 @@ namespace holdfast::vault {
 /// Threads: any io_context thread.
 class Requests final : public Remains {
  public:
-  Requests(Context context, Proofs& proofs, LegalHolds& holds)
-      : context_(context), proofs_(proofs), holds_(holds) {}
+  Requests(Context context, Admission& admission, Proofs& proofs, LegalHolds& holds)
+      : context_(context), admission_(admission), proofs_(proofs), holds_(holds) {}
 
   Task<Result<RequestView>> open(Caller caller, OpenRequest request);
   /// Without texts. Of all that are open, or of one customer.
   Task<Result<RequestPage>> list(Caller caller, ListRequests request);
-  /// With texts: recorded as an opening.
+  /// With texts: an opening, counted and recorded as one. Errors: also exhausted.
   Task<Result<RequestView>> get(Caller caller, GetRequest request);
   Task<Result<RequestView>> update(Caller caller, UpdateRequest request);
   /// A refusal needs a text; anything else a checked identity. The event must be of this customer.
@@ -49,6 +50,7 @@ class Requests final : public Remains {
   Task<Result<bool>> is_of(EventId event, SubjectId subject, MonoTime deadline);
 
   Context context_;
+  Admission& admission_;
   Proofs& proofs_;
   LegalHolds& holds_;
   std::atomic<std::int64_t> overdue_{0};

@@ -190,9 +190,60 @@ Task<Result<void>> LegalHolds::none_damaged(MonoTime deadline) {
 
 Task<Result<bool>> LegalHolds::held(SubjectId subject, MonoTime deadline) {
   if (auto good = co_await none_damaged(deadline); !good) co_return std::move(good).error();
+  if (auto good = co_await stand(known_on(subject), deadline); !good)
+    co_return std::move(good).error();
   auto found = co_await read(kHoldsOn, {blob(subject)}, deadline);
   if (!found) co_return std::move(found).error();
   co_return !found->empty();
+}
+
+std::vector<Hold> LegalHolds::known_on(const SubjectId& subject) {
+  std::vector<Hold> out;
+  std::scoped_lock lock(mutex_);
+  for (const auto& [id, hold] : known_)
+    if (hold.collection || hold.subject == subject) out.push_back(hold);
+  return out;
+}
+
+void LegalHolds::know(const Hold& hold) {
+  std::scoped_lock lock(mutex_);
+  known_.insert_or_assign(hold.id, hold);
+}
+
+void LegalHolds::forget_known(const HoldId& id) {
+  std::scoped_lock lock(mutex_);
+  known_.erase(id);
+}
+
+Task<Result<void>> LegalHolds::stand(std::vector<Hold> known, MonoTime deadline) {
+  for (const auto& hold : known) {
+    auto there = co_await find(hold.id, deadline);
+    if (!there) co_return std::move(there).error();
+    if (!*there) {
+      auto again = co_await hold_again(hold);
+      if (!again) co_return std::move(again).error();
+      if (!*again) forget_known(hold.id);
+    } else if ((*there)->damaged) {
+      co_return forged();
+    } else if ((*there)->released) {
+      forget_known(hold.id);
+    }
+  }
+  co_return Result<void>();
+}
+
+Task<Result<bool>> LegalHolds::hold_again(Hold hold) {
+  auto keys = context_.keys.get();
+  if (!keys) co_return Error(Code::locked, "the server is locked");
+  hold.sealed = seal_reason(*keys, hold.id, "");
+  db::Changes changes;
+  journal::Event event{.activity = "retention.hold_again"};
+  add(changes, event, *keys, hold);
+  auto done = co_await context_.journal.commit(Caller{}, std::move(changes), std::move(event));
+  if (!done && done.error().code == Code::not_found) co_return false;
+  if (!done) co_return std::move(done).error();
+  know(hold);
+  co_return true;
 }
 
 void LegalHolds::guard(db::Changes& changes, SubjectId subject) const {
@@ -228,18 +279,34 @@ void LegalHolds::guard(db::Changes& changes, const std::vector<SubjectId>& subje
 
 Task<Result<Held>> LegalHolds::in_force(MonoTime deadline) {
   if (auto good = co_await none_damaged(deadline); !good) co_return std::move(good).error();
+  std::map<HoldId, Hold> missing;
+  {
+    std::scoped_lock lock(mutex_);
+    missing = known_;
+  }
   Held out;
+  auto take = [&out](const Hold& hold) {
+    if (hold.subject) out.subjects.insert(*hold.subject);
+    if (hold.collection) out.collections.insert(*hold.collection);
+  };
   HoldId after{};
   for (;;) {
     auto page = co_await read(kHoldsInForce, {blob(after), kPage}, deadline);
     if (!page) co_return std::move(page).error();
     for (const auto& hold : *page) {
-      if (hold.subject) out.subjects.insert(*hold.subject);
-      if (hold.collection) out.collections.insert(*hold.collection);
+      take(hold);
+      missing.erase(hold.id);
     }
-    if (std::ssize(*page) < kPage) co_return out;
+    if (std::ssize(*page) < kPage) break;
     after = page->back().id;
   }
+  std::vector<Hold> gone;
+  for (const auto& [id, hold] : missing) gone.push_back(hold);
+  if (auto good = co_await stand(gone, deadline); !good) co_return std::move(good).error();
+  std::scoped_lock lock(mutex_);
+  for (const auto& hold : gone)
+    if (known_.contains(hold.id)) take(hold);
+  co_return out;
 }
 
 Task<Result<std::vector<Hold>>> LegalHolds::list(bool ended, HoldId after, std::int64_t limit,
@@ -315,6 +382,7 @@ journal::Line LegalHolds::placed(const Hold& hold) {
 }
 
 Task<Result<void>> LegalHolds::note_lifted(HoldId id) {
+  forget_known(id);
   return context_.journal.afterlog(kLifted, blob(id));
 }
 
@@ -370,23 +438,20 @@ Task<Result<HeldAgain>> LegalHolds::replay(std::vector<journal::AfterlogEntry> e
       if (!lifted.contains(id)) damaged_.insert(id);
       continue;
     }
-    db::Changes changes;
-    journal::Event event;
     if (!*there && !lifted.contains(id)) {
-      event.activity = "retention.hold_again";
-      hold.sealed = seal_reason(*keys, id, "");
-      add(changes, event, *keys, hold);
+      auto again = co_await hold_again(std::move(hold));
+      if (!again) co_return std::move(again).error();
+      out.again += *again ? 1 : 0;
     } else if (*there && !(*there)->released && lifted.contains(id)) {
-      event.activity = "retention.unhold_again";
+      db::Changes changes;
+      journal::Event event{.activity = "retention.unhold_again"};
       lift(changes, event, *keys, **there, "system", context_.clock.now());
-    } else {
-      continue;
+      auto done = co_await context_.journal.commit(Caller{}, std::move(changes), std::move(event));
+      if (!done) co_return std::move(done).error();
+      ++out.again;
+    } else if (*there && !(*there)->released) {
+      know(**there);
     }
-    auto done = co_await context_.journal.commit(Caller{}, std::move(changes), std::move(event));
-    // The customer or collection itself is not in this database: there is nothing to hold.
-    if (!done && done.error().code == Code::not_found) continue;
-    if (!done) co_return std::move(done).error();
-    ++out.again;
   }
   co_return out;
 }

@@ -4,6 +4,7 @@
 // database lifts one.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -84,6 +85,9 @@ class LegalHolds final : public Holds, public Remains {
   static void lift(db::Changes& changes, journal::Event& event, const crypto::KeySet& keys,
                    Hold& hold, std::string by, Time at);
 
+  /// After the commit that placed it: from then on its row neither goes nor changes unseen.
+  void know(const Hold& hold);
+
   /// The afterlog's line of a hold, for journal::commit_noted.
   static journal::Line placed(const Hold& hold);
   /// Writes the line of one that is lifted.
@@ -102,10 +106,19 @@ class LegalHolds final : public Holds, public Remains {
   Task<Result<std::vector<Hold>>> read(const db::Sql& sql, db::Args args, MonoTime deadline);
   /// Errors: corrupt while one that replay() found damaged is not put right.
   Task<Result<void>> none_damaged(MonoTime deadline);
+  /// Those of known_ that are on this customer or on a collection.
+  std::vector<Hold> known_on(const SubjectId& subject);
+  /// Whether rows of known holds are as Holdfast wrote them. One that is not there is placed again.
+  /// Errors: corrupt when one was changed.
+  Task<Result<void>> stand(std::vector<Hold> known, MonoTime deadline);
+  /// False when the customer or collection is not there either: there is nothing to hold.
+  Task<Result<bool>> hold_again(Hold hold);
+  void forget_known(const HoldId& id);
 
   Context context_;
-  std::mutex mutex_;
-  std::set<HoldId> damaged_;  // in force by the afterlog
+  std::mutex mutex_;              // guards the two below
+  std::set<HoldId> damaged_;      // in force by the afterlog
+  std::map<HoldId, Hold> known_;  // not lifted, as far as this process knows
 };
 
 /// Rows as they are now, for `journal verify --state`. While the digest key is rotated each row is

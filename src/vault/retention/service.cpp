@@ -237,6 +237,7 @@ Task<Result<HoldView>> Retention::hold(Caller caller, PlaceHold request) {
   auto done = co_await journal::commit_noted(deps_.context.journal, LegalHolds::placed(hold),
                                              caller, std::move(changes), std::move(event));
   if (!done) co_return std::move(done).error();
+  deps_.holds.know(hold);
   co_return co_await shown(*work, hold);
 }
 

@@ -260,7 +260,11 @@ Task<Result<StandingHistory>> Subjects::standing(Caller caller, SubjectRequest r
   }
   if (event.touches.empty())
     event.touches.push_back({subject->id, "subjects", to_bytes(subject->id.bytes()), {}});
-  auto done = co_await context_.journal.commit(caller, {}, std::move(event));
+  Showing showing;
+  if (event.opened)
+    showing = {.subjects = {subject->id}, .terms = deps_.admission.budgets().opener_terms(caller)};
+  auto done = co_await deps_.admission.record(*work, std::move(caller), std::move(showing), {},
+                                              std::move(event));
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
   co_return out;

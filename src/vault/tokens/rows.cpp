@@ -197,9 +197,9 @@ Task<Result<MovedRows>> TokenRows::move(MoveJob job, Pass, Bytes after, std::int
                 .looked = page->looked,
                 .refused = std::move(page->refused),
                 .last = page->last};
-  auto before = job.keys;  // under which events told of the rows
-  if (job.kind == KeyKind::digest) before = job.keys->with_digest(job.from);
-  if (!before) co_return Error(Code::corrupt, "the old digest key is not in the keyring");
+  // Under which events told of the rows: each had its MAC and its digest under the same key.
+  std::map<std::uint32_t, std::shared_ptr<const crypto::KeySet>> before;
+  for (auto id : job.keys->ring.ids(crypto::KeyUse::digest)) before[id] = job.keys->with_digest(id);
   std::vector<db::Args> puts;
   for (const auto& row : page->rows) {
     auto now = row;
@@ -219,8 +219,10 @@ Task<Result<MovedRows>> TokenRows::move(MoveJob job, Pass, Bytes after, std::int
     }
     now.mac = token_mac(*job.keys, now);
     if (equal_constant_time(now.mac, row.mac)) continue;
+    const auto told_under = token_mac_key(*job.keys, row);
+    if (!told_under) co_return Error(Code::corrupt, "a token's row was not written by Holdfast");
     out.touches.push_back({row.subject, "tokens", blob(row.id), token_digest(*job.keys, now),
-                           token_digest(*before, row)});
+                           token_digest(*before.at(*told_under), row)});
     puts.push_back(put_args(now, row.mac));
   }
   out.moved = static_cast<std::int64_t>(puts.size());

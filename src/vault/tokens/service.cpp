@@ -165,12 +165,12 @@ Error none_open() {
 std::optional<Error> nothing_open(const Opened& opened, const Reading& reading,
                                   const std::vector<TokenRefusal>& refused) {
   if (opened.any || !reading.codes.empty()) return std::nullopt;
-  bool shut = false;
+  std::string_view shut;
   for (const auto& refusal : refused) {
     if (refusal.reason == "forbidden") return none_open();
-    shut |= is_closed(refusal.reason);
+    if (is_closed(refusal.reason)) shut = refusal.reason;
   }
-  return shut ? std::optional(closed_by_customer()) : std::nullopt;
+  return shut.empty() ? std::nullopt : std::optional(closed_by_customer(shut));
 }
 
 }  // namespace

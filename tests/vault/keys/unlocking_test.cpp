@@ -370,6 +370,7 @@ class KeysRotating : public Keys {
                         .save = [this](const crypto::Keyring& ring) { return save(ring); },
                         .time = [this] { return Result<Time>(bench_.clock().now()); },
                         .forget_backups = [](Time) { return Result<std::int64_t>(0); },
+                        .count_backups = [](Time) { return Result<std::int64_t>(0); },
                         .rows = {&rows_->restated},
                         .settings = {.epoch = {}}});
     must(bench_.run(rotations_->prepare()));
@@ -507,6 +508,13 @@ TEST_P(KeysRotating, a_reshare_keeps_how_rows_are_found_meanwhile) {
 }
 
 // ── rehearsals
+
+TEST_P(Keys, a_rehearsal_without_shares_is_refused_and_recorded) {
+  for (int moves = 0; moves < 2; ++moves) {
+    EXPECT_EQ(code_of(bench_.run(keys_.unlocking->rehearse({}, {}))), Code::invalid);
+    EXPECT_EQ(bench_.journal().events.back().outcome, journal::Outcome::refused);
+  }
+}
 
 TEST_P(Keys, a_rehearsal_is_dated_and_stops_the_alarm) {
   bench_.clock().advance(181 * kDay);
