@@ -420,10 +420,12 @@ TEST_P(VaultCards, verification_codes_keep_to_what_the_customer_decided) {
   bench_(bench_.subjects().object({}, {"ext:1", "fraud_check", false, {}, {}}));
   bench_(bench_.subjects().restrict({}, {"ext:1", Ground::unlawful, "by letter"}));
 
-  for (auto* purpose : {"support", "fraud_check", "marketing"}) {
+  for (auto [purpose, why] : {std::pair("support", "is restricted"),
+                              {"fraud_check", "objected"},
+                              {"marketing", "consent"}}) {
     auto refused = reveal(purpose);
     EXPECT_EQ(code_of(refused), Code::forbidden) << purpose;
-    EXPECT_NE(refused.error().text.find("restriction, objection"), std::string_view::npos);
+    EXPECT_NE(refused.error().text.find(why), std::string_view::npos) << purpose;
     EXPECT_EQ(bench_.journal().events.back().outcome, journal::Outcome::refused) << purpose;
   }
   bench_(bench_.subjects().unrestrict({}, {"ext:1", "settled"}));
