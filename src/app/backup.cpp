@@ -201,12 +201,7 @@ Task<Result<BackupMade>> Backups::make(Caller caller) {
                                  {"keys", files->keys.filename().string()}}};
   caller.generation = 0;  // what was made is recorded, whoever's rights changed meanwhile
   auto recorded = co_await instance_.log().commit(caller, {}, std::move(event));
-  if (!recorded) {
-    std::error_code ignored;  // the error below says more
-    fs::remove(files->data, ignored);
-    fs::remove(files->keys, ignored);
-    co_return std::move(recorded).error();
-  }
+  if (!recorded) co_return std::move(recorded).error();
   out.event = recorded->receipt.event;
   co_return out;
 }

@@ -31,7 +31,7 @@ class Journal {
   /// generation is still `caller.generation` (0 = not decided under a policy).
   ///
   /// Cost: one share of a group commit (one fdatasync). Threads: any io_context thread.
-  /// Errors: the failed statement's own Error; stale (policy changed: decide again, once);
+  /// Errors: the failed statement's own Error; stale (policy changed: decide again);
   /// unavailable (disk, database, deadline).
   virtual Task<Result<Written>> commit(const Caller& caller, db::Changes changes, Event event) = 0;
 
