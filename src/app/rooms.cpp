@@ -25,13 +25,40 @@ static_assert(std::to_underlying(vault::FieldClass::payment) ==
 /// times a second.
 constexpr int kDecisions = 5;
 
+/// Knows whether something of an answer was sent.
+class Sending final : public http::BodyWriter {
+ public:
+  explicit Sending(http::BodyWriter& to) : to_(to) {}
+  void field(std::string_view name, std::string_view value) override {
+    sent_ = true;
+    to_.field(name, value);
+  }
+  Task<Result<void>> start(std::string_view type) override {
+    sent_ = true;
+    return to_.start(type);
+  }
+  Task<Result<void>> write(std::string_view bytes) override {
+    sent_ = true;
+    return to_.write(bytes);
+  }
+  bool closing() const override { return to_.closing(); }
+  bool sent() const { return sent_; }
+
+ private:
+  http::BodyWriter& to_;
+  bool sent_ = false;
+};
+
 /// A function, not a lambda: its parameters live in the coroutine frame.
 Task<Result<http::Answer>> run_again(std::function<Task<Result<http::Answer>>(http::Call)> run,
                                      std::string_view operation, access::Service* access,
                                      http::Call call) {
+  std::optional<Sending> sending;
+  if (call.download) call.download = &sending.emplace(*call.download);
   for (int decisions = 1;; ++decisions) {
     auto answer = co_await run(call);
     if (answer || answer.error().code != Code::stale || decisions == kDecisions) co_return answer;
+    if (sending && sending->sent()) co_return answer;
     auto renewed = co_await access->renewed(call.caller);
     if (!renewed) co_return std::move(renewed).error();
     if (auto allowed = co_await access->allow(*renewed, operation); !allowed)
@@ -296,7 +323,8 @@ std::vector<http::Route> Rooms::routes(std::vector<http::Route> more) {
   auto out = rows(this);
   for (auto& route : more) out.push_back(std::move(route));
   for (auto& route : out)
-    if (route.kind == http::RouteKind::json) decide_again(route, access);
+    if (route.kind != http::RouteKind::upload && route.kind != http::RouteKind::transform)
+      decide_again(route, access);
   std::vector<std::string> ids;
   for (const auto& route : out) ids.emplace_back(route.id);
   ids.emplace_back("metrics.read");  // what the server itself asks for its page

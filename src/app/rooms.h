@@ -290,7 +290,8 @@ class Rooms {
   ledger::Api ledger_api_;
 };
 
-/// Runs a route's handler; when the policy changed under it, once more under the new one.
+/// Runs a route's handler, and again under the new policy when it changed meanwhile, up to four
+/// times. What began to answer is not run again, nor may be what reads a body piece by piece.
 void decide_again(http::Route& route, access::Service& access);
 
 }  // namespace holdfast::app

@@ -18,6 +18,18 @@ Task<Result<http::Answer>> stale_until(int* calls, int good) {
   co_return http::Answer{};
 }
 
+/// Of a download: begins to answer in the call `begins`.
+Task<Result<http::Answer>> stale_download(int* calls, int begins, http::BodyWriter* out) {
+  if (++*calls == begins) must(co_await out->start("text/csv"));
+  co_return Error(Code::stale, "the policy changed meanwhile");
+}
+
+struct Nowhere final : http::BodyWriter {
+  Task<Result<void>> start(std::string_view) override { co_return Result<void>(); }
+  Task<Result<void>> write(std::string_view) override { co_return Result<void>(); }
+  bool closing() const override { return false; }
+};
+
 class AppGrants : public AllRooms {
  protected:
   void SetUp() override { made_ = bench_.customers(3); }
@@ -80,6 +92,24 @@ TEST_P(AppGrants, are_asked_again_when_the_policy_changes_under_a_request) {
   EXPECT_EQ(code_of(refused), Code::forbidden) << "the role lost the operation";
   EXPECT_EQ(calls, 1);
   EXPECT_TRUE(bench_.last_entry().contains("refused"));
+}
+
+TEST_P(AppGrants, are_asked_again_for_a_download_until_it_begins) {
+  int calls = 0;
+  Nowhere out;
+  http::Route route;
+  route.id = "reports.data_map_csv";
+  route.kind = http::RouteKind::download;
+  route.run = [&calls](const http::Call& call) { return stale_download(&calls, 3, call.download); };
+  decide_again(route, bench_.rooms().access);
+  http::Call call;
+  call.caller = bench_.owner();
+  call.download = &out;
+
+  auto ended = bench_.run(route.run(call));
+
+  EXPECT_EQ(code_of(ended), Code::stale);
+  EXPECT_EQ(calls, 3) << "twice before it began, and never after";
 }
 
 TEST_P(AppGrants, that_demand_an_engagement_show_masks_without_one) {
