@@ -375,7 +375,7 @@ TEST_P(VaultSubjects, whose_erasing_was_cut_off_and_whose_row_moved_on_are_never
 }
 
 TEST_P(VaultSubjects, whose_erasing_was_cut_off_keep_what_a_duty_holds_since) {
-  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"tax_id", "DE123456789"}});
+  bench_.create("ext:4711", {{"email", "ann@example.org"}, {"tax_id", "DE123456789"}});
   bench_.clock().advance(std::chrono::days(365 * 20));
   bench_.journal().before_commit = [&]() -> Task<void> {
     throw std::runtime_error("no answer comes");
