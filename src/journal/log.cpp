@@ -141,14 +141,21 @@ Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Eve
   }
   auto entry = encode_entry(event, *stamped, root);
   if (!entry) co_return std::move(entry).error();
+  {
+    // Before the commit: the entry may be taken in before this goes on.
+    std::scoped_lock lock(expected_mutex_);
+    expected_[stamped->id].leaf = crypto::leaf_hash(as_bytes(*entry));
+  }
   add_entry(all, stamped->id, std::move(*entry), false);
 
   auto done = co_await writer_->commit(std::move(all), caller.deadline);
-  if (!done) co_return std::move(done).error();
-  if (deps_.database.kind() == db::Database::Kind::postgres) {
-    std::scoped_lock lock(unplaced_mutex_);
-    unplaced_.insert(stamped->id);
+  {
+    std::scoped_lock lock(expected_mutex_);
+    auto expected = expected_.find(stamped->id);
+    if (expected != expected_.end() && done) expected->second.durable = true;
+    if (expected != expected_.end() && !done) expected_.erase(expected);
   }
+  if (!done) co_return std::move(done).error();
   if (guarded) done->returned.erase(done->returned.begin());
   if (policy && options_.policy_changed) options_.policy_changed();
   if (!fresh_context.empty()) {

@@ -10,7 +10,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -192,7 +191,9 @@ class Log final : public Journal {
   Result<void> keep_afterlog();
   Task<Result<void>> place_pending(std::int64_t until);
   Task<Result<bool>> drain_pending(std::int64_t until);
-  Task<Result<void>> miss_no_entry(std::vector<EventId> waited);
+  /// Tells of entries that were taken out or changed before they were in the tree. `durable` were
+  /// before all that is there was taken in.
+  Task<Result<void>> miss_no_entry(std::vector<EventId> durable);
   Task<Result<std::size_t>> take_in();
   Task<Result<void>> save_tiles();
   template <class Compute>
@@ -243,8 +244,14 @@ class Log final : public Journal {
   std::uint64_t lines_witnessed_ = 0;
   bool witness_due_ = true;
 
-  std::mutex unplaced_mutex_;
-  std::set<EventId> unplaced_;  // PostgreSQL: durable, and waiting for their place in the log
+  /// An entry that is not in the tree yet, as this process wrote it.
+  struct Expected {
+    crypto::Digest leaf{};
+    bool durable = false;
+  };
+  std::mutex expected_mutex_;
+  std::map<EventId, Expected> expected_;
+  std::int64_t changed_ = 0;  // entries that came otherwise than they were written, not yet told
 
   std::mutex context_mutex_;
   std::unordered_map<std::string, Context> contexts_;

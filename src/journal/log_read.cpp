@@ -1,5 +1,6 @@
 // How the log is read: entries, proofs, and the tree brought up to date.
 #include <algorithm>
+#include <utility>
 
 #include "crypto/aead.h"
 #include "journal/log.h"
@@ -87,10 +88,8 @@ Task<Result<bool>> Log::drain_pending(std::int64_t until) {
   if (head->empty() || rows->empty() || (*rows)[0].integer(0) > until) co_return false;
   auto size = (*head)[0].integer(0);
   std::vector<db::Args> entries;
-  std::vector<EventId> placed;
   db::List counters;
   for (std::size_t i = 0; i < rows->size(); ++i) {
-    if (auto id = EventId::from((*rows)[i].bytes(1))) placed.push_back(*id);
     counters.cells.emplace_back((*rows)[i].integer(0));
     entries.push_back({size + static_cast<std::int64_t>(i), to_bytes((*rows)[i].bytes(1)),
                        to_bytes((*rows)[i].bytes(2))});
@@ -101,11 +100,7 @@ Task<Result<bool>> Log::drain_pending(std::int64_t until) {
   changes.write(kDeletePending, {std::int64_t{1}, std::move(counters)}, db::Expect::exactly(count));
   changes.bulk(kPutEntry, std::move(entries), db::Expect::exactly(count));
   auto done = co_await writer_->commit(std::move(changes.in_background()));
-  if (done) {
-    std::scoped_lock lock(unplaced_mutex_);
-    for (const auto& id : placed) unplaced_.erase(id);
-    co_return true;
-  }
+  if (done) co_return true;
   if (done.error().code != Code::conflict) co_return std::move(done).error();
   // Somebody else drained the same entries: nothing was lost, look again. Then the head has moved;
   // while it stands still each further try would end like this one.
@@ -118,31 +113,29 @@ Task<Result<bool>> Log::drain_pending(std::int64_t until) {
   co_return true;
 }
 
-/// PostgreSQL: whoever writes in the database could take out entries that wait for their place.
-/// `waited` were durable before all that waited was placed.
-Task<Result<void>> Log::miss_no_entry(std::vector<EventId> waited) {
-  std::int64_t lost = 0;
-  for (const auto& id : waited) {
-    {
-      std::scoped_lock lock(unplaced_mutex_);
-      if (!unplaced_.contains(id)) continue;
-    }
-    auto rows = co_await reader().read(kEntryById, {to_bytes(id.bytes())});
-    if (!rows) co_return std::move(rows).error();
-    std::scoped_lock lock(unplaced_mutex_);
-    if (unplaced_.erase(id) > 0 && rows->empty()) ++lost;
+/// Whoever writes in the database could take out or change an entry before the tree holds it.
+Task<Result<void>> Log::miss_no_entry(std::vector<EventId> durable) {
+  std::int64_t changed = 0;
+  {
+    std::scoped_lock lock(expected_mutex_);
+    std::erase_if(durable, [this](const EventId& id) { return !expected_.contains(id); });
+    changed = std::exchange(changed_, 0);
   }
-  if (lost == 0) co_return Result<void>();
+  if (durable.empty() && changed == 0) co_return Result<void>();
   Event event{.activity = "journal.entries_lost",
               .outcome = Outcome::failed,
               .reason = "corrupt",
               .alarm = true,
-              .facts = {{"count", lost}}};
+              .facts = {{"changed", changed}, {"count", std::ssize(durable)}}};
   auto told = co_await commit(Caller{}, {}, std::move(event));
+  std::scoped_lock lock(expected_mutex_);
+  if (!told) changed_ += changed;  // tried again
   if (!told) co_return std::move(told).error();
+  for (const auto& id : durable) expected_.erase(id);
   co_return Error(Code::corrupt,
-                  "entries of the journal were taken out of the database before they had their "
-                  "place; `holdfast journal list --operation journal.entries_lost` says how many");
+                  "entries of the journal were taken out of the database, or changed in it, right "
+                  "after they were written; `holdfast journal list --operation "
+                  "journal.entries_lost` says how many");
 }
 
 Task<Result<std::size_t>> Log::take_in() {
@@ -156,6 +149,13 @@ Task<Result<std::size_t>> Log::take_in() {
     if (seq < tree_.size()) continue;  // a concurrent call was faster
     if (seq > tree_.size())
       co_return Error(Code::corrupt, "the journal has a gap: entries were taken out of it");
+    if (auto id = EventId::from((*rows)[i].bytes(1))) {
+      std::scoped_lock expecting(expected_mutex_);
+      if (auto found = expected_.find(*id); found != expected_.end()) {
+        if (found->second.leaf != hashes[i]) ++changed_;
+        expected_.erase(found);
+      }
+    }
     std::vector<Tile> full;
     tree_.add(hashes[i], full);
     witness_due_ = true;
@@ -193,16 +193,16 @@ Task<Result<void>> Log::save_tiles() {
 }
 
 Task<Result<void>> Log::sequence() {
+  std::vector<EventId> durable;
+  {
+    std::scoped_lock lock(expected_mutex_);
+    for (const auto& [id, expected] : expected_)
+      if (expected.durable) durable.push_back(id);
+  }
   if (deps_.database.kind() == db::Database::Kind::postgres) {
-    std::vector<EventId> waited;
-    {
-      std::scoped_lock lock(unplaced_mutex_);
-      waited.assign(unplaced_.begin(), unplaced_.end());
-    }
     auto last = co_await reader().read(kLastPending, {std::int64_t{1}});
     if (!last) co_return std::move(last).error();
     if (auto placed = co_await place_pending((*last)[0].integer(0)); !placed) co_return placed;
-    if (auto whole = co_await miss_no_entry(std::move(waited)); !whole) co_return whole;
   }
   for (;;) {
     auto taken = co_await take_in();
@@ -210,6 +210,7 @@ Task<Result<void>> Log::sequence() {
     if (*taken < static_cast<std::size_t>(kBatch)) break;
     if (auto saved = co_await save_tiles(); !saved) co_return std::move(saved).error();
   }
+  if (auto whole = co_await miss_no_entry(std::move(durable)); !whole) co_return whole;
   co_return co_await save_tiles();
 }
 
