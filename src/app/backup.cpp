@@ -238,10 +238,9 @@ Task<Result<std::map<std::string, Bytes>>> Backups::keys_for(const BackupFiles& 
 Task<Result<std::int64_t>> Backups::add_keys(BackupFiles files, Time now) {
   if (auto done = co_await instance_.log().sequence(); !done) co_return std::move(done).error();
   const auto size = instance_.log().size();
-  auto subjects = co_await vault::rotations_of(instance_.log().reader(), vault::KeyKind::subject,
-                                               MonoTime::max());
-  if (!subjects) co_return std::move(subjects).error();
-  auto window = window_of(now, size, *subjects);
+  auto rotations = co_await vault::all_rotations(instance_.log().reader());
+  if (!rotations) co_return std::move(rotations).error();
+  auto window = window_of(now, size, *rotations);
   put_afterlog(window, instance_.log().afterlog_end());
   window.origin = instance_.log().origin();
   auto keys = co_await keys_for(files, std::move(window));

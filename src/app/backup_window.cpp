@@ -28,8 +28,8 @@ constexpr db::Sql kEpochs{
 
 /// Kinds without whose keys rows of the data cannot be used. Epoch keys are not among them: the
 /// wrapped keys come with the keyring that opens them.
-constexpr KeyKind kNeeded[] = {KeyKind::index, KeyKind::external, KeyKind::authority,
-                               KeyKind::digest, KeyKind::token};
+constexpr KeyKind kNeeded[] = {KeyKind::index,  KeyKind::external, KeyKind::authority,
+                               KeyKind::digest, KeyKind::token,    KeyKind::side};
 
 constexpr std::string_view kRolledBack = "rolled back\n", kSchema = "schema ";
 
@@ -186,12 +186,19 @@ Result<void> end_replay(const std::filesystem::path& dir) {
   return {};
 }
 
-KeysWindow window_of(Time made, std::int64_t journal_size,
-                     const std::vector<Rotation>& subject_rotations) {
+KeysWindow window_of(Time made, std::int64_t journal_size, const std::vector<Rotation>& rotations) {
   KeysWindow out{.made = made, .journal_size = journal_size};
-  for (const auto& one : subject_rotations) {
+  // Keys that were replaced stay under their epoch and go with it, also before their own date.
+  auto epoch_went = [&](Time since) {
+    return std::ranges::any_of(rotations, [&](const Rotation& one) {
+      const bool went = one.phase == RotationPhase::destroying || one.phase == RotationPhase::done;
+      return one.kind == KeyKind::epoch && went && one.started >= since;
+    });
+  };
+  for (const auto& one : rotations) {
+    if (one.kind != KeyKind::subject) continue;
     out.subject_begun = std::max(out.subject_begun, std::int64_t{one.to});
-    if (one.phase == RotationPhase::done)
+    if (one.phase == RotationPhase::done || epoch_went(one.started))
       out.subject_finished = std::max(out.subject_finished, std::int64_t{one.to});
   }
   return out;

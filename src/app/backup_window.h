@@ -41,7 +41,7 @@ void put_afterlog(KeysWindow& window, const journal::AfterlogEnd& end);
 /// Nothing where the window says nothing. Errors: corrupt.
 Result<std::optional<journal::AfterlogEnd>> afterlog_of(const KeysWindow& window);
 KeysWindow window_of(Time made, std::int64_t journal_size,
-                     const std::vector<vault::Rotation>& subject_rotations);
+                     const std::vector<vault::Rotation>& rotations);
 
 /// The schema of a PostgreSQL database; empty for SQLite.
 std::string schema_of(const Config& config);

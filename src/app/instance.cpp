@@ -314,6 +314,9 @@ Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
       .forget_backups =
           [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
       .count_backups = [this](Time before) -> Result<std::int64_t> {
+        // Without the copy of the keyring it is not that folder: a disk may be away.
+        if (!std::filesystem::exists(config_.path("backup.keys") / "keyring"))
+          return Error(Code::unavailable, "the folder backup.keys is away");
         auto files = keys_files(config_.path("backup.keys"), before);
         if (!files) return std::move(files).error();
         return std::ssize(*files);

@@ -99,7 +99,8 @@ void announce(Serving& serving, http::Server& server, std::string_view what) {
 }
 
 /// Ends the process when it is told to stop while the store is opened, which can take long (a
-/// migration, a database that does not answer). Nothing is acknowledged then.
+/// migration, a database that does not answer). Nothing may be acknowledged then whose entry is
+/// still to come.
 class EndWhileOpening {
  public:
   explicit EndWhileOpening(const Serving& serving)
@@ -207,8 +208,11 @@ Result<std::optional<LockReason>> serve_open(Serving& serving, crypto::OpenedSto
                      locked = true;
                      wake();
                    }};
+  // Whoever unlocked it has had the answer, and the entry of that comes with the opening.
+  const bool by_people = open.unlocked_by && open.unlocked_by->over != "start";
   auto instance = [&] {
-    const EndWhileOpening end(serving);
+    std::optional<EndWhileOpening> end;
+    if (!by_people) end.emplace(serving);
     return Instance::open(serving.config, std::move(store), cores, serving.logger, std::move(open));
   }();
   if (!instance) return std::move(instance).error();

@@ -154,7 +154,7 @@ TEST(BackupWindow, data_from_before_a_destroyed_key_is_refused) {
   for (auto [kind, use] :
        {std::pair(KeyKind::index, KeyUse::index), std::pair(KeyKind::external, KeyUse::external),
         std::pair(KeyKind::authority, KeyUse::authority),
-        std::pair(KeyKind::digest, KeyUse::digest)}) {
+        std::pair(KeyKind::digest, KeyUse::digest), std::pair(KeyKind::side, KeyUse::side)}) {
     Case files;
     auto both = files.ring.with_new(use, kNow);
     files.ring = both.copy();
@@ -181,6 +181,21 @@ TEST(BackupWindow, subject_keys_are_told_by_the_number_of_their_rotation) {
   EXPECT_EQ(files.refusal(), "");
   files.data.rotations.push_back(rotation(KeyKind::subject, 1, RotationPhase::moving));
   EXPECT_NE(files.refusal().find("keys file is older than the data"), std::string::npos);
+}
+
+TEST(BackupWindow, replaced_subject_keys_go_with_an_epoch_that_is_destroyed_before_their_date) {
+  auto subject = rotation(KeyKind::subject, 0, RotationPhase::waiting);
+  auto epoch = rotation(KeyKind::epoch, 1, RotationPhase::done);
+  subject.started = kNow;
+  for (auto [began, refused] : {std::pair(kNow + Millis(1), true), {kNow - Millis(1), false}}) {
+    Case files;
+    epoch.started = began;
+    files.window = window_of(kNow, 100, {subject, epoch});
+
+    EXPECT_EQ(files.refusal().find("data file is older") != std::string::npos, refused);
+    files.data.rotations = {subject};
+    EXPECT_EQ(files.refusal(), "");
+  }
 }
 
 TEST(BackupWindow, a_keys_file_whose_epoch_was_destroyed_is_past_its_window) {

@@ -2,6 +2,7 @@
 """Rotation in the built program: every kind of key while customers are served, kill -9 on the way,
 and what goes together after a restore and what is refused."""
 import contextlib
+import pathlib
 import shutil
 import sqlite3
 import sys
@@ -155,6 +156,56 @@ def old_data_with_the_newest_keys_verifies_after_several_rotations():
             server.stop()
         checked = own.run("journal", "check", "--state", "--dir", target, "--set", keys_file, timeout=300)
         assert checked.code == 0, checked
+
+
+@test
+def data_whose_subject_keys_went_with_an_epoch_is_refused():
+    with Store() as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            fill(client, 0, 10)
+            early = client.good("POST", "/v1/backups")
+            for kind, at_once, phase in (("subject", False, "waiting"), ("epoch", True, "done")):
+                begun = client.good("POST", "/v1/keys/rotate", {"kind": kind, "at_once": at_once})
+                eventually(lambda b=begun, p=phase: rotation(client, b["rotation"])["phase"] == p, phase)
+            late = client.good("POST", "/v1/backups")
+            look(client, 7)
+            server.stop()
+        refused = own.run("restore", "--dir", own.dir, "--data", early["data"], "--keys", late["keys"])
+        assert refused.code == CONFLICT and "data file is older" in refused.err, refused
+        with own.serve() as server:
+            look(server.client(), 7)
+            server.stop()
+
+
+@test
+def an_erasure_is_not_said_to_be_done_while_the_folder_of_backups_is_away():
+    with Store() as own, own.serve() as server:
+        keys = own.base / "shop.backup" / "keys"
+        client = server.client()
+        declare(client)
+        fill(client, 0, 2)
+        backup = client.good("POST", "/v1/backups")
+        subject = client.good("POST", "/v1/subjects/ext:1/erase", {})["subject"]
+        begun = client.good("POST", "/v1/keys/rotate", {"kind": "epoch", "at_once": True})
+        eventually(lambda: rotation(client, begun["rotation"])["phase"] == "done", "the epoch goes")
+
+        def state():
+            steps = client.good("GET", f"/v1/subjects/{subject}/erasure")["said"]["steps"]
+            return next(one["state"] for one in steps if one["step"] == "epoch_key_destroyed")
+
+        planned = [state()]
+        away = keys.rename(own.base / "away")
+        planned.append(state())
+        keys.mkdir(mode=0o700)
+        planned.append(state())
+        keys.rmdir()
+        away.rename(keys)
+        assert planned == ["planned"] * 3, planned
+        pathlib.Path(backup["keys"]).unlink(missing_ok=True)
+        assert state() == "done"
+        server.stop()
 
 
 @test

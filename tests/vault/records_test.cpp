@@ -414,6 +414,30 @@ TEST_P(VaultRecords, lose_no_update_that_came_between) {
   EXPECT_EQ(bench_.opened(made.record, "first_name"), "Ann");
 }
 
+TEST_P(VaultRecords, that_a_duty_holds_of_an_erased_customer_are_not_deleted_by_hand) {
+  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"tax_id", "DE123456789"}});
+  must(bench_.erase("ext:4711"));
+
+  auto gone = bench_.run(bench_.records().remove({}, {made.record, {}}));
+
+  EXPECT_EQ(code_of(gone), Code::gone);
+  auto shown_now = must(bench_.reveal(made.record, {"tax_id"}, "accounting"));
+  EXPECT_EQ(shown(shown_now.values, "tax_id"), "DE123456789");
+}
+
+TEST_P(VaultRecords, whose_customer_is_erased_meanwhile_are_not_deleted) {
+  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"tax_id", "DE123456789"}});
+  bench_.journal().before_commit = [&]() -> Task<void> {
+    must(co_await bench_.subjects().erase({}, {.subject = "ext:4711", .groups = {}, .reason = {}}));
+  };
+
+  auto gone = bench_.run(bench_.records().remove({}, {made.record, {}}));
+
+  EXPECT_FALSE(gone);
+  auto shown_now = must(bench_.reveal(made.record, {"tax_id"}, "accounting"));
+  EXPECT_EQ(shown(shown_now.values, "tax_id"), "DE123456789");
+}
+
 TEST_P(VaultRecords, that_are_deleted_are_gone_with_their_index) {
   auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"member", "M-1"}});
 

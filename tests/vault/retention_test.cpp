@@ -736,6 +736,19 @@ TEST_P(VaultRetention, a_hold_lifted_or_taken_out_behind_the_server_holds_all_th
   EXPECT_FALSE(must(held()));
 }
 
+TEST_P(VaultRetention, a_hold_is_not_forgotten_while_somebody_hides_its_customer) {
+  visit("ext:1", {{"address", "192.0.2.7"}});
+  auto placed = hold("ext:1");
+  bench_.raw().run("create table aside as select * from vault_subjects");
+  bench_.raw().run("delete from vault_holds");
+  bench_.raw().run("delete from vault_subjects");
+  (void)bench_.run(bench_.holds().in_force(MonoTime::max()));
+  bench_.raw().run("insert into vault_subjects select * from aside");
+
+  EXPECT_TRUE(must(bench_.run(bench_.holds().held(*placed.subject, MonoTime::max()))));
+  EXPECT_EQ(rows("vault_holds"), 1);
+}
+
 TEST_P(VaultRetention, starts_beside_a_damaged_hold_and_destroys_nothing_until_it_is_put_right) {
   visit("ext:1", {{"address", "192.0.2.7"}});
   auto other = visit("ext:2", {{"address", "192.0.2.8"}});

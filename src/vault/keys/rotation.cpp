@@ -250,8 +250,9 @@ Task<Result<KeyDestruction>> Rotations::destruction(KeyKind kind, Time then, Mon
     const auto last = kind == KeyKind::epoch ? row.all_moved.value_or(row.started) : destroyed;
     if (row.finished) {
       auto backups = deps_.count_backups(last);
-      if (!backups) co_return std::move(backups).error();
-      if (*backups == 0)
+      if (!backups && backups.error().code != Code::unavailable)
+        co_return std::move(backups).error();
+      if (backups && *backups == 0)
         co_return KeyDestruction{row.from, row.finished, EventId::parse(row.proof)};
     }
     co_return KeyDestruction{row.from, std::max(destroyed, last + deps_.settings.window)};

@@ -46,7 +46,8 @@ class Rotations {
     /// Destroys what backups of the keys were made before that time. Blocking; gives how many.
     /// Errors: unavailable (one cannot be removed: the old key then stays, too).
     std::function<Result<std::int64_t>(Time before)> forget_backups;
-    /// How many backups of the keys from before that time are there. Blocking. Errors: unavailable.
+    /// How many backups of the keys from before that time are there. Blocking. Errors: unavailable
+    /// (nobody can say).
     std::function<Result<std::int64_t>(Time before)> count_backups;
     /// In the order in which they are moved.
     std::vector<KeyedRows*> rows;

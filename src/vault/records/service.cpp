@@ -371,10 +371,16 @@ Task<Result<DeletedRows>> Records::remove(Caller caller, DeleteRecord request) {
   if (!collection) co_return Error(Code::corrupt, "the record's collection is missing");
   if (auto may = changeable(*work->keys, *openable.subject); !may)
     co_return std::move(may).error().at("record");
+  if (openable.subject->erased)
+    co_return Error(Code::gone,
+                    "this customer was erased: what a legal duty holds stays until its date, and "
+                    "`holdfast subjects erase` takes it then")
+        .at("record");
   auto free = co_await not_held(context_, holds_, caller, "records.delete", collection->name,
                                 openable.record.subject, touch_of(openable.record));
   if (!free) co_return std::move(free).error().at("record");
   Draft draft(*work->keys, work->now);
+  draft.expect_living(openable.record.subject);
   auto tokens = co_await context_.store.tokens_of(openable.record.id, caller.deadline);
   if (!tokens) co_return std::move(tokens).error();
   auto dropped = draft.drop_record(*openable.keys, *collection, openable.record, *tokens);

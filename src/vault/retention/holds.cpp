@@ -222,7 +222,6 @@ Task<Result<void>> LegalHolds::stand(std::vector<Hold> known, MonoTime deadline)
     if (!*there) {
       auto again = co_await hold_again(hold);
       if (!again) co_return std::move(again).error();
-      if (!*again) forget_known(hold.id);
     } else if ((*there)->damaged) {
       co_return forged();
     } else if ((*there)->released) {
