@@ -175,7 +175,8 @@ Result<Config> Config::load(const std::filesystem::path& dir,
       out.values_[std::string(setting.key)] = {text, Source::environment};
   for (const auto& [key, value] : overrides) {
     if (!find(key))
-      return Error(Code::invalid, "there is no such setting: see `holdfast config show`").at("set");
+      return Error(Code::invalid, "there is no such setting: see `holdfast config show`")
+          .at(FieldPath(key));
     out.values_[key] = {value, Source::flag};
   }
   return out;

@@ -189,7 +189,7 @@ int upload(const RemoteCommand& command, http::Client& client, http::ClientReque
     code = kFailed;
   }
   if (nothing_went_in(response->body)) {
-    std::cerr << "holdfast: nothing of this file went in: see the report\n";
+    std::cerr << "holdfast: nothing of this file went in: the answer says why, line by line\n";
     code = kFailed;
   }
   return code;
@@ -204,7 +204,10 @@ int download(const RemoteCommand& command, http::Client& client, http::ClientReq
     print_problem(response->body, response->status);
     return exit_for_status(response->status);
   }
-  return output.keep() ? kDone : kFailed;
+  if (!output.keep()) return kFailed;
+  if (command.route.kind != http::RouteKind::events) return kDone;
+  std::cerr << "holdfast: the server ended the stream: go on with --after and the last `id`\n";
+  return kUnavailable;
 }
 
 /// A stream in, a stream out. What was left as it stood comes in the trailer.

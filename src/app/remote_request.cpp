@@ -131,7 +131,7 @@ Result<std::string> list_from(const Member& member, const Type& element, const s
 
 Result<std::string> member_json(const Member& member, const std::vector<std::string>& given) {
   const auto& type = inner(*member.type);
-  if (type.kind == Kind::list && !structured(type) && given.size() == 1 &&
+  if (type.kind == Kind::list && !structured(type) && !hidden(member) && given.size() == 1 &&
       (given.front() == "-" || given.front().starts_with('@')))
     return list_from(member, *type.element, given.front());
   std::vector<std::string> texts;
@@ -185,6 +185,9 @@ Result<void> add_asked(Draft& draft, const Member& member) {
 
 Result<void> add_given(Draft& draft, const Member& member, const std::vector<std::string>& given) {
   if (member.place == Place::path) {
+    if (given.back().empty())
+      return Error(Code::invalid, "it is empty: is the variable set that it came from?")
+          .at(member.name);
     auto name = "{" + std::string(member.name) + "}";
     auto at = draft.target.find(name);
     if (at != std::string::npos)

@@ -272,14 +272,15 @@ std::string about_the_afterlog(Instance& instance, Time made, bool was_there) {
   if (lost && was_there)
     return "The afterlog is an older one, or lines were cut off it. What it still names was done "
            "again, but\n"
-           "nobody can say what else was revoked: every API key is revoked, and customers erased "
-           "since then are back.\n"
+           "nobody can say what else was revoked: every API key is revoked, customers erased since "
+           "then are back,\n"
+           "and objections, withdrawn consents and restrictions since then are lost.\n"
            "Make an owner key with `holdfast access recover`.\n";
   if (lost)
     return "There was no afterlog, so nobody can say which keys were revoked since the backup: "
            "every API key is\n"
-           "revoked, and customers erased since then are back. Make an owner key with `holdfast "
-           "access recover`.\n";
+           "revoked, customers erased since then are back, and objections, withdrawn consents and\n"
+           "restrictions since then are lost. Make an owner key with `holdfast access recover`.\n";
   const auto before = instance.log().afterlog_lost_at();
   std::string out;
   if (before && *before > made)

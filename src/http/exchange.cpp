@@ -306,8 +306,8 @@ Task<Exchange::Next> Exchange::stream(const Route& route) {
   if (!out.started()) (void)co_await out.start("application/octet-stream");
   auto ended = co_await out.finish(done.has_value());
   if (!ended || !done) keep = false;
-  co_return finished(done ? route.status : done.error().status, out.sent(), keep,
-                     body_.drop_arrived());
+  const int status = done ? route.status : out.lost() ? 0 : done.error().status;
+  co_return finished(status, out.sent(), keep, body_.drop_arrived());
 }
 
 /// The problem, or that the client took too long over it.

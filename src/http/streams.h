@@ -76,6 +76,8 @@ class ResponseStream final : public BodyWriter {
   Task<Result<void>> finish(bool complete);
   bool started() const { return started_; }
   std::uint64_t sent() const { return sent_; }
+  /// The client went away, or took too long.
+  bool lost() const { return failed_; }
 
  private:
   Task<Result<void>> flush();

@@ -7,8 +7,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
-from support import BIN, Store, create, declare, main, test
+from support import BIN, Store, create, declare, eventually, main, test
 
 DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
 MAPPING = {"collection": "people", "external_id": "id", "fields": {"email": "mail"}}
@@ -155,6 +156,23 @@ def a_forgotten_at_is_named(store, server):
     refused = store.run("roles", "put", "desk", "--body", file, server=server)
     assert refused.code == FAILED and "body: " in refused.err and "write @ before it" in refused.err, refused
     assert store.run("roles", "put", "desk", "--body", f"@{file}", server=server).code == DONE
+
+
+@test
+def an_empty_id_is_named(store, server):
+    refused = store.run("subjects", "get", "", server=server)
+    assert refused.code == FAILED and "subject: it is empty" in refused.err, refused
+
+
+@test
+def a_stream_that_the_server_ends_is_no_success():
+    with Store() as own, own.serve() as server, ThreadPoolExecutor(1) as beside:
+        file = own.base / "events.txt"
+        following = beside.submit(own.run, "journal", "events", "--after", "0", "--output", file, server=server)
+        eventually(lambda: file.exists() and file.stat().st_size, "there are events")
+        server.stop()
+        done = following.result()
+        assert done.code == UNAVAILABLE and "go on with --after" in done.err, done
 
 
 # ── what is checked without a server

@@ -260,6 +260,8 @@ def a_move_and_new_shares_survive_and_the_old_ones_are_void():
             rehearsed = own.run("keys", "rehearse", "--shares", f"@{recovery[0]}", "--shares", f"@{recovery[1]}",
                                 server=server)
             assert rehearsed.code == DONE, rehearsed
+            lone = own.run("keys", "rehearse", "--shares", f"@{recovery[0]}", server=server)
+            assert lone.code not in (DONE, USAGE) and "not a share" not in lone.err, lone
             moved = own.run("keys", "move", "--to", "passphrase", "--passphrase", "-", server=server,
                             stdin=WORDS.encode())
             assert moved.code == DONE, moved

@@ -112,6 +112,19 @@ TEST(Streams, leaves_a_failed_download_without_its_end) {
   EXPECT_EQ(client.answer().status, 0);
 }
 
+TEST(Streams, tell_a_client_that_left_from_an_error_of_the_server) {
+  ServerBench bench;
+  {
+    auto client = bench.client();
+    client.send(bench.get("/v1/download?bytes=100000000"));
+    EXPECT_FALSE(client.receive().empty());
+  }
+  while (bench.metrics.accepted < 1 || bench.metrics.connections > 0) std::this_thread::yield();
+
+  std::scoped_lock lock(bench.lines_mutex);
+  EXPECT_EQ(bench.lines, std::vector<std::string>{"test.download 0"});
+}
+
 // ── a stream in, a stream out
 
 std::string copy_head(std::string_view version = "1.1") {

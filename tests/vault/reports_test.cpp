@@ -49,6 +49,21 @@ class VaultReports : public Vault {
 INSTANTIATE_TEST_SUITE_P(Databases, VaultReports, testing::ValuesIn(test::database_kinds()),
                          [](const auto& info) { return test::kind_name(info.param); });
 
+TEST_P(VaultReports, map_a_merged_guest_as_no_customer_of_its_own) {
+  bench_.create("ext:1", {{"email", "ann@example.org"}});
+  bench_.create("ext:guest-9", {{"email", "ann@example.org"}});
+  bench_(bench_.subjects().merge({}, {"ext:1", "ext:guest-9", {}}));
+
+  auto merged = data_map();
+  must(bench_.erase("ext:1"));
+  auto erased = data_map();
+
+  EXPECT_EQ(merged.customers, 1);
+  EXPECT_EQ(merged.erased_customers, 0);
+  EXPECT_EQ(erased.customers, 0);
+  EXPECT_EQ(erased.erased_customers, 1);
+}
+
 TEST_P(VaultReports, map_what_is_held_exactly) {
   bench_.create("ext:1", {{"email", "ann@example.org"}, {"phone", "030 1234567"}});
   bench_.create("ext:2", {{"email", "bob@example.org"}});

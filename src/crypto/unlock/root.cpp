@@ -32,8 +32,9 @@ HsmKey hsm_key_of(const UnlockRecord& record) {
 Result<Secret> unwrap_passphrase(const UnlockRecord& record, const Means& means) {
   if (!means.passphrase)
     return Error(Code::locked,
-                 "the store opens with a passphrase: `holdfast unlock --dir DIR`, or name a "
-                 "systemd credential in keys.passphrase_file");
+                 "the store opens with a passphrase: give it with --passphrase-file FILE, or "
+                 "name a systemd credential in keys.passphrase_file; a server that runs is "
+                 "unlocked with `holdfast unlock --dir DIR`");
   auto key = stretch(*means.passphrase, record.salt, record.cost);
   if (!key) return std::move(key).error();
   auto root = open(key->expose(), record.wrapped, wrap_binding(record));

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "http/target.h"
 
 namespace holdfast::vault {
 namespace {
@@ -20,6 +21,23 @@ struct Cell {
   std::string_view text;  // empty: absent
   Place place{};
 };
+
+/// What a spreadsheet leaves of a long number, as in 4.47E+12 or 4,47E+12.
+bool rounded(std::string_view id) {
+  auto digits = [&id] {
+    const auto end = std::min(id.find_first_not_of("0123456789"), id.size());
+    id.remove_prefix(end);
+    return end > 0;
+  };
+  auto one_of = [&id](std::string_view signs) {
+    const bool there = !id.empty() && signs.contains(id.front());
+    id.remove_prefix(there ? 1 : 0);
+    return there;
+  };
+  if (!digits()) return false;
+  if (one_of(".,") && !digits()) return false;
+  return one_of("Ee") && one_of("+") && digits() && id.empty();
+}
 
 /// The cells of a CSV row.
 struct CsvCells {
@@ -277,6 +295,11 @@ bool RowSource::read_id(const Cells& cells, Place place) {
     row_.external_id = cleaned(cell.text, shape.external_id[i].clean).value_or("");
   }
   if (row_.external_id.empty()) return refuse("no customer id in this row", place);
+  if (rounded(row_.external_id))
+    return refuse(
+        "a spreadsheet has rounded this customer id (as in 4.47E+12): several customers would be "
+        "one; export again and do not open the file with a spreadsheet",
+        place);
   if (!shape.scope.empty()) {
     auto scope = std::string(trim(cells(scope_).text));
     if (!scope.empty()) row_.external_id.insert(0, scope + ':');
@@ -285,6 +308,11 @@ bool RowSource::read_id(const Cells& cells, Place place) {
     return refuse("a customer id longer than 256 bytes", place);
   if (has_control(row_.external_id, false))
     return refuse("a customer id with control characters", place);
+  if (!http::unambiguous("ext:" + row_.external_id))
+    return refuse(
+        "a customer id that no address could name: a backslash, `%` before two hexadecimal digits, "
+        "or `.` or `..` between slashes",
+        place);
   return true;
 }
 
@@ -310,6 +338,9 @@ bool RowSource::read_record(std::size_t record, const Cells& cells, std::string 
 
   auto cell = keys_[record].name.empty() ? Cell{} : cells(keys_[record]);
   auto own = cleaned(cell.text, Clean::apostrophe).value_or("");
+  if (own.empty() && key.empty() && !keys_[record].name.empty())
+    return refuse("no key in this row: it would replace another record of the customer", row_.place,
+                  keys_[record].name);
   out.key = own.empty() ? std::move(key) : std::move(own);
   if (!is_key(out.key))
     return refuse("a record's key is at most 64 letters, digits and . _ : -", cell.place);

@@ -504,7 +504,8 @@ Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
   std::vector<crypto::Share> everyday;
   if (request.to == Method::passphrase) {
     if (!request.passphrase)
-      co_return Error(Code::invalid, "this method takes a passphrase").at("passphrase");
+      co_return Error(Code::invalid, "this method takes a passphrase: give it as - or @FILE")
+          .at("passphrase");
     auto passphrase = crypto::passphrase_from(request.passphrase->expose_text());
     if (!passphrase) co_return std::move(passphrase).error().at("passphrase");
     means.passphrase = std::move(*passphrase);

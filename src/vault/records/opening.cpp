@@ -97,9 +97,10 @@ bool tries_cards(const Field& field, const Caller& caller) {
 
 Error closed_by_customer(std::string_view reason) {
   if (reason == "restricted")
-    return {Code::forbidden,
-            "the customer is restricted, which closes this for the purpose: see `holdfast subjects "
-            "standing`; this try was recorded"};
+    return {
+        Code::forbidden,
+        "the customer is restricted, or was erased and a legal duty holds the rest, which closes "
+        "this for the purpose: see `holdfast subjects standing`; this try was recorded"};
   if (reason == "objected")
     return {Code::forbidden,
             "the customer objected to this purpose: see `holdfast subjects standing`; this try was "

@@ -12,7 +12,8 @@ inline constexpr db::Sql kPageTokens{
     "left join vault_records r on r.id = t.record where t.id > $1 order by t.id limit $2"};
 inline constexpr db::Sql kPageSubjects{
     "vault.page_subjects",
-    "select id, erased_ms, external_term from vault_subjects where id > $1 order by id limit $2"};
+    "select id, erased_ms, external_term, merged_into from vault_subjects where id > $1 "
+    "order by id limit $2"};
 inline constexpr db::Sql kPageSubjectKeys{
     "vault.page_subject_keys",
     "select subject, keep_group, key_id, epoch from vault_subject_keys "
@@ -109,7 +110,7 @@ Task<Result<SubjectCounts>> count_subjects(const Context& context, MonoTime dead
     more = full(*rows);
     for (std::size_t i = 0; i < rows->size(); ++i) {
       auto row = (*rows)[i];
-      ++(row.null(1) ? out.living : out.erased);
+      if (row.null(3)) ++(row.null(1) ? out.living : out.erased);  // a guest who was merged is none
       out.external_ids += !row.null(2);
       after = to_bytes(row.bytes(0));
     }

@@ -25,7 +25,7 @@ struct Period {
 Result<Period> period_of(const ReportPeriod& request, Time now) {
   Period out{request.since.value_or(now - 90 * kDay), request.until.value_or(now + kDay)};
   if (out.since >= out.until)
-    return Error(Code::invalid, "`since` lies before `until`").at("since");
+    return Error(Code::invalid, "`since` must lie before `until`").at("since");
   return out;
 }
 

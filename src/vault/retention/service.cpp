@@ -309,7 +309,7 @@ Task<Result<RetentionReport>> Retention::report(Caller caller, ReportRetention r
   const auto now = deps_.context.clock.now();
   const auto until = request.until.value_or(now + kDay);
   const auto since = request.since.value_or(now - 30 * kDay);
-  if (since >= until) co_return Error(Code::invalid, "`since` lies before `until`").at("since");
+  if (since >= until) co_return Error(Code::invalid, "`since` must lie before `until`").at("since");
   if (auto done = co_await log.sequence(); !done) co_return std::move(done).error();
   std::int64_t from = 0;
   if (request.after) {
