@@ -60,18 +60,21 @@ struct Crowd {
 TEST(BodyBudget, large_bodies_are_refused_while_others_hold_the_room_and_small_ones_never) {
   Crowd crowd;
   const auto all = crowd.body(500'000);
-  auto first = crowd.bench.client();
-  ASSERT_TRUE(first.send(crowd.head(all.size()) + all.substr(0, 450'000)));
-  RawAnswer refused;
-  for (int i = 0; i < 200 && refused.status != 503; ++i) refused = crowd.ask(300'000);
+  RawAnswer refused, kept;
+  // Whose body is refused while both still grow is chance: begun anew until it was the second.
+  for (int tries = 0; tries < 20 && (kept.status != 200 || refused.status != 503); ++tries) {
+    auto first = crowd.bench.client();
+    ASSERT_TRUE(first.send(crowd.head(all.size()) + all.substr(0, 450'000)));
+    refused = {};
+    for (int i = 0; i < 200 && refused.status != 503; ++i) refused = crowd.ask(300'000);
+    EXPECT_EQ(crowd.ask(BodyBudget::kSmall).status, 200);
+    if (first.send(all.substr(450'000))) kept = first.answer();
+  }
 
+  EXPECT_EQ(kept.status, 200);
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(refused.field("Retry-After"), "1");
   EXPECT_NE(refused.body.find(R"("code":"exhausted")"), std::string::npos) << refused.body;
-  EXPECT_EQ(crowd.ask(BodyBudget::kSmall).status, 200);
-
-  ASSERT_TRUE(first.send(all.substr(450'000)));
-  EXPECT_EQ(first.answer().status, 200);
   EXPECT_TRUE(crowd.gets_through(300'000));
 }
 
