@@ -315,7 +315,8 @@ Result<void> Instance::open_rooms(vault::UnlockPlaces places) {
           [this](Time before) { return destroy_keys_files(config_.path("backup.keys"), before); },
       .count_backups = [this](Time before) -> Result<std::int64_t> {
         // Without the copy of the keyring it is not that folder: a disk may be away.
-        if (!std::filesystem::exists(config_.path("backup.keys") / "keyring"))
+        std::error_code unreadable;
+        if (!std::filesystem::exists(config_.path("backup.keys") / "keyring", unreadable))
           return Error(Code::unavailable, "the folder backup.keys is away");
         auto files = keys_files(config_.path("backup.keys"), before);
         if (!files) return std::move(files).error();

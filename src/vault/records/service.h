@@ -23,7 +23,8 @@ class Records {
   Task<Result<RecordPage>> list(Caller caller, ListRecords request);
   /// Replaces or takes out the named values; the rest stays sealed as it is.
   Task<Result<MaskedRecord>> update(Caller caller, UpdateRecord request);
-  /// Takes the record away with its index terms and tokens. Errors: conflict under a legal hold.
+  /// Takes the record away with its index terms and tokens. Errors: conflict under a legal hold,
+  /// gone of an erased customer.
   Task<Result<DeletedRows>> remove(Caller caller, DeleteRecord request);
 
  private:
