@@ -14,8 +14,9 @@ bool Strangers::refused(const std::string& prefix, Time now, bool recorded) {
   roll(minute_of(now));
   const bool room = current_.size() < limits_.prefixes || current_.contains(prefix);
   auto& tally = current_[room ? prefix : std::string()];
-  if (!recorded) ++tally.unrecorded;
-  return ++tally.tries > limits_.tries;
+  const bool over = ++tally.tries > limits_.tries;
+  if (over || !recorded) ++tally.unrecorded;
+  return over;
 }
 
 std::vector<Strangers::Count> Strangers::take(Time now, bool all) {

@@ -1,4 +1,5 @@
-// Counts callers without a valid key, by where they come from, and says who tries too often.
+// Counts refused callers whose refusal gets no event of its own, by where they come from, and says
+// who tries too often.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,8 @@ class Strangers {
   explicit Strangers(Limits limits) : limits_(limits) {}
 
   /// Counts one bad key. True when this prefix has used up its tries in this minute.
-  /// `recorded` means that the caller is known and the refusal gets an event of its own.
+  /// `recorded` means that the caller is known and the refusal gets an event of its own, unless the
+  /// tries are used up: then it is in the count.
   bool refused(const std::string& prefix, Time now, bool recorded);
 
   /// Minutes that are over (or, at the end, also the current one), each to become an event.

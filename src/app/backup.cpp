@@ -126,6 +126,16 @@ Result<void> put_in_place(const Files& out) {
   return {};
 }
 
+/// When the oldest epoch began whose key is still there: copies of the database from before hold
+/// subject keys that nothing unwraps. None while no epoch key was destroyed.
+std::optional<Time> begin_of_oldest_epoch(const crypto::Keyring& ring) {
+  constexpr std::uint32_t kFirst = 1;
+  for (const auto& key : ring.list())
+    if (key.use == crypto::KeyUse::epoch && key.id == ring.ids(crypto::KeyUse::epoch).back())
+      return key.id == kFirst ? std::nullopt : std::optional(key.created);
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string stamp(Time now) {
@@ -188,7 +198,10 @@ Task<Result<BackupMade>> Backups::make(Caller caller) {
                  .keys = files->keys.string(),
                  .journal_size = *done,
                  .keys_files_destroyed = 0,
+                 .copies_dead_before = {},
                  .event = {}};
+  if (auto held = instance_.keys().get())
+    out.copies_dead_before = begin_of_oldest_epoch(held->ring);
   // By journal time: a clock that was set forward destroys nothing.
   if (auto time = instance_.time().now()) {
     auto destroyed = destroy_keys_files(instance_.config().path("backup.keys"), *time - *keep);
@@ -271,6 +284,10 @@ std::span<const Member> BackupMade::described() {
       member<&B::journal_size>("journal_size", "Entries in the journal when it began."),
       member<&B::keys_files_destroyed>("keys_files_destroyed",
                                        "Keys files past backup.keep_keys that were destroyed."),
+      member<&B::copies_dead_before>(
+          "copies_dead_before",
+          "Copies of the database itself that were made before this open nothing any more: the "
+          "epoch key that they need was destroyed. Absent while none was."),
       member<&B::event>("event", "The journal entry that records it.")};
   return kMembers;
 }

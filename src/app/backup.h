@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct BackupMade {
   std::string keys;
   std::int64_t journal_size = 0;
   std::int64_t keys_files_destroyed = 0;
+  std::optional<Time> copies_dead_before;
   EventId event;
   static std::span<const Member> described();
 };

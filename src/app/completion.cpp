@@ -18,7 +18,10 @@ void rows(const CLI::App& app, const std::string& path, std::string& out) {
 }  // namespace
 
 std::string completion_script(const CLI::App& app, const std::string& shell) {
-  std::string out = shell == "zsh" ? "autoload -U +X bashcompinit && bashcompinit\n" : "";
+  std::string out =
+      shell == "zsh"
+          ? "autoload -U compinit && compinit\nautoload -U bashcompinit && bashcompinit\n"
+          : "";
   out +=
       "_holdfast() {\n"
       "  local path=\"\" words=\"\" word i\n"

@@ -1,6 +1,7 @@
 // `holdfast init`: a new store, from nothing to the owner's first key.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -138,6 +139,23 @@ Result<crypto::OpenedStore> make_keys(const Config& config, const LocalOptions& 
   return crypto::open_store(files, means);
 }
 
+/// Whoever gets a copy of the store's folder must not get what opens it.
+Result<void> check_places(const Config& config) {
+  auto inside = [&](const fs::path& path) {
+    std::error_code failed;
+    const auto dir = fs::weakly_canonical(config.dir(), failed);
+    const auto place = fs::weakly_canonical(path, failed);
+    return std::ranges::mismatch(dir, place).in1 == dir.end();
+  };
+  for (std::string_view key : {"keys.file", "recovery.dir", "backup.keys"})
+    if (inside(config.path(key)))
+      return Error(Code::invalid,
+                   "this lies in the store's own folder, so a copy of the folder would hold what "
+                   "opens it: choose a place outside of --dir")
+          .at(setting_path(key));
+  return {};
+}
+
 /// All that can be known to be wrong before anything is written: what stops later leaves half a
 /// store, and no owner's key.
 Result<void> check(const Config& config, const LocalOptions& options) {
@@ -161,6 +179,7 @@ Result<void> check(const Config& config, const LocalOptions& options) {
                  "recovery shares are any 2 of 3")
         .at(options.needed != kNeeded ? "--needed" : "--total");
   }
+  if (auto places = check_places(config); !places) return places;
   return check_settings(config);
 }
 

@@ -23,6 +23,11 @@
 namespace holdfast::app {
 namespace {
 
+/// A row where customers' records are there and nobody's keys, as in the data file of a backup.
+constexpr db::Sql kLacksKeys{
+    "instance.lacks_keys",
+    "select 1 where exists (select 1 from vault_records) and not exists (select 1 from "
+    "vault_subject_keys)"};
 constexpr std::size_t kPoolQueue = 64;
 constexpr Millis kShortestKept{86'400'000};
 constexpr Millis kShortestPause{1'000};
@@ -230,8 +235,16 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   if (auto done = open_keys(std::move(store), places->files); !done) return done;
   locked_ = std::move(options.locked);
 
-  if (options.accept_rollback)
+  if (options.accept_rollback) {
+    auto lacks = cores_.wait(database_->reader().read(kLacksKeys, {}));
+    if (!lacks) return std::move(lacks).error();
+    if (!lacks->empty())
+      return Error(Code::conflict,
+                   "this is the data file of a backup, without anybody's keys: nothing in it would "
+                   "open. Put it in place with `holdfast restore --data FILE --keys FILE`, not by "
+                   "hand");
     if (auto noted = note_replay(config_.dir(), schema_of(config_), {}); !noted) return noted;
+  }
   auto pending = pending_replay(config_.dir(), schema_of(config_));
   if (!pending) return std::move(pending).error();
   older_ = options.restored || *pending;

@@ -11,11 +11,6 @@
 namespace holdfast::app {
 namespace {
 
-FieldPath setting_path(std::string_view key) {
-  auto dot = key.find('.');
-  return FieldPath(key.substr(0, dot)) / key.substr(dot + 1);
-}
-
 /// `127.0.0.1:8443`, `[::1]:8443`, `8443` (loopback). That all addresses are meant has to be said:
 /// `:8443` reads like this machine alone.
 Result<http::ServerOptions::Listen> listen_of(std::string_view text) {
@@ -113,6 +108,11 @@ Result<void> check_values(const Config& config) {
   if (auto reserve = config.number("database.reserve_mib", 0, 1 << 20); !reserve)
     return std::move(reserve).error();
   return {};
+}
+
+FieldPath setting_path(std::string_view key) {
+  auto dot = key.find('.');
+  return FieldPath(key.substr(0, dot)) / key.substr(dot + 1);
 }
 
 Result<void> check_settings(const Config& config) {

@@ -12,6 +12,8 @@
 
 namespace holdfast::app {
 
+/// `keys.file`, to name a setting in an error.
+FieldPath setting_path(std::string_view key);
 /// Errors: those of Config::load; invalid (an address to listen on without its host or port).
 Result<Config> config_of(const LocalOptions& options);
 /// `server.listen`. Errors: invalid (none, or one without its host or port).

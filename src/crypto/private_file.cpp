@@ -86,6 +86,14 @@ Done write_new(const std::filesystem::path& file, BytesView bytes) {
   return written;
 }
 
+/// systemd gives a unit's user its credentials by an access list, on files that are root's own: the
+/// list's mask then shows as the group's right to read (systemd.exec(5), "Credentials").
+mode_t rights_of_others(const struct stat& file) {
+  const auto rights = file.st_mode & (S_IRWXG | S_IRWXO);
+  const bool credential = file.st_uid == 0 && file.st_gid == 0 && (file.st_mode & 0777) == 0440;
+  return credential ? 0 : rights;
+}
+
 }  // namespace
 
 std::expected<Secret, FileTrouble> read_private(const std::filesystem::path& file,
@@ -97,7 +105,7 @@ std::expected<Secret, FileTrouble> read_private(const std::filesystem::path& fil
   if (::fstat(fd.get(), &found) != 0) return trouble(errno);
   if (!S_ISREG(found.st_mode) || (found.st_uid != ::geteuid() && found.st_uid != 0))
     return std::unexpected(FileTrouble::foreign);
-  if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0) return std::unexpected(FileTrouble::exposed);
+  if (rights_of_others(found) != 0) return std::unexpected(FileTrouble::exposed);
   if (std::cmp_greater(found.st_size, limit)) return std::unexpected(FileTrouble::too_large);
 
   Secret bytes(static_cast<std::size_t>(found.st_size));

@@ -21,7 +21,8 @@ enum class FileTrouble {
   failed,       // any other error of the disk
 };
 
-/// Reads a whole file of at most `limit` bytes, refusing what others can read or change.
+/// Reads a whole file of at most `limit` bytes, refusing what others can read or change. Root's own
+/// with mode 0440 and root's group is taken: so lies what systemd passes as a credential.
 std::expected<Secret, FileTrouble> read_private(const std::filesystem::path& file,
                                                 std::size_t limit);
 

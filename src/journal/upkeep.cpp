@@ -18,12 +18,15 @@ Task<Result<void>> round(FollowDeps& deps, int step) {
 }  // namespace
 
 Task<void> follow(FollowDeps deps) {
-  bool failing = false;
+  int good = kStepsPerRound;  // steps since one failed: a round has each kind of step
   for (int step = 0; !deps.stop; ++step) {
     auto done = co_await round(deps, step);
-    if (!done) deps.tell(&done.error());
-    if (done && failing) deps.tell(nullptr);
-    failing = !done;
+    if (!done) {
+      if (good == kStepsPerRound) deps.tell(&done.error());
+      good = 0;
+    } else if (good < kStepsPerRound && ++good == kStepsPerRound) {
+      deps.tell(nullptr);
+    }
     co_await pause_for(kStep);
   }
   if (auto done = co_await deps.log.settle(); !done) deps.tell(&done.error());

@@ -17,7 +17,7 @@ struct FollowDeps {
   Log& log;
   AccessIndex& index;
   const std::atomic<bool>& stop;
-  /// Called when a step fails and again when one that had failed succeeds (nullptr).
+  /// Called when steps begin to fail, and with nullptr when none of a second's did any more.
   std::function<void(const Error*)> tell;
 };
 

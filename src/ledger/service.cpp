@@ -265,8 +265,14 @@ Task<Result<journal::EventProof>> Service::proof(ProofRequest request) {
     filter = [subject = *request.subject](const journal::Touch& touch) {
       return touch.subject == subject;
     };
-  co_return co_await journal::prove_event(deps_.log, pool_.get_executor(), std::move(*stored),
-                                          std::move(filter));
+  auto made = co_await journal::prove_event(deps_.log, pool_.get_executor(), std::move(*stored),
+                                            std::move(filter));
+  if (!made || !request.subject || !made->leaves.empty()) co_return made;
+  auto entry = journal::decode_entry(made->entry);
+  if (!entry) co_return std::move(entry).error();
+  if (entry->root)
+    co_return Error(Code::not_found, "this entry did nothing to that subject").at("subject");
+  co_return made;
 }
 
 Task<Result<Head>> Service::checkpoint() {

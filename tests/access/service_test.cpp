@@ -126,6 +126,10 @@ TEST(AccessAuthenticate, does_not_fill_the_journal_for_one_ended_key) {
   for (int i = 0; i < 1'000; ++i) (void)bench.sign_in(key);
 
   EXPECT_EQ(bench.journal->events().size(), 20u);
+  ASSERT_TRUE(bench.run(bench.service().flush(true)));
+  const auto counts = bench.journal->events("access.refused_unknown");
+  ASSERT_EQ(counts.size(), 1u) << "the others are in a count";
+  EXPECT_EQ(std::get<std::int64_t>(counts[0].event.facts[0].second), 980);
 }
 
 TEST(AccessFlush, makes_one_event_of_each_prefix_and_minute_with_the_prefix_sealed) {

@@ -43,12 +43,20 @@ TEST(Strangers, become_one_count_for_each_prefix_and_minute) {
   EXPECT_TRUE(strangers.take(kStart + minutes(3), true).empty());
 }
 
-TEST(Strangers, whose_refusal_was_recorded_are_throttled_but_not_counted_again) {
+TEST(Strangers, whose_refusal_was_recorded_are_not_counted_again) {
+  Strangers strangers({.prefixes = 10, .tries = 1});
+
+  EXPECT_FALSE(strangers.refused("a", kStart, true));
+  EXPECT_TRUE(strangers.take(kStart, true).empty());
+}
+
+TEST(Strangers, who_are_known_and_over_their_tries_are_in_the_count) {
   Strangers strangers({.prefixes = 10, .tries = 1});
 
   EXPECT_FALSE(strangers.refused("a", kStart, true));
   EXPECT_TRUE(strangers.refused("a", kStart, true));
-  EXPECT_TRUE(strangers.take(kStart, true).empty());
+
+  EXPECT_EQ(sum(strangers.take(kStart, true)), 1);
 }
 
 TEST(Strangers, from_very_many_places_keep_memory_flat_and_no_count_is_lost) {

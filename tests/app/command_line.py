@@ -344,6 +344,20 @@ def help_has_examples_that_run_as_written(store, server):
 
 
 @test
+def a_shell_completes_commands_and_options(store):
+    script = store.base / "completion"
+    script.write_text(store.run("completion", "bash").out)
+    complete = ("source \"$1\" && shift && complete -p holdfast | grep -q -- '-F _holdfast' || exit 1; "
+                "COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _holdfast; printf '%s\\n' \"${COMPREPLY[@]}\"")
+    for words, wanted in ((["records", "re"], {"reveal", "reveal-batch"}), (["rec"], {"records"}),
+                          (["retention", "un"], {"unhold"}), (["records", "reveal", "REC", "--pur"], {"--purpose"}),
+                          (["proof", "verify", "--ver"], {"--verifier"})):
+        done = subprocess.run(["bash", "--norc", "-c", complete, "bash", script, "holdfast", *words],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and set(done.stdout.split()) == wanted, (words, done)
+
+
+@test
 def who_does_not_answer_is_named(store, server):
     key = {"HOLDFAST_API_KEY": store.owner_key}
     away = store.run("journal", "list", env={**key, "HOLDFAST_URL": "https://127.0.0.1:1"})
@@ -367,6 +381,8 @@ def a_wrong_setting_stops_init_before_anything_is_written(store):
             (["--set", "keys.unlock_over_https=maybe"], "keys.unlock_over_https"), (["--set", "server.names=a b"], "server.names"),
             (["--set", "server.proxies=proxy"], "server.proxies"), (["--set", "access.store_per_day=-1"], "access.store_per_day"),
             (["--set", "database.url=host=/nowhere"], "database.url"),
+            (["--set", f"keys.file={new}/root.key"], "keys.file"), (["--set", f"recovery.dir={new}/recovery"], "recovery.dir"),
+            (["--set", f"backup.keys={new}/backup"], "backup.keys"),
             (["--listen", "nonsense"], "server.listen"), (["--listen", "shop.example:8443"], "server.listen"),
             (["--listen", ":8443"], "0.0.0.0"), (["--method", "magic"], "method"),
             (["--needed", "3", "--total", "5"], "--needed"), (["--total", "4"], "--total"),

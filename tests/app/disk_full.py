@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""A disk that runs full: clear 503s, nothing acknowledged lost, and work again once there is space."""
+"""A disk that runs full, the store's or PostgreSQL's: clear 503s, nothing acknowledged lost, and work again
+once there is space."""
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 
-from support import Skip, Store, create, declare, eventually, main, test
+from support import Postgres, Skip, Store, create, declare, eventually, main, test
 
 
 class SmallDisk:
@@ -21,6 +23,24 @@ class SmallDisk:
         if done.returncode != 0:
             self.path.rmdir()
             raise Skip("a tmpfs cannot be mounted here: " + done.stderr.decode().strip())
+
+    def fill(self, but):
+        """A file that leaves so many bytes; gone, there is room again."""
+        ballast = self.path / "ballast"
+        free = os.statvfs(self.path)
+        ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - but))
+        return ballast
+
+    def take(self, postgres, folder):
+        """A folder of PostgreSQL's own data comes here."""
+        postgres.stop()
+        if postgres.user:
+            os.chown(self.path, postgres.user.pw_uid, postgres.user.pw_gid)
+        theirs, here = postgres.base / "data" / folder, self.path / folder
+        subprocess.run(["cp", "-a", theirs, here], check=True)
+        shutil.rmtree(theirs)
+        theirs.symlink_to(here)
+        postgres.start()
 
     def __enter__(self):
         return self
@@ -41,9 +61,7 @@ def a_reserve_keeps_openings_and_erasures_going():
         assert reserve.stat().st_size == 8 << 20 and reserve.stat().st_mode & 0o777 == 0o600
         first = create(client, "ext:first", email="first@example.org")
         create(client, "ext:second", email="second@example.org")
-        ballast = disk.path / "ballast"
-        free = os.statvfs(disk.path)
-        ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - (2 << 20)))
+        ballast = disk.fill(but=2 << 20)
 
         body = {"subject": "ext:more", "values": {"email": "more@example.org", "note": "x" * 3000}}
         for _ in range(3000):
@@ -78,9 +96,7 @@ def a_full_disk_loses_nothing_that_was_acknowledged():
         declare(client)
         kept = {}
         first = create(client, "ext:first", email="first@example.org")
-        ballast = disk.path / "ballast"
-        free = os.statvfs(disk.path)
-        ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - (2 << 20)))
+        ballast = disk.fill(but=2 << 20)
 
         full = None
         for number in range(3000):
@@ -109,12 +125,7 @@ def a_full_disk_loses_nothing_that_was_acknowledged():
         eventually(lambda: client.get("/readyz").status == 200, "the server is ready again")
         eventually(lambda: client.post("/v1/collections/people/records", {"subject": "ext:after", "values": {"email": "after@example.org"}}).status == 201,
                    "it writes again")
-        records = list(kept)
-        for at in range(0, len(records), 500):
-            part = records[at:at + 500]
-            answer = client.good("POST", "/v1/records/reveal", {"records": part, "fields": ["email"], "purpose": "support"})
-            shown = {one["record"]: one["values"]["email"] for one in answer["records"]}
-            assert shown == {record: kept[record] for record in part}
+        nothing_was_lost(client, kept)
         assert server.stop() == 0, server.log()[-2000:]
         checked = store.check_state()
         assert checked.code == 0, checked
@@ -149,6 +160,85 @@ def a_start_on_a_full_or_read_only_disk_says_so_and_loses_nothing():
             assert server.client().reveal(record, ["email"]).json["values"]["email"] == "first@example.org"
             assert server.stop() == 0
         assert store.check_state().code == 0
+
+
+LARGE = {"fields": [{"name": "email", "type": "email"}, {"name": "note", "type": "text", "max_bytes": 65_536}]}
+
+
+def written_until_it_is_full(client, kept):
+    """The first refusal. What is acknowledged before goes into `kept`."""
+    for number in range(1000):
+        records = [{"subject": f"ext:{number}-{i}", "values": {"email": f"c{number}-{i}@example.org", "note": "x" * 30_000}}
+                   for i in range(10)]
+        answer = client.post("/v1/collections/people/records", {"records": records})
+        if answer.status != 201:
+            return answer
+        for made, sent in zip(answer.json["records"], records):
+            kept[made["record"]] = sent["values"]["email"]
+    raise AssertionError("the disk never ran full")
+
+
+def nothing_was_lost(client, kept):
+    records = list(kept)
+    for at in range(0, len(records), 500):
+        part = records[at:at + 500]
+        answer = client.good("POST", "/v1/records/reveal", {"records": part, "fields": ["email"], "purpose": "support"})
+        assert {one["record"]: one["values"]["email"] for one in answer["records"]} == {record: kept[record] for record in part}
+
+
+@test
+def a_full_disk_of_postgresql_is_a_503_until_there_is_room():
+    with SmallDisk(64) as disk, Postgres() as postgres:
+        disk.take(postgres, "base")
+        with Store("--set", f"database.url={postgres.url()}") as store, store.serve() as server:
+            client = server.client()
+            declare(client, spec=LARGE)
+            kept = {create(client, "ext:first", email="first@example.org")["record"]: "first@example.org"}
+            ballast = disk.fill(but=2 << 20)
+
+            full = written_until_it_is_full(client, kept)
+            assert full.status == 503 and full.code == "unavailable" and "disk is full" in full.json["detail"], full
+            assert len(kept) > 20
+            for record in list(kept)[:20]:
+                shown = client.reveal(record, ["email"])
+                assert shown.status == 503 or shown.json["values"]["email"] == kept[record], shown
+            assert client.get("/healthz").status == 200, server.log()[-2000:]
+
+            ballast.unlink()
+            eventually(lambda: client.post("/v1/collections/people/records", {"subject": "ext:after", "values": {"email": "after@example.org"}})
+                       .status == 201, "it writes again")
+            assert client.get("/readyz").status == 200
+            nothing_was_lost(client, kept)
+            assert server.stop() == 0, server.log()[-2000:]
+            assert store.check_state().code == 0
+
+
+@test
+def a_postgresql_that_ends_because_its_log_is_full_loses_nothing():
+    with SmallDisk(64) as disk, Postgres() as postgres:
+        disk.take(postgres, "pg_wal")
+        with Store("--set", f"database.url={postgres.url()}") as store, store.serve() as server:
+            client = server.client()
+            declare(client, spec=LARGE)
+            kept = {}
+            ballast = disk.fill(but=1 << 20)
+
+            full = written_until_it_is_full(client, kept)
+            assert full.status == 503 and full.code == "unavailable", full
+            assert len(kept) > 20
+            shown = client.reveal(next(iter(kept)), ["email"])
+            assert shown.status == 503 or shown.json["event"], shown
+            assert client.get("/healthz").status == 200, server.log()[-2000:]
+
+            ballast.unlink()
+            postgres.stop()
+            postgres.start()
+            eventually(lambda: client.get("/readyz").status == 200, "it is ready again")
+            eventually(lambda: client.post("/v1/collections/people/records", {"subject": "ext:after", "values": {"email": "after@example.org"}})
+                       .status == 201, "it writes again")
+            nothing_was_lost(client, kept)
+            assert server.stop() == 0, server.log()[-2000:]
+            assert store.check_state().code == 0
 
 
 if __name__ == "__main__":

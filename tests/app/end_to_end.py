@@ -22,7 +22,8 @@ import tempfile
 import threading
 import time
 
-from support import (BIN, ROOT, SANITIZED, Skip, Store, create, declare, eventually, free_port, main, test)
+from support import (BIN, ROOT, SANITIZED, Skip, Store, create, declare, eventually, free_port, main, test,
+                     with_checksum)
 
 DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
 
@@ -149,6 +150,56 @@ def a_shop_goes_on_while_holdfast_is_away(store, server):
         assert failed.code == FAILED and "key" in failed.err and "away@" not in failed.err, failed
 
 
+@test
+def a_shops_common_names_raise_no_alarm_of_an_index(store):
+    with Store() as own, own.serve() as server:
+        rows = 2500
+        export = own.base / "shopify.csv"
+        with open(export, "wb") as out:
+            subprocess.run([ROOT / "tools" / "make_sample_shop", "--preset", "shopify", "--rows", str(rows)],
+                           stdout=out, stderr=subprocess.DEVNULL, check=True)
+
+        client = server.client()
+
+        def imported():  # an index that grows meanwhile may end it with `repeat the request`
+            done = own.run("imports", "create", "--preset", "shopify", export, server=server, timeout=300)
+            assert done.code == DONE or "repeat the request" in done.err, done
+            return done.code == DONE
+
+        def grown():
+            fields = client.good("GET", "/v1/collections/customers")["fields"]
+            indexes = [field["indexes"] for field in fields if field["index"] == "exact"]
+            return indexes and all(len(one) == 1 and one[0]["bits"] > 0 and one[0]["serving"] for one in indexes)
+
+        eventually(imported, "the import is done")
+        eventually(grown, "the indexes are of a size that fits so many customers")
+        metrics = client.get("/metrics").body.decode()
+        assert re.search(r"^holdfast_index_alarms 0$", metrics, re.M), re.findall(".*index_alarms.*", metrics)
+        assert server.stop() == 0
+
+
+@test
+def broken_text_in_json_is_refused_with_the_path_to_it(server):
+    client = server.client()
+    declare(client)
+    good = b'"values":{"email":"a@example.org"}'
+    deep = 10_000
+    for body, field in [
+            (b'{"subject":"ext:\xff\xfe",' + good + b"}", "subject"),
+            (b'{"subject":"ext:broken","values":{"name":"\xc3\x28"}}', "values.name"),
+            (b'{"subject":"ext:broken","values":{"name":"\xed\xa0\x80"}}', "values.name"),
+            (b'{"subject":"ext:broken","values":{"name":"\\ud800"}}', "values.name"),
+            (b'{"records":[{"subject":"ext:broken","values":{"name":"\xff"}}]}', "records[0].values.name")]:
+        answer = client.post("/v1/collections/people/records", body)
+        assert (answer.status, answer.json["field"]) == (400, field), (body, answer)
+    for body, start in [("[" * deep + "]" * deep, "[0][0]"),
+                        ('{"subject":' + "[" * deep + "]" * deep + "}", "subject[0][0]"),
+                        ('{"values":' + '{"a":' * deep + "1" + "}" * deep + "}", "values.a.a")]:
+        answer = client.post("/v1/collections/people/records", body)
+        assert answer.code == "too_large" and answer.json["field"].startswith(start), (body[:60], answer)
+    assert client.get("/v1/subjects/ext:broken").status == 404
+
+
 # ── who gets in
 
 def key_with(client, name, **more):
@@ -172,12 +223,15 @@ def refusals_say_what_was_wrong_in_a_code(store, server):
     revoked = key_with(client, "revoked", roles=["owner"])
     client.good("POST", f"/v1/api-keys/{revoked['info']['key']}/revoke")
     eventually(lambda: client.get(record, key=short).status == 401, "the key expires")
-    unknown = store.owner_key[:-4] + ("aaaa" if store.owner_key[-4:] != "aaaa" else "bbbb")
+    wrong_secret = with_checksum(store.owner_key[:21] + support[21:])
+    unknown = with_checksum("hf_live_" + "0" * 12 + store.owner_key[20:])
 
     cases = [
         ("no key", dict(key="", headers={"Authorization": ""}), reveal, 401, "unauthenticated"),
         ("not a key", dict(key="hf_live_0"), reveal, 401, "unauthenticated"),
-        ("unknown", dict(key=unknown), reveal, 401, "unauthenticated"),
+        ("a wrong checksum", dict(key=store.owner_key[:-6] + support[-6:]), reveal, 401, "unauthenticated"),
+        ("a known id with a wrong secret", dict(key=wrong_secret), reveal, 401, "unauthenticated"),
+        ("an unknown id", dict(key=unknown), reveal, 401, "unauthenticated"),
         ("expired", dict(key=short), reveal, 401, "unauthenticated"),
         ("revoked", dict(key=revoked["api_key"]), reveal, 401, "unauthenticated"),
         ("from elsewhere", dict(key=elsewhere), reveal, 401, "unauthenticated"),
@@ -195,12 +249,16 @@ def refusals_say_what_was_wrong_in_a_code(store, server):
         assert answer.json["request_id"].startswith("req_"), answer
         assert "refusals@example.org" not in answer.body.decode(), what
 
-    masks = client.post(record + "/reveal", {**reveal, "purpose": "fraud_check"}, key=support).json
+    opened = lambda shown: client.good("GET", f"/v1/journal/{shown['event']}")["opened"]
+    answer = client.post(record + "/reveal", {**reveal, "purpose": "fraud_check"}, key=support)
+    assert answer.status == 200, f"a purpose that is declared, but none of the role's: {answer}"
+    masks = answer.json
     assert masks["masked"] == ["email"] and "refusals@" not in masks["values"]["email"], masks
+    assert not opened(masks), "nothing was shown in the clear"
     backend = client.post(record + "/reveal", reveal, key=shop).json
     assert backend["masked"] == ["email"], "without a person behind the call the backend gets masks"
     person = client.post(record + "/reveal", {**reveal, "on_behalf_of": "staff:17"}, key=shop).json
-    assert person["values"]["email"] == "refusals@example.org", person
+    assert person["values"]["email"] == "refusals@example.org" and opened(person), person
     own = client.post(record + "/reveal", {**reveal, "purpose": "self_service", "on_behalf_of": "customer:refusals"}, key=shop).json
     assert own["values"]["email"] == "refusals@example.org", own
 
@@ -249,9 +307,11 @@ def unknown_and_wrong_keys_cannot_be_told_apart(store):
         client = server.client()
         known = key_with(client, "known", roles=["auditor"])["api_key"]
         other = key_with(client, "other", roles=["auditor"])["api_key"]
+        assert with_checksum(known) == known, "so those below get past their checksum"
         keys = {
-            "the name of a known key": known[:20] + other[20:],
-            "an unknown key": other[:12] + known[12:20] + other[20:],
+            "a known id with a wrong secret": with_checksum(known[:21] + other[21:]),
+            "an unknown id": with_checksum("hf_live_" + "0" * 12 + known[20:]),
+            "a wrong checksum": known[:-6] + other[-6:],
             "not a key": "hf_live_" + "x" * (len(known) - 8),
         }
         bodies, headers, times = {}, {}, collections.defaultdict(list)
@@ -286,10 +346,18 @@ def config_show_says_where_each_value_came_from(store):
     assert "1  # environment" in lines["server.cores"], lines["server.cores"]
     assert "# default" in lines["server.listen"], lines["server.listen"]
     assert "hunter2" not in shown.out + shown.err
-    refusals = [(["--set", "log.colour=red"], {}), (["--set", "log.level"], {})]
-    for words, env in refusals:
-        refused = store.run("config", "show", "--dir", store.dir, *words, env=env)
+    for words in (["--set", "log.colour=red"], ["--set", "log.level"]):
+        refused = store.run("config", "show", "--dir", store.dir, *words)
         assert refused.code == FAILED and "set" in refused.err, refused
+
+    folder = store.base / "layers"
+    folder.mkdir()
+    (folder / "holdfast.toml").write_text('[log]\nlevel = "warn"\n')
+    by_environment, by_flag = {"HOLDFAST_LOG_LEVEL": "error"}, ["--set", "log.level=debug"]
+    for words, env, level in (([], {}, "warn  # file"), ([], by_environment, "error  # environment"),
+                              (by_flag, by_environment, "debug  # flag"), (by_flag, {}, "debug  # flag")):
+        shown = store.run("config", "show", "--dir", folder, *words, env=env)
+        assert shown.code == DONE and f"log.level = {level}" in shown.out, (level, shown)
 
 
 @test
@@ -427,7 +495,7 @@ def a_missing_damaged_or_foreign_key_is_refused(store):
             damaged = bytearray(key)
             damaged[at] ^= 4
             key_file.write_bytes(damaged)
-            refused_at_start(own)
+            refused_at_start(own, "key file")
         shutil.copyfile(other.base / "shop.keys" / "root.key", key_file)
         refused_at_start(own, "another store")
         key_file.write_bytes(key)
@@ -438,9 +506,9 @@ def a_missing_damaged_or_foreign_key_is_refused(store):
             damaged = bytearray(keyring)
             damaged[at] ^= 1
             keyring_file.write_bytes(damaged)
-            refused_at_start(own)
+            refused_at_start(own, "keyring", ".previous")
         keyring_file.write_bytes(keyring[:100])
-        refused_at_start(own)
+        refused_at_start(own, "keyring", ".previous")
         shutil.copyfile(other.dir / "keyring", keyring_file)
         refused_at_start(own, "another store")
         keyring_file.write_bytes(keyring)
@@ -904,6 +972,48 @@ def files_that_are_no_backup_are_told_apart(store):
             refused = own.run("restore", "--dir", target, "--data", wrong["data"], "--keys", wrong["keys"])
             assert refused.code not in (DONE, USAGE) and f"{field}: " in refused.err and says in refused.err, refused
             assert not target.exists(), "nothing was made"
+        for words, missing in ((["--data", data], "--keys is required"), (["--keys", keys], "--data is required"),
+                               ([], "--data is required")):
+            refused = own.run("restore", "--dir", own.base / "target", *words)
+            assert refused.code == USAGE and missing in refused.err, refused
+            assert not (own.base / "target").exists(), "nothing was made"
+
+
+@test
+def a_data_file_copied_by_hand_into_the_place_of_the_database_is_refused(store):
+    with Store() as own, Store() as other:
+        backups = {}
+        for one in (own, other):
+            with one.serve() as server:
+                client = server.client()
+                declare(client)
+                create(client, "ext:1", email="ann@example.org")
+                backups[one] = client.good("POST", "/v1/backups")
+                if one is other:  # whose root key is newer than the data then
+                    client.good("POST", "/v1/keys/reshare", {"needed": 2, "total": 3})
+                assert server.stop() == 0
+
+        def put(store, file):
+            for left in store.dir.glob("holdfast.db*"):
+                left.unlink()
+            shutil.copyfile(file, store.dir / "holdfast.db")
+            (store.dir / "holdfast.db").chmod(0o600)
+
+        for store, file, says in ((own, backups[other]["data"], "different stores"),
+                                  (own, backups[own]["data"], "holdfast restore"),
+                                  (own, backups[own]["keys"], "not a Holdfast database"),
+                                  (other, backups[other]["data"], "holdfast restore")):
+            put(store, file)
+            refused_at_start(store, says)
+        put(own, backups[own]["data"])
+        accepted = own.run("journal", "accept-rollback", "--yes", "--dir", own.dir)
+        assert accepted.code == CONFLICT and "data file of a backup" in accepted.err, accepted
+        assert not (own.dir / "replay.pending").exists()
+        assert restored(own, backups[own]).code == DONE, "and the documented way still goes"
+        with own.serve() as server:
+            found = server.client().good("GET", "/v1/collections/people/records?subject=ext:1")["records"]
+            assert server.client().reveal(found[0]["record"], ["email"]).json["values"] == {"email": "ann@example.org"}
+            assert server.stop() == 0
 
 
 @test
@@ -1067,6 +1177,7 @@ def a_flipped_byte_in_the_database_never_shows_a_wrong_value(store):
                 server = own.serve()
             except AssertionError as why:
                 assert "ended with -" not in str(why), f"trial {trial}: {why}"
+                assert re.search(r"holdfast: .*(damaged|changed|edited)", str(why)), f"trial {trial}: {why}"
                 damaged_runs += 1
                 continue
             with server:
@@ -1076,12 +1187,54 @@ def a_flipped_byte_in_the_database_never_shows_a_wrong_value(store):
                     assert answer.status in (200, 404, 500, 503, 401, 410), (trial, answer)
                     if answer.status == 200:
                         assert answer.json["values"].get("email", email) == email, (trial, answer)
+                    elif answer.status == 500:
+                        assert answer.code == "corrupt", (trial, answer)
                 code = server.stop()
                 assert code >= 0, f"trial {trial}: killed by signal {-code}\n{server.log()[-2000:]}"
             check = own.check_state()
             assert check.code >= 0, check
             damaged_runs += check.code != DONE
         assert damaged_runs > 0, "four flipped bits went unnoticed in every trial"
+
+
+@test
+def a_flipped_bit_anywhere_in_a_records_row_shows_no_wrong_value_and_is_found(store):
+    with Store() as own:
+        emails = {}
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            for i in range(60):
+                emails[create(client, f"ext:{i}", email=f"customer{i}@example.org", name=f"Name {i}")["record"]] = (
+                    f"customer{i}@example.org")
+            assert server.stop() == 0
+        database = own.dir / "holdfast.db"
+        with contextlib.closing(sqlite3.connect(database)) as raw:
+            rows = [sealed for sealed, in raw.execute("select sealed from vault_records order by id")]
+            for number, sealed in enumerate(rows):
+                damaged = bytearray(sealed)
+                damaged[number * len(sealed) // len(rows)] ^= 1
+                raw.execute("update vault_records set sealed = ? where sealed = ?", [bytes(damaged), sealed])
+            raw.commit()
+        said = collections.Counter()
+        with own.serve() as server:
+            client = server.client()
+            for record, email in emails.items():
+                answer = client.reveal(record, ["email"])
+                if answer.status == 500:
+                    assert answer.code == "corrupt", answer
+                    said["row"] += 1
+                elif answer.json["refused"]:
+                    assert answer.json["refused"] == [{"field": "email", "reason": "corrupt"}], answer
+                    assert not answer.json["values"], answer
+                    said["value"] += 1
+                else:  # in the name, or in the number that says whose value it is
+                    assert answer.status == 200 and answer.json["values"] in ({"email": email}, {}), answer
+                    said["other"] += 1
+            assert min(said[place] for place in ("row", "value", "other")) > 0, said
+            assert server.stop() == 0
+        checked = own.check_state()
+        assert checked.code == FAILED and all(record in checked.out for record in emails), checked
 
 
 def as_nobody(store):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Fill through the built program: labels, letters and mail from tokens, what is left and said, a
 stream far larger than memory should ever be, and clients that do not do their part."""
+import base64
 import os
 import socket
 import ssl
@@ -176,24 +177,69 @@ def a_broken_text_ends_without_its_end(server):
     assert b"".join(got).startswith(b"a,b\n") and b"Dan" not in b"".join(got)
 
 
+def from_base64(take):
+    """Gives take() the text of a mail that is one base64 part."""
+    rest, head = bytearray(), [True]
+
+    def taker(chunk):
+        rest.extend(chunk)
+        if head:
+            end = rest.find(b"\n\n")
+            if end < 0:
+                return
+            del rest[:end + 2]
+            head.clear()
+        text = rest.replace(b"\n", b"")
+        whole = len(text) // 4 * 4
+        take(base64.b64decode(text[:whole]))
+        rest[:] = text[whole:]
+
+    return taker
+
+
+# What comes first, a row with a token, one without, what comes last.
+STREAMS = {
+    "csv": (b"", b'4711,"%s",some street 12,a city\n', b"4712,nobody,some street 12,a city\n", b""),
+    "json": (b"", b'{"id":4711,"name":"%s"}\n', b'{"id":4712,"name":"nobody","city":"some city"}\n', b""),
+    "xml": (b"<list>\n", b'<one id="4711">%s</one>\n', b'<one id="4712" city="some city">nobody</one>\n', b"</list>\n"),
+    "mail": (b"Subject: All of you\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n",
+             b"Dear %s,\n", b"nobody who lives in some street 12 in a city is meant by this\n", b""),
+}
+
+
 @test
-def a_stream_of_any_length_passes_in_flat_memory(server):
-    one = tokens(server, name="Eve")[0]["name"].encode()
-    row = b'4711,"' + one + b'",some street 12,12345,a city\n'
-    piece = row + b"4712,nobody,some street 12,12345,a city\n" * 1500
-    count = LARGE // len(piece) + 1
-    taken = [0, 0]
+def a_stream_of_any_length_passes_in_flat_memory():
+    for kind, (first, row, other, last) in STREAMS.items():
+        with Store() as own, own.serve() as server:
+            declare(server.client())
+            one = tokens(server, name="Eve")[0]["name"].encode()
+            piece = row % one + other * 1500
+            piece += b"\n" * (-len(piece) % 57)  # whole lines of base64
+            sent = base64.encodebytes(piece) if kind == "mail" else piece
+            count = (LARGE if kind == "csv" else LARGE // 2) // len(sent) + 1  # over MARGIN, but under a sanitizer
+            taken = {"bytes": 0, "Eve": 0, "end": b""}
 
-    def take(chunk):
-        taken[0] += len(chunk)
-        taken[1] += chunk.count(b'"Eve"')
+            def take(chunk):
+                text = taken["end"] + chunk
+                taken["bytes"] += len(chunk)
+                taken["Eve"] += text.count(b"Eve")
+                taken["end"] = text[-2:]
 
-    before = server.memory()
-    trailer = converse(server, "/v1/fill?purpose=support&format=csv", (piece for _ in range(count)), take)
-    grown = server.memory() - before
-    assert trailer and trailer["Holdfast-Filled"] == str(count), trailer
-    assert taken[0] == count * (len(piece) - len(one) + 3) and taken[1] <= count, taken
-    assert grown < MARGIN, f"{grown >> 20} MiB more"
+            def pieces():
+                yield from [first] if first else []
+                yield from (sent for _ in range(count))
+                yield from [last] if last else []
+
+            before = server.memory()
+            trailer = converse(server, f"/v1/fill?purpose=support&format={kind}", pieces(),
+                               from_base64(take) if kind == "mail" else take)
+            grown = server.memory() - before
+            assert trailer and trailer["Holdfast-Filled"] == str(count), (kind, trailer)
+            around = 0 if kind == "mail" else len(first + last)
+            wanted = around + count * (len(piece) - len(one) + len("Eve"))
+            assert (taken["bytes"], taken["Eve"]) == (wanted, count), (kind, taken)
+            assert grown < MARGIN, f"{kind}: {grown >> 20} MiB more"
+            assert server.stop() == 0
 
 
 if __name__ == "__main__":

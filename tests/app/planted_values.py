@@ -3,11 +3,12 @@
 kill -9, none of them may lie in any file of the store, the logs, the metrics or the journal's export;
 neither as it is, nor in upper or lower case, base64, hexadecimal, UTF-16 or as a URL has it."""
 import base64
+import json
 import re
 import sys
 import urllib.parse
 
-from support import CUSTOMERS, Store, declare, main, test
+from support import CUSTOMERS, Store, declare, eventually, main, test
 
 WORD = "zq7wvkxj"  # in every planted value, so that a part of one is found too
 PLANTED = {
@@ -61,14 +62,23 @@ def search(place, content):
 
 
 def search_files(store):
-    seen = []
+    seen = {}
     for file in [*store.dir.rglob("*"), *store.base.glob("serve-*"), *(store.base / "shop.keys").iterdir(),
                  *(store.base / "shop.recovery").iterdir()]:
         if file.is_file():
-            search(file.name, file.read_bytes())
-            seen.append(file.name)
-    for expected in ("holdfast.db", "scratch.db", "witness", "afterlog"):
+            content = file.read_bytes()
+            search(file.name, content)
+            seen[file.name] = len(content)
+    for expected in ("holdfast.db", "holdfast.db-wal", "scratch.db", "witness", "afterlog"):
         assert expected in seen, (expected, seen)
+    return seen
+
+
+def log_lines(server):
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    for line in lines:
+        assert set(line) == {"at", "level", "log"}, line
+    return lines
 
 
 def plant(server):
@@ -150,10 +160,13 @@ def nothing_personal_lies_outside_the_seals():
             search("the journal's export", export.body)
             for page in ("/v1/journal?limit=500", "/v1/api-keys", "/v1/collections", "/v1/imports"):
                 search(page, client.get(page).body)
-            search_files(store)
+            note = {"values": {"note": PLANTED["note"]}}
+            eventually(lambda: client.good("PATCH", f"/v1/records/{record}", note)
+                       and search_files(store)["holdfast.db-wal"], "what was written is in the WAL")
             client.good("POST", f"/v1/subjects/{subject}/erase", {"reason": PLANTED["reason"]})
             search_files(store)
             server.kill()
+            assert len(log_lines(server)) > 30, "a line for each request"
         search_files(store)
 
         with store.serve() as server:  # and the values did go in
@@ -164,6 +177,7 @@ def nothing_personal_lies_outside_the_seals():
             sides = client.get(f"/v1/journal/{entry['seq']}/sides").json
             assert sides["user_agent"] == PLANTED["agent"], "it is kept, but sealed"
             assert server.stop() == 0
+            assert log_lines(server)
         search_files(store)
         assert store.check_state().code == 0
 

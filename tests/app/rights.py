@@ -104,6 +104,68 @@ def a_guest_is_merged_and_erased_with_a_statement_that_verifies(store, server):
 
 
 @test
+def a_legal_hold_keeps_a_customer_until_it_is_lifted(store, server):
+    client = server.client()
+    declare(client, "disputes")
+    run = lambda *words, **more: store.run(*words, server=server, **more)
+    for number, what in enumerate((["--subject", "ext:held-0"], ["--collection", "disputes"])):
+        subject, email = f"ext:held-{number}", f"held-{number}@example.org"
+        record = create(client, subject, "disputes", email=email)["record"]
+
+        hold = good(run("retention", "hold", *what, "--reason", "-", stdin=b"dispute, file 12/26"))["hold"]
+
+        refused = run("subjects", "erase", subject, "--reason", "-", stdin=b"asked")
+        assert refused.code == CONFLICT and "legal hold" in refused.err, refused
+        answer = client.post(f"/v1/subjects/{subject}/erase", {"reason": "asked"})
+        assert (answer.status, answer.code) == (409, "conflict"), answer
+        answer = client.send("DELETE", f"/v1/records/{record}")
+        assert (answer.status, answer.code) == (409, "conflict"), answer
+        assert reveal(server, record, "support") == email
+        assert [one["hold"] for one in run("retention", "holds").rows] == [hold]
+
+        good(run("retention", "unhold", hold, "--reason", "-", stdin=b"settled"))
+        assert hold not in run("retention", "holds").out
+        assert good(run("subjects", "erase", subject, "--reason", "-", stdin=b"asked"))["values"] == 1
+        assert reveal(server, record, "support") == "not_found"
+
+
+@test
+def each_access_has_a_proof_that_a_customer_can_check(store, server):
+    client = server.client()
+    declare(client)
+    made = [create(client, f"ext:seen-{i}", email=f"seen-{i}@example.org") for i in range(3)]
+    seen, other = (one["subject"] for one in made[:2])
+    assert reveal(server, made[0]["record"], "support") == "seen-0@example.org"
+    client.good("POST", "/v1/records/reveal", {"records": [one["record"] for one in made], "fields": ["email"],
+                                               "purpose": "order_fulfilment"})
+    accesses = good(store.run("subjects", "accesses", "ext:seen-0", server=server))["accesses"]
+    assert [one["operation"] for one in accesses] == ["records.reveal_batch", "records.reveal"], accesses
+    file = store.base / "access.json"
+
+    def verified(proof):
+        file.write_text(proof if isinstance(proof, str) else json.dumps(proof))
+        return store.run("proof", "verify", file)
+
+    for access in accesses:
+        proof = store.run("journal", "proof", access["event"], "--subject", seen, server=server).out
+        right = verified(proof)
+        assert right.code == DONE and access["operation"] in right.out and seen in right.out, right
+        assert not any(one["subject"] in right.out for one in made[1:]), right
+        parts = json.loads(proof)
+        changes = [{"entry": parts["entry"].replace(access["purpose"], "marketing")}, {"seq": parts["seq"] + 1},
+                   {"entry": parts["entry"].replace('"email"', '"phone"')}, {"path": parts["path"][1:]}]
+        if parts["leaves"]:
+            theirs = json.loads(store.run("journal", "proof", access["event"], "--subject", other, server=server).out)
+            changes.append({"leaves": [{**parts["leaves"][0], "leaf": theirs["leaves"][0]["leaf"]}]})
+        else:
+            changes.append({"entry": parts["entry"].replace(seen, other)})
+        for change in changes:
+            assert change != {name: parts[name] for name in change}, change
+            wrong = verified({**parts, **change})
+            assert wrong.code == FAILED and not wrong.out, (change, wrong)
+
+
+@test
 def a_database_put_back_undoes_no_decision(store, server):
     del store, server
     if os.environ.get("HOLDFAST_TEST_POSTGRES"):

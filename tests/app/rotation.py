@@ -2,6 +2,7 @@
 """Rotation in the built program: every kind of key while customers are served, kill -9 on the way,
 and what goes together after a restore and what is refused."""
 import contextlib
+import datetime
 import pathlib
 import shutil
 import sqlite3
@@ -206,6 +207,35 @@ def an_erasure_is_not_said_to_be_done_while_the_folder_of_backups_is_away():
         pathlib.Path(backup["keys"]).unlink(missing_ok=True)
         assert state() == "done"
         server.stop()
+
+
+@test
+def a_backup_says_from_before_when_copies_of_the_database_open_nothing():
+    with Store() as own:
+        with own.serve() as server:
+            client = server.client()
+            declare(client)
+            fill(client, 0, 2)
+            assert "copies_dead_before" not in client.good("POST", "/v1/backups")
+            assert server.stop() == 0
+        copy = (own.dir / "holdfast.db").read_bytes()
+        copied = datetime.datetime.now(datetime.timezone.utc)
+        with own.serve() as server:
+            client = server.client()
+            begun = client.good("POST", "/v1/keys/rotate", {"kind": "epoch", "at_once": True})
+            eventually(lambda: rotation(client, begun["rotation"])["phase"] == "done", "the epoch goes")
+            said = client.good("POST", "/v1/backups")["copies_dead_before"]
+            assert copied < datetime.datetime.fromisoformat(said), (copied, said)
+            assert server.stop() == 0
+        (own.dir / "holdfast.db").write_bytes(copy)
+        accepted = own.run("journal", "accept-rollback", "--yes", "--dir", own.dir)
+        assert accepted.code == 0, accepted
+        with own.serve() as server:
+            client = server.client()
+            record = client.good("GET", "/v1/subjects/ext:1")["records"][0]["record"]
+            shown = client.reveal(record, ["email"])
+            assert "p1@example.org" not in shown.body.decode() and "erased" in shown.body.decode(), shown
+            assert server.stop() == 0
 
 
 @test

@@ -95,5 +95,14 @@ TEST(StatementsOfRooms, touch_no_other_rooms_tables) {
   }
 }
 
+/// What a statement reaches is its session's search path alone (docs/decisions/0019).
+TEST(StatementsOfRooms, name_no_schema) {
+  const std::regex qualified(R"(\b(from|into|update|join|table|using)\s+\w+\.\w)",
+                             std::regex::icase);
+  for (const auto& room : rooms())
+    for (const auto* sql : room.statements)
+      EXPECT_FALSE(std::regex_search(std::string(sql->text), qualified)) << sql->name;
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import traceback
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BIN = os.environ.get("HOLDFAST_BIN", str(ROOT / "build" / "dev" / "holdfast"))
@@ -271,6 +272,16 @@ def create(client, subject, collection="people", **values):
     """The one record that was made."""
     body = {"subject": subject, "values": values}
     return client.good("POST", f"/v1/collections/{collection}/records", body)["records"][0]
+
+
+def with_checksum(text):
+    """An API key text whose last six characters are the checksum of those before."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    number, checksum = zlib.crc32(text[:-6].encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        checksum = digits[digit] + checksum
+    return text[:-6] + checksum
 
 
 def free_port():

@@ -100,6 +100,21 @@ def a_locked_server_answers_health_and_what_unlocks_it_and_nothing_else():
 
 
 @test
+def what_a_method_protects_against_is_said():
+    with Store() as own, own.serve() as server:
+        said = own.run("keys", "status", server=server).rows[0]
+        assert said["method"] == "file" and not said["locked"], said
+        assert said["protects"] == (
+            "A stolen database or backup opens nothing. A stolen disk, virtual machine or whole-host backup does: "
+            "the key file is on it. The server starts by itself."), said
+        moved = own.run("keys", "move", "--to", "passphrase", "--passphrase", "-", server=server, stdin=WORDS.encode())
+        assert moved.code == DONE, moved
+        said = own.run("keys", "status", server=server).rows[0]
+        assert said["protects"].startswith("A stolen disk opens nothing without guessing the passphrase"), said
+        assert server.stop() == 0
+
+
+@test
 def a_private_passphrase_file_starts_the_server_by_itself():
     with passphrase_store() as own:
         file = passphrase_file(own)
@@ -405,13 +420,30 @@ def a_store_with_an_hsm_starts_by_itself_and_not_without_it():
         env, settings = soft_hsm(base)
         with Store("--method", "pkcs11", *settings, env=env) as own:
             with own.serve() as server:
-                assert server.client().get("/v1/keys").json["method"] == "pkcs11"
+                client = server.client()
+                assert client.get("/v1/keys").json["method"] == "pkcs11"
+                declare(client)
+                made = create(client, "ext:1", email="ann@example.org")
+                opens = lambda: server.client().reveal(made["record"], ["email"]).json["values"] == {"email": "ann@example.org"}
+                files = lambda: [(own.dir / name).read_bytes() for name in ("keyring", "unlock")]
+                before = files()
+                (base / "tokens").rename(base / "unplugged")
+                assert opens(), "it goes on with the keys that it holds"
+                for command in (["reshare", "--needed", "2", "--total", "3"], ["move", "--to", "pkcs11"]):
+                    refused = own.run("keys", *command, server=server)
+                    assert refused.code == UNAVAILABLE and "the HSM does not answer" in refused.err, refused
+                    assert files() == before and not (own.dir / "unlock.next").exists(), command
+                assert opens(), "nothing was begun"
                 assert server.stop() == 0
-            (base / "tokens").rename(base / "unplugged")
             gone = own.run("serve", "--dir", own.dir, "--listen", "127.0.0.1:0")
             assert gone.code not in (DONE, USAGE) and "HSM" in gone.err, gone
             (base / "unplugged").rename(base / "tokens")
             with own.serve() as server:
+                assert opens()
+                assert own.run("keys", "reshare", "--needed", "2", "--total", "3", server=server).code == DONE
+                assert server.stop() == 0
+            with own.serve() as server:
+                assert opens(), "under the new root key, too"
                 assert server.stop() == 0
     finally:
         shutil.rmtree(base, ignore_errors=True)

@@ -22,8 +22,8 @@ Task<std::thread::id> home() {
 }
 
 TEST(Pool, runs_work_elsewhere_and_comes_back_to_the_core) {
-  Pool pool(2, 4);
   Cores cores(2);
+  Pool pool(2, 4);
 
   auto worker =
       cores.wait(pool.run([] { return Result<std::thread::id>(std::this_thread::get_id()); }));
@@ -35,8 +35,8 @@ TEST(Pool, runs_work_elsewhere_and_comes_back_to_the_core) {
 }
 
 TEST(Pool, turns_work_away_at_once_when_it_is_full) {
-  Pool pool(1, 1);
   Cores cores(1);
+  Pool pool(1, 1);
   std::latch go(1);
   std::atomic<int> done = 0;
   auto blocked = [&] {
@@ -64,8 +64,8 @@ TEST(Pool, turns_work_away_at_once_when_it_is_full) {
 }
 
 TEST(Pool, passes_errors_and_exceptions_on) {
-  Pool pool(1, 1);
   Cores cores(1);
+  Pool pool(1, 1);
 
   auto failed =
       cores.wait(pool.run([]() -> Result<int> { return Error(Code::corrupt, "broken"); }));

@@ -1,12 +1,16 @@
 #include "base/secret.h"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <bit>
+#include <cstdio>
+#include <fstream>
 #include <set>
+#include <string>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -290,6 +294,35 @@ TEST(RandomPublic, differs_in_a_forked_child) {
 TEST(PrepareSecretMemory, locks_memory_here) {
   EXPECT_TRUE(prepare_secret_memory());
   EXPECT_TRUE(prepare_secret_memory());
+}
+
+TEST(PrepareSecretMemory, leaves_nothing_to_core_files) {
+  ASSERT_TRUE(prepare_secret_memory());
+
+  EXPECT_EQ(::prctl(PR_GET_DUMPABLE), 0) << "whatever the limit, also where cores go to a program";
+}
+
+/// The flags of the mapping that holds the address (proc_pid_smaps(5), VmFlags).
+std::string flags_of(const void* address) {
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  std::ifstream maps("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t from = 0, to = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2)
+      here = from <= wanted && wanted < to;
+    if (here && line.starts_with("VmFlags:")) return line + ' ';
+  }
+  return {};
+}
+
+TEST(Secret, lies_in_memory_that_no_core_file_takes) {
+  ASSERT_TRUE(prepare_secret_memory());
+  const auto secret = Secret::random(32);
+
+  const auto flags = flags_of(secret.expose().data());
+
+  EXPECT_TRUE(flags.contains(" dd ")) << flags;
 }
 
 }  // namespace

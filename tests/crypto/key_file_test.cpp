@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
@@ -89,6 +90,22 @@ TEST(KeyFile, that_others_can_read_is_refused_with_the_command_that_mends_it) {
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, Code::invalid);
   EXPECT_EQ(read.error().text, "the key file can be read by others: run chmod 600 on it");
+}
+
+TEST(KeyFile, is_read_where_systemd_passes_it_as_a_credential) {
+  if (::geteuid() != 0) GTEST_SKIP() << "root alone can make such a file";
+  TempDir dir;
+  ASSERT_TRUE(make_key_file(dir / "root.key", kStore));
+  ASSERT_EQ(::chmod((dir / "root.key").c_str(), 0440), 0);
+  EXPECT_TRUE(read_key_file(dir / "root.key"));
+
+  for (mode_t mode : {0640u, 0460u, 0444u}) {
+    ASSERT_EQ(::chmod((dir / "root.key").c_str(), mode), 0);
+    EXPECT_FALSE(read_key_file(dir / "root.key")) << std::oct << mode;
+  }
+  ASSERT_EQ(::chmod((dir / "root.key").c_str(), 0440), 0);
+  ASSERT_EQ(::chown((dir / "root.key").c_str(), 0, 65534), 0);
+  EXPECT_FALSE(read_key_file(dir / "root.key")) << "another group can read it";
 }
 
 TEST(KeyFile, has_one_fixed_layout) {

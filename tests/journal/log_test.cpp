@@ -883,5 +883,30 @@ TEST(Follow, sequences_and_writes_the_witness_until_it_is_stopped) {
   EXPECT_EQ(told, 0);
 }
 
+Task<void> commit_then_stop_after_failures(Log& log, const int& failures, std::atomic<bool>& stop) {
+  must(co_await log.commit(Caller{}, {}, {.activity = "test.note"}));
+  for (int i = 0; i < 200 && failures == 0; ++i) co_await pause_for(Millis(20));
+  co_await pause_for(Millis(2500));  // two more rounds
+  stop = true;
+}
+
+TEST(Follow, tells_of_failures_when_they_begin) {
+  LogBench bench;
+  auto index = bench(AccessIndex::open(bench.log(), bench.clock()));
+  std::filesystem::remove(bench.dir() / "witness");
+  std::filesystem::create_directories(bench.dir() / "witness" / "in the way");
+  std::atomic<bool> stop = false;
+  int failures = 0, recoveries = 0;
+  std::vector<Task<void>> tasks;
+  tasks.push_back(follow(
+      {bench.log(), *index, stop, [&](const Error* error) { ++(error ? failures : recoveries); }}));
+  tasks.push_back(commit_then_stop_after_failures(bench.log(), failures, stop));
+
+  bench.context().run_all(std::move(tasks));
+
+  EXPECT_EQ(failures, 2) << "once when they began, once at the end";
+  EXPECT_EQ(recoveries, 0);
+}
+
 }  // namespace
 }  // namespace holdfast::journal

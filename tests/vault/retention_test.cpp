@@ -457,6 +457,22 @@ TEST_P(VaultRetention, ends_early_when_it_is_told_to) {
   EXPECT_EQ(rows("vault_records"), 1);
 }
 
+TEST_P(VaultRetention, takes_less_at_a_time_while_others_wait) {
+  auto values_of_each_commit = [&](db::Load load) {
+    for (int i = 0; i < 250; ++i) visit("ext:" + std::to_string(i), {{"address", "192.0.2.7"}});
+    bench_.clock().advance(31 * kDay);
+    bench_.journal().told = load;
+    bench_.journal().events.clear();
+    EXPECT_EQ(sweep().values, 250);
+    bench_.journal().told = {};
+    return std::ranges::count(bench_.journal().events, "retention.sweep",
+                              &journal::Event::activity);
+  };
+
+  EXPECT_EQ(values_of_each_commit(db::Load::none), 1);
+  EXPECT_EQ(values_of_each_commit(db::Load::others), 3) << "at most 100 each";
+}
+
 TEST_P(VaultRetention, judges_again_what_changed_under_it) {
   auto made = bench_.create("ext:1", {{"last_ip", "192.0.2.7"}, {"phone", "030 1234567"}});
   bench_.clock().advance(31 * kDay);

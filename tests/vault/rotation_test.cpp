@@ -488,6 +488,58 @@ TEST_P(VaultRotation, of_the_epoch_gives_groups_that_lost_values_another_key) {
       << "an old copy of what was erased opens nowhere";
 }
 
+TEST_P(VaultRotation, opens_no_old_copy_of_an_erased_customer_when_the_epoch_key_is_destroyed) {
+  auto raw = bench_.raw();
+  const auto subject = raw.literal(ann_.subject.bytes());
+  const std::vector<std::pair<std::string, std::string>> tables = {
+      {"vault_subject_keys", "subject"}, {"vault_records", "subject"}, {"vault_subjects", "id"}};
+  for (const auto& [table, column] : tables)
+    raw.run("create table kept_" + table + " as select * from " + table + " where " + column +
+            " = " + subject);
+  auto put_back = [&] {
+    for (const auto& [table, column] : tables) {
+      raw.run("delete from " + table + " where " + column + " = " + subject);
+      raw.run("insert into " + table + " select * from kept_" + table);
+    }
+    bench_.reopen();
+  };
+  must(bench_.erase("ext:1"));
+  put_back();
+  ASSERT_EQ(bench_.opened(ann_.record, "last_name"), "Lee") << "until the epoch key is destroyed";
+  for (const auto& [table, column] : tables)
+    raw.run("delete from " + table + " where " + column + " = " + subject);
+
+  rotate(KeyKind::epoch);
+  steps();
+  bench_.journal_time = *last().destroyed_from;
+  steps();
+  ASSERT_EQ(last().phase, RotationPhase::done);
+  put_back();
+
+  EXPECT_EQ(bench_.opened(ann_.record, "last_name"), "erased");
+  EXPECT_EQ(bench_.opened(bob_.record, "email"), "bob@example.org");
+}
+
+TEST_P(VaultRotation, takes_less_at_a_time_while_others_wait) {
+  bench_.rotation_settings.batch = 0;
+  bench_.reopen();
+  for (int i = 0; i < 600; ++i)
+    bench_.create("ext:n" + std::to_string(i), {{"email", std::to_string(i) + "@example.org"}});
+  auto commits = [&](db::Load load) {
+    bench_.journal().told = load;
+    rotate(KeyKind::external);
+    bench_.journal().events.clear();
+    steps();
+    bench_.journal().told = {};
+    return std::ranges::count(bench_.journal().events, "keys.rotating", &journal::Event::activity);
+  };
+
+  const auto alone = commits(db::Load::none);
+  const auto contended = commits(db::Load::others);
+
+  EXPECT_GT(contended, alone);
+}
+
 TEST_P(VaultRotation, rolls_the_epoch_by_itself_when_journal_time_says_so) {
   bench_.rotation_settings.epoch = Millis(30LL * 86'400'000);
   bench_.journal_time = bench_.clock().now();

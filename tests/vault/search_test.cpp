@@ -1041,6 +1041,39 @@ TEST_P(VaultSearch, grows_its_terms_with_the_records_and_asks_for_consent_to_com
   EXPECT_TRUE(bench_.state().good());
 }
 
+TEST_P(VaultSearch, alarms_and_takes_fewer_bits_where_an_index_is_declared_over_common_values) {
+  for (int batch = 0; batch < 2; ++batch) {
+    CreateRecords many{.collection = "people",
+                       .subject = {},
+                       .slot = {},
+                       .values = {},
+                       .records = {},
+                       .idempotency_key = {}};
+    for (int i = 0; i < 1000; ++i)
+      many.records.push_back(
+          {{}, {}, values({{"note", i % 5 ? "Smith" : std::to_string(batch * 1000 + i)}})});
+    bench_(bench_.records().create({}, std::move(many)));
+  }
+  auto spec = people();
+  spec.fields[7].index = IndexKind::exact;
+
+  put(spec);
+  bench_.build_indexes();
+
+  const auto declared = view();
+  const auto& events = bench_.journal().events;
+  auto about_note = [](std::string_view activity) {
+    return [activity](const journal::Event& event) {
+      return event.activity == activity && event.fields == std::vector<std::string>{"note"};
+    };
+  };
+  EXPECT_EQ(named(declared, "email").indexes.front().bits, 3);
+  EXPECT_EQ(named(declared, "note").indexes.front().bits, 2) << "four fifths are one value";
+  EXPECT_NE(alarm("note"), "");
+  EXPECT_TRUE(std::ranges::any_of(events, about_note("collections.index_alarm")));
+  EXPECT_FALSE(std::ranges::any_of(events, about_note("collections.index_ready")));
+}
+
 TEST_P(VaultSearch, goes_over_to_a_new_index_key) {
   create("ext:1", {{"last_name", "Miller"}, {"email", "ann@example.org"}});
   auto old = bench_.keys().get();

@@ -80,6 +80,7 @@ class SwitchedJournal final : public journal::Journal {
   bool lose_replies = false;                  // it happens, and the caller hears it did not
   std::function<Task<void>()> before_commit;  // once, between a request's reads and its commit
   std::vector<journal::Event> events;         // of commits that happened
+  std::optional<db::Load> told;               // how busy it says that it is
 
   Task<Result<journal::Written>> commit(const Caller& caller, db::Changes changes,
                                         journal::Event event) override {
@@ -95,7 +96,7 @@ class SwitchedJournal final : public journal::Journal {
   }
   db::Reader& reader() override { return real_.reader(); }
   db::Scratch& scratch() override { return real_.scratch(); }
-  db::Load load() const override { return real_.load(); }
+  db::Load load() const override { return told.value_or(real_.load()); }
   Task<Result<std::uint64_t>> generation(MonoTime deadline) override {
     return real_.generation(deadline);
   }

@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t kBatch = 2'000;
 constexpr std::size_t kContendedBatch = 150;
 constexpr std::size_t kSealedAtOnce = 2;  // while one is written
+constexpr int kOutrun = 30;               // times that a batch is made again
 constexpr std::size_t kListedRefusals = 10'000;
 constexpr std::string_view kMainSlot = "main";
 constexpr std::string_view kCreate = "imports.create";
@@ -109,7 +110,7 @@ Task<Result<void>> ImportRun::write(Working work, std::vector<CheckedRow> rows, 
                                                  std::move(sealed.event));
     if (done) break;
     auto code = done.error().code;
-    if (tries == 3 || (code != Code::stale && code != Code::conflict && code != Code::gone))
+    if (tries == kOutrun || (code != Code::stale && code != Code::conflict && code != Code::gone))
       co_return std::move(done).error();
     auto renewed = co_await context_.permits.renewed(caller_);
     if (!renewed) co_return std::move(renewed).error();

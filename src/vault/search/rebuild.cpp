@@ -276,11 +276,16 @@ Task<Result<bool>> Rebuild::end_build(const Working& work, const Collection& col
     found = *measured;
   }
   if (index.kind != IndexKind::unique) found.duplicates = 0;
+  const bool alarm = !alarm_of(field, index, found, state.damaged).empty();
+  const auto bits = static_cast<int>(index.bits);
+  const bool fewer_bits_help =
+      !field.serving() && index.kind == IndexKind::exact && bits_for_skew(found, bits) < bits;
+  // Records at the last look: with none, check() looks at once, and makes the index smaller.
+  const auto looked_at = fewer_bits_help ? 0 : state.total;
   db::Changes changes;
-  changes.write(kSetCounts,
-                {index.number, found.rows, found.largest, found.duplicates, state.total},
+  changes.write(kSetCounts, {index.number, found.rows, found.largest, found.duplicates, looked_at},
                 db::Expect::exactly(1));
-  journal::Event event{.activity = "collections.index_ready",
+  journal::Event event{.activity = alarm ? "collections.index_alarm" : "collections.index_ready",
                        .collection = collection.name,
                        .fields = {field.name},
                        .facts = {{"index", index.number},
@@ -290,7 +295,6 @@ Task<Result<bool>> Rebuild::end_build(const Working& work, const Collection& col
   if (found.duplicates > 0) {
     waits_[index.number] = kDuplicateWait;
     if (state.found.duplicates == found.duplicates) co_return false;
-    event.activity = "collections.index_alarm";
     auto done = co_await context_.journal.commit(Caller{.generation = work.schema->generation},
                                                  std::move(changes), std::move(event));
     if (!done) co_return std::move(done).error();

@@ -292,7 +292,10 @@ std::span<const Member> AccessNote::described() {
       member<&A::seq>("seq", "The entry's number in the journal."),
       member<&A::event>("event", "The entry's id, for `journal proof`."),
       member<&A::at>("at", "When."),
-      member<&A::actor>("actor", "Who: the key, or the pseudonym of the person whom it acted for."),
+      member<&A::actor>(
+          "actor",
+          "Who: the key, or the pseudonym of the person whom it acted for. The key says that it "
+          "was this person: Holdfast has not asked them."),
       member<&A::key>("key", "The API key that was used."),
       member<&A::operation>("operation", "What was done."),
       member<&A::purpose>("purpose", "What for."),
