@@ -254,6 +254,12 @@ void synthetic_tiles(const std::filesystem::path& file) {
     full.clear();
   }
   sqlite3_finalize(insert);
+  // The entries that are there go to the end, so that the next one comes after the last full tile.
+  const auto move = "update journal_entries set seq = seq + " +
+                    std::to_string(tree.size() / kTileWidth * kTileWidth) +
+                    " - (select count(*) from journal_entries)";
+  if (sqlite3_exec(db, move.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    fail(sqlite3_errmsg(db));
   sqlite3_exec(db, "commit", nullptr, nullptr, nullptr);
   sqlite3_close(db);
 }
