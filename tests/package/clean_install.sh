@@ -91,7 +91,7 @@ inside sh -ec 'DEBIAN_FRONTEND=noninteractive apt-get -q purge -y holdfast' >"$r
 pass "purge leaves store and keys"
 
 dpkg-deb --fsys-tarfile "$package" | tar -x -C "$root/tmp" ./lib/systemd/system ./usr/bin/holdfast
-sed "s|^ExecStart=|&$root/tmp|; s|^Assert.*||" "$root/tmp/lib/systemd/system/holdfast@.service" \
+sed "s|^ExecStart=|&$PWD/$root/tmp|; s|^Assert.*||" "$root/tmp/lib/systemd/system/holdfast@.service" \
   >"$root/tmp/holdfast@shop.service"
 if ! systemd-analyze verify --man=no "$root/tmp/holdfast@shop.service" >"$root.log" 2>&1 || [[ -s $root.log ]]; then
   fail "systemd takes every line of the unit"
