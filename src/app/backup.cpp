@@ -130,9 +130,10 @@ Result<void> put_in_place(const Files& out) {
 /// subject keys that nothing unwraps. None while no epoch key was destroyed.
 std::optional<Time> begin_of_oldest_epoch(const crypto::Keyring& ring) {
   constexpr std::uint32_t kFirst = 1;
+  const auto oldest = ring.ids(crypto::KeyUse::epoch).back();
+  if (oldest == kFirst) return std::nullopt;
   for (const auto& key : ring.list())
-    if (key.use == crypto::KeyUse::epoch && key.id == ring.ids(crypto::KeyUse::epoch).back())
-      return key.id == kFirst ? std::nullopt : std::optional(key.created);
+    if (key.use == crypto::KeyUse::epoch && key.id == oldest) return key.created;
   return std::nullopt;
 }
 
@@ -287,7 +288,8 @@ std::span<const Member> BackupMade::described() {
       member<&B::copies_dead_before>(
           "copies_dead_before",
           "Copies of the database itself that were made before this open nothing any more: the "
-          "epoch key that they need was destroyed. Absent while none was."),
+          "epoch key that they need was destroyed. Absent while none was. Keys files from before "
+          "its rotation, where some are left, still hold that key."),
       member<&B::event>("event", "The journal entry that records it.")};
   return kMembers;
 }

@@ -37,6 +37,7 @@ class Service {
   Task<Result<EntryList>> list(ListEntries request);
   /// By number or `evt_...`. Errors: not_found.
   Task<Result<JournalEntry>> get(std::string entry);
+  /// Errors: not_found (also for a subject whom the batch did not touch).
   Task<Result<journal::EventProof>> proof(ProofRequest request);
   Task<Result<Head>> checkpoint();
   Task<Result<Consistency>> consistency(ConsistencyRequest request);

@@ -141,6 +141,9 @@ def each_access_has_a_proof_that_a_customer_can_check(store, server):
     accesses = good(store.run("subjects", "accesses", "ext:seen-0", server=server))["accesses"]
     assert [one["operation"] for one in accesses] == ["records.reveal_batch", "records.reveal"], accesses
     file = store.base / "access.json"
+    stranger = create(client, "ext:unseen", email="unseen@example.org")["subject"]
+    refused = store.run("journal", "proof", accesses[0]["event"], "--subject", stranger, server=server)
+    assert refused.code == NOT_FOUND and "did nothing to that subject" in refused.err, refused
 
     def verified(proof):
         file.write_text(proof if isinstance(proof, str) else json.dumps(proof))

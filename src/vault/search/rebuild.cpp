@@ -278,8 +278,10 @@ Task<Result<bool>> Rebuild::end_build(const Working& work, const Collection& col
   if (index.kind != IndexKind::unique) found.duplicates = 0;
   const bool alarm = !alarm_of(field, index, found, state.damaged).empty();
   const auto bits = static_cast<int>(index.bits);
-  const bool fewer_bits_help =
-      !field.serving() && index.kind == IndexKind::exact && bits_for_skew(found, bits) < bits;
+  const auto* serving = field.serving();  // begin_build() has its distribution, if it is exact too
+  const bool fewer_bits_help = index.kind == IndexKind::exact &&
+                               (!serving || serving->kind != IndexKind::exact) &&
+                               bits_for_skew(found, bits) < bits;
   // Records at the last look: with none, check() looks at once, and makes the index smaller.
   const auto looked_at = fewer_bits_help ? 0 : state.total;
   db::Changes changes;
