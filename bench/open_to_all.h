@@ -25,6 +25,9 @@ class Everyone final : public vault::Permits {
 class NoBudgets final : public vault::Budgets {
  public:
   bool counts(std::span<const std::uint32_t>) const override { return false; }
+  Task<Result<std::optional<std::int64_t>>> room(Caller, std::vector<std::uint32_t>) override {
+    co_return std::nullopt;
+  }
   Task<Result<Charge>> charge(Caller, std::vector<SubjectId>, std::vector<std::uint32_t>) override {
     co_return Charge{};
   }

@@ -209,6 +209,25 @@ Task<Result<std::vector<Budgets::Line>>> Budgets::lines(Caller caller,
   co_return out;
 }
 
+Task<Result<std::optional<std::int64_t>>> Budgets::room(Caller caller,
+                                                        std::vector<std::uint32_t> owed) {
+  std::optional<std::int64_t> out;
+  const auto deadline = caller.deadline;
+  auto found = co_await lines(std::move(caller), owed);
+  if (!found) co_return std::move(found).error();
+  const auto now = deps_.clock.now();
+  for (const auto& line : *found) {
+    if (line.limit == 0) continue;
+    auto used = co_await deps_.journal.reader().read(
+        kUsesNow, {line.account, line.span, window_from(now, line.span)}, deadline);
+    if (!used) co_return std::move(used).error();
+    const auto left = line.limit - (*used)[0].integer(0);
+    if (left <= 0) co_return spent_error(line.who, line.span).at(place(line.who, line.span));
+    out = out ? std::min(*out, left) : left;
+  }
+  co_return out;
+}
+
 Task<Result<Budgets::Charge>> Budgets::charge(Caller caller, std::vector<Bytes> subjects,
                                               std::vector<std::uint32_t> owed) {
   Charge out;
@@ -236,7 +255,7 @@ Task<Result<Budgets::Charge>> Budgets::charge(Caller caller, std::vector<Bytes> 
   }
   for (const auto& line : *found) {
     if (line.limit > 0)
-      out.changes.guard(kGuardBudget, {line.account, line.span, line.limit},
+      out.changes.guard(kGuardBudget, {line.account, line.span, line.limit - (count == 0)},
                         spent_error(line.who, line.span).at(place(line.who, line.span)));
     for (const auto& [rule, limit] : line.watched) {
       out.watched.push_back({out.changes.writes().size(), rule, limit});

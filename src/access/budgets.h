@@ -55,8 +55,12 @@ class Budgets {
   /// No I/O, no allocation: `owed` are packed Owed of the caller's rights.
   bool counts(std::span<const std::uint32_t> owed) const;
 
+  /// How many customers more fit in now, wherever there is a limit; nothing where there is none.
+  /// Cost: a read for each limit. Errors: exhausted (not one fits in), locked, unavailable.
+  Task<Result<std::optional<std::int64_t>>> room(Caller caller, std::vector<std::uint32_t> owed);
   /// Counts these customers, each once, on the key, the person and the store, wherever one of them
-  /// has a limit. Guards fail the commit with `exhausted` at `budget.person.per_hour` and the like.
+  /// has a limit. Guards fail the commit with `exhausted` at `budget.person.per_hour` and the like;
+  /// where there are no customers, also when not one more would fit in.
   /// Cost: five statements and one for each customer, per account and window; everyone who is
   /// charged to the same account waits for its row. Errors: locked, unauthenticated, unavailable.
   Task<Result<Charge>> charge(Caller caller, std::vector<Bytes> subjects,

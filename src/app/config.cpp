@@ -129,9 +129,12 @@ std::optional<std::string> text_of(const Setting& setting, const toml::node& nod
 Result<Config> Config::load(const std::filesystem::path& dir,
                             const std::vector<std::pair<std::string, std::string>>& overrides) {
   Config out;
+  if (dir.empty())
+    return Error(Code::invalid, "it is empty: is the variable set that it came from?").at("--dir");
   std::error_code ignored;
-  out.dir_ = std::filesystem::weakly_canonical(std::filesystem::absolute(dir), ignored);
-  if (out.dir_.empty()) out.dir_ = std::filesystem::absolute(dir);
+  const auto absolute = std::filesystem::absolute(dir, ignored);
+  out.dir_ = std::filesystem::weakly_canonical(absolute, ignored);
+  if (out.dir_.empty()) out.dir_ = absolute;
   for (const auto& setting : settings()) {
     std::string value(setting.value);
     if (auto at = value.find("{dir}"); at != std::string::npos)
@@ -174,9 +177,11 @@ Result<Config> Config::load(const std::filesystem::path& dir,
     if (const char* text = std::getenv(environment_name(setting.key).c_str()))
       out.values_[std::string(setting.key)] = {text, Source::environment};
   for (const auto& [key, value] : overrides) {
-    if (!find(key))
+    if (!find(key)) {
+      const auto dot = std::min(key.find('.'), key.size());
       return Error(Code::invalid, "there is no such setting: see `holdfast config show`")
-          .at(FieldPath(key));
+          .at(FieldPath(key.substr(0, dot)) / key.substr(std::min(dot + 1, key.size())));
+    }
     out.values_[key] = {value, Source::flag};
   }
   return out;

@@ -179,6 +179,8 @@ Result<void> check(const Config& config, const LocalOptions& options) {
                  "recovery shares are any 2 of 3")
         .at(options.needed != kNeeded ? "--needed" : "--total");
   }
+  if (*method != crypto::Method::passphrase && !options.passphrase_file.empty())
+    return Error(Code::invalid, "it goes with --method passphrase").at("--passphrase-file");
   if (auto places = check_places(config); !places) return places;
   return check_settings(config);
 }

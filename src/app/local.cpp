@@ -111,7 +111,7 @@ void show(std::string_view what, std::int64_t total, const std::vector<journal::
     std::cout << "  " << row.kind << ' ';
     if (row.kind == "records" && row.row.size() == 16)
       std::cout << RecordId::from(row.row)->text();
-    else if (row.kind == "subjects" && row.row.size() == 16)
+    else if ((row.kind == "subjects" || row.kind == "subject_keys") && row.row.size() == 16)
       std::cout << SubjectId::from(row.row)->text();
     else if (row.kind == "decisions" && row.row.size() == 16)
       std::cout << vault::DecisionId::from(row.row)->text();
@@ -233,6 +233,10 @@ int proof_verify(const LocalOptions& options) {
     return out;
   }
   auto proved = journal::verify_proof(text, options.verifier);
+  if (!proved && proved.error().code == Code::invalid)
+    return print_error(Error(Code::invalid,
+                             "this is no proof: give the file that `holdfast journal proof` or "
+                             "`holdfast subjects erasure` wrote"));
   if (!proved) return print_error(proved.error());
   std::cout << "This stands in the log: entry " << proved->seq << " of " << proved->head.size
             << ", " << rfc3339(proved->entry.at) << ", " << proved->entry.operation << ", "
@@ -249,7 +253,10 @@ Result<crypto::Means> shares_of(const LocalOptions& options) {
   crypto::Means out;
   for (const auto& file : options.shares) {
     auto text = read_secret(file);
-    if (!text) return std::move(text).error();
+    if (!text) {
+      std::cerr << "holdfast: " << file << ":\n";
+      return std::move(text).error();
+    }
     auto share = crypto::parse_share(text->expose_text());
     if (!share) {
       std::cerr << "holdfast: " << file << ":\n";
@@ -416,8 +423,10 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
       verified->add_option("--export", options.file, "Check this file instead of a store.")
           ->type_name("FILE");
   add_verifier(*verified, options)->needs(exported);
-  verified->add_flag("--state", options.state,
-                     "Also compare every row with what the events left behind.");
+  verified
+      ->add_flag("--state", options.state,
+                 "Also compare every row with what the events left behind.")
+      ->excludes(exported);
   auto* rolled = command(*journal, "accept-rollback",
                          "Go on with an older database, recorded for ever", accept_rollback);
   add_means(*verified, options);
@@ -454,7 +463,7 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
       ->type_name("FILE");
   sealed->footer(
       "Example, while Holdfast is away:\n"
-      "  holdfast tokens seal --key sealing-key.json order.json >> pending.jsonl\n");
+      "  holdfast tokens seal --key sealing-key.json order.json > pending-4711.json\n");
 
   app.add_subcommand("openapi", "Print the OpenAPI 3.1 document")->final_callback([&run] {
     run = openapi;

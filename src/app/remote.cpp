@@ -129,7 +129,7 @@ struct Output {
   }
 };
 
-/// Whether an import brought nothing in: it failed, or each of its rows was refused.
+/// Whether an import brought nothing in: it failed, or what was refused is all there was.
 bool nothing_went_in(std::string_view body) {
   auto parsed = parse_json(body, {.depth = 64, .values = 10'000'000});
   if (!parsed || !parsed->is_object()) return false;
@@ -140,7 +140,8 @@ bool nothing_went_in(std::string_view body) {
   };
   const auto* state = report.if_contains("state");
   if (state && state->is_string() && state->get_string() == "failed") return true;
-  return number("rows") > 0 && number("rows") == number("refused");
+  return number("refused") > 0 &&
+         number("customers") + number("created") + number("updated") + number("unchanged") == 0;
 }
 
 /// Whether FILE or its FILE.part is what the command reads.

@@ -126,6 +126,9 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
     if (takes_json)
       sub->add_option("--body", command.body,
                       "The whole request as JSON, or a file of TOML, instead of single members.")
+          ->check([](const std::string& body) {
+            return body.empty() ? "it is empty: is the variable set that it came from?" : "";
+          })
           ->type_name(takes_hidden(command.route) ? "-|@FILE|@FILE.toml"
                                                   : "JSON|-|@FILE|@FILE.toml");
     std::string name(id);

@@ -14,6 +14,7 @@
 
 #include "app/toml_text.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "http/client.h"
 
 namespace holdfast::app {
@@ -31,19 +32,29 @@ std::optional<std::string> read_all(std::istream& in) {
   return out;
 }
 
+/// Without the mark that editors on Windows write before a text.
+std::string without_mark(std::string text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+  return text;
+}
+
 /// `-` is standard input, `@FILE` a file; anything else is itself.
 Result<std::string> resolve(const std::string& text) {
   if (text == "-") {
     auto read = read_all(std::cin);
     if (!read) return Error(Code::too_large, "standard input is over 64 MiB");
-    return std::move(*read);
+    return without_mark(std::move(*read));
   }
   if (!text.starts_with('@')) return text;
+  std::error_code none;
+  if (std::filesystem::is_directory(text.substr(1), none))
+    return Error(Code::invalid, "what is named after @ is a folder and no file");
   std::ifstream in(text.substr(1), std::ios::binary);
   if (!in) return Error(Code::not_found, "the file after @ cannot be opened");
   auto read = read_all(in);
   if (!read) return Error(Code::too_large, "the file after @ is over 64 MiB");
-  return std::move(*read);
+  if (in.bad()) return Error(Code::unavailable, "the file after @ cannot be read");
+  return without_mark(std::move(*read));
 }
 
 Result<std::string> prompt(std::string_view name) {
@@ -66,6 +77,11 @@ Result<std::string> prompt(std::string_view name) {
 std::string trimmed(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   return text;
+}
+
+/// `a, b` is `a` and `b`.
+std::string without_spaces(std::string_view text) {
+  return std::string(trim(text));
 }
 
 /// One scalar as JSON. What is no number goes as a string, so that the server can name its member.
@@ -105,6 +121,8 @@ Result<std::string> query_text(const Member& member, const std::string& given) {
   auto read = resolve(given);
   if (!read) return std::move(read).error().at(flag_name(member.name));
   auto text = trimmed(std::move(*read));
+  if (text.ends_with(".json") && names_a_file(text))
+    return wants_an_at().at(flag_name(member.name));
   auto first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos || (text[first] != '{' && text[first] != '[')) return text;
   auto parsed = parse_json(text);
@@ -152,7 +170,7 @@ Result<std::string> member_json(const Member& member, const std::vector<std::str
   std::string out = "[";
   for (const auto& text : texts) {
     if (out.size() > 1) out += ',';
-    out += scalar(*type.element, text);
+    out += scalar(*type.element, hidden(member) ? text : without_spaces(text));
   }
   return out + ']';
 }
@@ -232,6 +250,10 @@ Result<std::string> whole_body(const RemoteCommand& command) {
     body = json_of_toml(*body);
   if (!body) return body;
   if (names_a_file(*body)) return wants_an_at();
+  if (body->find_first_not_of(" \t\r\n") == std::string::npos)
+    return Error(Code::invalid,
+                 "it is empty: did the command or file before it give nothing? A request without "
+                 "anything in it is {}");
   return trimmed(std::move(*body));
 }
 

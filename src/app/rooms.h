@@ -128,6 +128,10 @@ class Rooms {
     bool counts(std::span<const std::uint32_t> terms) const override {
       return budgets_.counts(terms);
     }
+    Task<Result<std::optional<std::int64_t>>> room(Caller caller,
+                                                   std::vector<std::uint32_t> terms) override {
+      return budgets_.room(std::move(caller), std::move(terms));
+    }
     Task<Result<Charge>> charge(Caller caller, std::vector<SubjectId> opened,
                                 std::vector<std::uint32_t> terms) override;
     std::vector<std::uint32_t> opener_terms(const Caller& caller) const override {

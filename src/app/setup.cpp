@@ -136,10 +136,11 @@ bool is_store_left(const Config& config) {
 Result<void> check_store_is_there(const Config& config) {
   if (std::filesystem::exists(config.path("keys.keyring"))) return {};
   if (is_store_left(config))
-    return Error(Code::not_found,
-                 "the keyring is missing, and the rest of the store is here: put back its copy, "
-                 "the file `keyring` in the folder of backup.keys, or KEYRING.previous, or restore "
-                 "a backup with `holdfast restore`. Without it nothing sealed can be opened");
+    return Error(
+        Code::not_found,
+        "the keyring is missing, and the rest of the store is here: put back its copy, "
+        "the file `keyring` in the folder of backup.keys, or DIR/keyring.previous, or restore "
+        "a backup with `holdfast restore`. Without it nothing sealed can be opened");
   return Error(Code::not_found,
                "there is no store in this folder: name it with --dir, or make one with `holdfast "
                "init --dir DIR`");

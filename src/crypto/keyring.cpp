@@ -45,8 +45,9 @@ struct SecretWriter {
 };
 
 Error malformed() {
-  return Error(Code::corrupt,
-               "the keyring opens but does not make sense; put back <file>.previous or a backup");
+  return Error(
+      Code::corrupt,
+      "the keyring opens but does not make sense; put back DIR/keyring.previous or a backup");
 }
 
 }  // namespace
@@ -227,11 +228,11 @@ Result<KeyringHead> keyring_head(BytesView file) {
   if (file.size() < kMagic.size() || as_text(file.first(kMagic.size())) != kMagic)
     return Error(Code::invalid,
                  "this is not a keyring; look whether the path names the right "
-                 "file, and if so put back <file>.previous or a backup");
+                 "file, and if so put back DIR/keyring.previous or a backup");
   if (file.size() < kHeadBytes + kSealOverhead + kCheckBytes ||
       !equal_constant_time(sha256(file.first(file.size() - kCheckBytes)), file.last(kCheckBytes)))
     return Error(Code::corrupt,
-                 "the keyring file is damaged; put back <file>.previous or a "
+                 "the keyring file is damaged; put back DIR/keyring.previous or a "
                  "backup of it");
   ByteReader reader(file.subspan(kMagic.size()));
   if (reader.u8() != kVersion)

@@ -13,7 +13,7 @@ Error read_error(FileTrouble trouble) {
     case FileTrouble::missing:
       return Error(Code::not_found,
                    "the keyring is missing: put back its copy, the file `keyring` in the "
-                   "folder of backup.keys, or <file>.previous; without it nothing sealed can "
+                   "folder of backup.keys, or DIR/keyring.previous; without it nothing sealed can "
                    "be opened");
     case FileTrouble::exposed:
       return Error(Code::forbidden, "the keyring can be read by others: run chmod 600 on it");

@@ -52,6 +52,18 @@ Task<Error> Admission::refused(Caller caller, journal::Event event, Error error,
   co_return error;
 }
 
+Task<Result<std::optional<std::int64_t>>> Admission::room(Caller caller,
+                                                          std::vector<std::uint32_t> terms,
+                                                          journal::Event event) {
+  if (!deps_.budgets.counts(terms)) co_return std::nullopt;
+  auto left = co_await deps_.budgets.room(caller, terms);
+  if (left || left.error().code != Code::exhausted) co_return left;
+  auto said = co_await deps_.budgets.spent(caller, 1, std::move(terms), std::move(left).error(),
+                                           std::move(event));
+  co_return co_await refused(std::move(caller), std::move(said.event), std::move(said.error),
+                             "budget");
+}
+
 Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Showing showing,
                                                  db::Changes changes, journal::Event event) {
   auto& journal = deps_.context.journal;
@@ -69,7 +81,8 @@ Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Sh
   }
   if (showing.engaged) event.facts.emplace_back("engagement", showing.engaged->id.text());
   const auto operation = event.activity;
-  const bool charged = !showing.subjects.empty() && deps_.budgets.counts(showing.terms);
+  const bool charged =
+      (showing.asks || !showing.subjects.empty()) && deps_.budgets.counts(showing.terms);
   const auto told = [&](const journal::Written& written) {
     if (canary) deps_.alarms.canary_opened(caller.principal, operation, written.receipt.event);
   };
@@ -103,8 +116,9 @@ Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Sh
       co_return co_await refused(std::move(caller), std::move(kept), std::move(done).error(),
                                  "engagement");
     if (!spent) co_return done;
-    auto said = co_await deps_.budgets.spent(caller, showing.subjects.size(), showing.terms,
-                                             std::move(done).error(), std::move(kept));
+    auto said =
+        co_await deps_.budgets.spent(caller, std::max<std::size_t>(1, showing.subjects.size()),
+                                     showing.terms, std::move(done).error(), std::move(kept));
     co_return co_await refused(std::move(caller), std::move(said.event), std::move(said.error),
                                "budget");
   }

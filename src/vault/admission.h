@@ -21,6 +21,7 @@ struct Showing {
   std::vector<std::uint32_t> terms;   // Permitted::terms of all that is shown, each once
   std::optional<Engaged> engaged;
   bool alarm = true;  // false where no value of the customer's is shown
+  bool asks = false;  // a search: that nobody was found is an answer, and takes a budget with room
 
   void add(std::uint32_t term);
 };
@@ -47,6 +48,12 @@ class Admission {
   /// forbidden (the engagement ended meanwhile), stale, unavailable.
   Task<Result<journal::Written>> record(Working work, Caller caller, Showing showing,
                                         db::Changes changes, journal::Event event);
+  /// How many customers more a search under these terms may find; nothing where no budget counts.
+  /// Without room for one it is refused before it looks for anybody: else what is refused would
+  /// tell that there is somebody. Cost: none without budgets. Errors: exhausted (recorded), locked,
+  /// unavailable.
+  Task<Result<std::optional<std::int64_t>>> room(Caller caller, std::vector<std::uint32_t> terms,
+                                                 journal::Event event);
   /// Records that nothing was shown, and says so. A literal `reason`, or the error's code.
   Task<Error> refused(Caller caller, journal::Event event, Error error,
                       std::string_view reason = {});

@@ -132,9 +132,7 @@ void Draft::drop_terms(SubjectKeys& keys, const Collection& collection, const Re
       post(terms, normal, record.id, record.version + 1, false);
       continue;
     }
-    // An index that is being built may not have come to this record yet.
-    auto& rows = index.serving ? old_terms_ : unbuilt_terms_;
-    rows.push_back({index.number, terms.term(normal), blob(record.id)});
+    old_terms_.push_back({index.number, terms.term(normal), blob(record.id)});
   }
 }
 
@@ -340,11 +338,12 @@ db::Changes Draft::changes() && {
   if (auto tokens = static_cast<std::int64_t>(token_drops_.cells.size()); tokens > 0)
     out.write(kDropTokens, {std::move(token_drops_)}, db::Expect::exactly(tokens),
               Error(Code::conflict, "the record's tokens changed meanwhile: repeat"));
-  add(kDropTerm, old_terms_, Error(Code::corrupt, "an index does not match its record"));
+  // One may not be there: an index that is being built may not have come to this record yet, and
+  // where somebody took it out nothing else is to be hindered by that.
+  out.bulk(kDropTerm, std::move(old_terms_));
   std::vector<db::Args> lost;
   for (const auto& [subject, group] : lost_) lost.push_back({blob(subject), group, to_ms(now_)});
   out.bulk(kLostValue, std::move(lost));
-  out.bulk(kDropTerm, std::move(unbuilt_terms_));
   add(kAddTerm, terms_, Error(Code::conflict, "the record changed meanwhile: read it and repeat"));
   add_blocks(out);
   for (auto subject : living_)

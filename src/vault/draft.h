@@ -84,7 +84,7 @@ class Draft {
   const crypto::KeySet& keys_;
   Time now_;
   std::vector<db::Args> subjects_, subject_keys_, records_, puts_, moves_, drops_, old_terms_,
-      terms_, unbuilt_terms_, unique_;
+      terms_, unique_;
   std::map<std::int64_t, BlindTerms> indexes_;
   std::map<std::pair<std::int64_t, Bytes>, std::vector<Posting>> postings_;
   db::List token_drops_;

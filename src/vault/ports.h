@@ -99,8 +99,14 @@ class Budgets {
   /// Whether openings under these terms are counted anywhere, or watched. No I/O; false where
   /// nobody has a budget and the store has no ceiling.
   virtual bool counts(std::span<const std::uint32_t> terms) const = 0;
+  /// How many customers more fit in now, whoever they are; nothing where nobody has a limit.
+  /// Cost: a read for each limit. Errors: exhausted (as the commit of a charge: not one fits in),
+  /// locked, unavailable.
+  virtual Task<Result<std::optional<std::int64_t>>> room(Caller caller,
+                                                         std::vector<std::uint32_t> terms) = 0;
   /// What counts these customers (each once) for the caller: locks, counters and guards, which fail
-  /// the commit with `exhausted` at `budget`. Errors: locked, unauthenticated, unavailable.
+  /// the commit with `exhausted` at `budget`. For nobody it demands room for one customer more.
+  /// Errors: locked, unauthenticated, unavailable.
   virtual Task<Result<Charge>> charge(Caller caller, std::vector<SubjectId> subjects,
                                       std::vector<std::uint32_t> terms) = 0;
   /// What opening engagements costs: the terms of the caller's budgets.

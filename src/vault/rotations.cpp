@@ -280,6 +280,19 @@ db::Args args_with_mac(const crypto::KeySet& keys, const Rotation& rotation) {
 
 }  // namespace
 
+std::optional<Pass> pass_of(RotationPhase phase) {
+  switch (phase) {
+    case RotationPhase::renewing:
+      return Pass::renew;
+    case RotationPhase::moving:
+      return Pass::move;
+    case RotationPhase::cleaning:
+      return Pass::clean;
+    default:
+      return std::nullopt;
+  }
+}
+
 crypto::Digest rotation_digest(const crypto::KeySet& keys, const Rotation& rotation) {
   return keys.digest.mac(row_input("rotations", rotation));
 }

@@ -95,6 +95,7 @@ struct MovedRows {
   Bytes after{};                       // where the next batch begins
   std::int64_t looked = 0;             // rows
   std::int64_t moved = 0;              // of them written
+  std::int64_t put_back = 0;           // keys of erased customers, by another hand: they go
   std::vector<std::string> refused{};  // rows that do not open: they stay as they are
   bool last = false;
   /// Set by rows that are only told anew (journal::kRestate): the log's size before they were read.
@@ -108,6 +109,9 @@ enum class Pass : std::uint8_t {
   clean,  // what is under the old key goes, or is marked
   drop,   // right before the old key is destroyed
 };
+
+/// The one that a phase is, if it is one.
+std::optional<Pass> pass_of(RotationPhase phase);
 
 /// What a source works under.
 struct MoveJob {
@@ -131,7 +135,7 @@ class KeyedRows {
   virtual Task<Result<MovedRows>> move(MoveJob job, Pass pass, Bytes after, std::int64_t limit) = 0;
   /// Rows that `pass` (move or clean) still has to bring over: exact, by reading them.
   virtual Task<Result<std::int64_t>> left(MoveJob job, Pass pass) = 0;
-  /// How many there are about, for progress.
+  /// How many rows a pass looks at, about, for progress.
   virtual Task<Result<std::int64_t>> total(MoveJob) { co_return 0; }
 };
 

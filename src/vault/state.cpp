@@ -188,7 +188,27 @@ Task<Result<void>> VaultState::rows(Report report) {
   if (!keys) co_return Error(Code::locked, "the server is locked");
   for (auto id : keys->ring.ids(crypto::KeyUse::digest))
     if (auto told = co_await rows_under(keys->with_digest(id), report); !told) co_return told;
-  co_return Result<void>();
+  co_return co_await keys_put_back(report);
+}
+
+Task<Result<void>> VaultState::keys_put_back(const Report& report) {
+  auto& reader = context_.journal.reader();
+  Bytes after(sizeof(Uuid), 0);
+  for (;;) {
+    auto rows = co_await reader.read(kAllSubjects, {after, kPage});
+    if (!rows) co_return std::move(rows).error();
+    if (rows->empty()) co_return Result<void>();
+    db::List erased;
+    for (std::size_t i = 0; i < rows->size(); ++i)
+      if (auto subject = subject_from((*rows)[i]); subject.erased)
+        erased.cells.emplace_back(to_bytes(subject.id.bytes()));
+    after = to_bytes((*rows)[rows->size() - 1].bytes(0));
+    if (erased.cells.empty()) continue;
+    auto found = co_await reader.read(kKeysOfErased, {std::move(erased)});
+    if (!found) co_return std::move(found).error();
+    for (std::size_t i = 0; i < found->size(); ++i)
+      if ((*found)[i].text(1) == "account") report("subject_keys", (*found)[i].bytes(0), {});
+  }
 }
 
 Task<Result<void>> VaultState::rows_under(std::shared_ptr<const crypto::KeySet> keys,

@@ -6,9 +6,9 @@
 
 namespace holdfast::vault {
 
-/// Records, customers, tokens, decisions, requests, rotations, collections, purposes and switches.
-/// Reads in pages of 1,000; gives way between them. While the digest key is rotated each row is
-/// told under each of the keys. Errors: locked, unavailable.
+/// Records, customers, keys of erased ones, tokens, decisions, requests, rotations, collections,
+/// purposes and switches. Reads in pages of 1,000; gives way between them. While the digest key is
+/// rotated each row is told under each of the keys. Errors: locked, unavailable.
 class VaultState final : public journal::StateSource {
  public:
   explicit VaultState(Context context) : context_(context) {}
@@ -20,6 +20,8 @@ class VaultState final : public journal::StateSource {
   Task<Result<void>> closed(Closed report) override;
 
  private:
+  /// Wrapped keys of erased customers: none is there but by another hand.
+  Task<Result<void>> keys_put_back(const Report& report);
   Task<Result<void>> closed_records(const Closed& report);
   Task<Result<void>> closed_subjects(const Closed& report);
   Task<Result<void>> closed_requests(const Closed& report);

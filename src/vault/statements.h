@@ -99,6 +99,16 @@ inline constexpr db::Sql kFindManyKeys{
     "vault.find_many_keys",
     "select subject, keep_group, key_id, epoch, wrapped from vault_subject_keys "
     "where subject {{in $1}} order by subject"};
+/// Of these customers: keys under which nothing can be sealed any more, since the customer was
+/// erased. Erasure deletes them; one of `account` was put back by somebody else.
+inline constexpr db::Sql kKeysOfErased{
+    "vault.keys_of_erased",
+    "select k.subject, k.keep_group from vault_subject_keys k join vault_subjects s "
+    "on s.id = k.subject where k.subject {{in $1}} and s.erased_ms is not null and "
+    "(k.keep_group = 'account' or (s.merged_into is null "
+    "and not exists (select 1 from vault_records r where r.subject = k.subject) "
+    "and not exists (select 1 from vault_requests q where q.subject = k.subject))) "
+    "order by k.subject, k.keep_group"};
 inline constexpr db::Sql kAddKey{
     "vault.add_key",
     "insert into vault_subject_keys (subject, keep_group, key_id, epoch, wrapped) "

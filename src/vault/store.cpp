@@ -266,16 +266,16 @@ crypto::Digest record_digest(const crypto::KeySet& keys, const Record& record) {
 
 std::span<const db::Sql* const> statements() {
   static constexpr const db::Sql* kAll[] = {
-      &kListCollections, &kAddCollection,  &kPutCollection, &kDropCollection, &kListPurposes,
-      &kPutPurpose,      &kFindSubject,    &kFindExternal,  &kFindExternals,  &kAddSubject,
-      &kGuardSubject,    &kFindKeys,       &kFindManyKeys,  &kAddKey,         &kFindRecord,
-      &kFindRecords,     &kFindSlot,       &kFindOf,        &kFindOfMany,     &kPageRecords,
-      &kAddRecord,       &kPutRecord,      &kDropRecord,    &kAddTerm,        &kDropTerm,
-      &kFindTerm,        &kTakeUniqueTurn, &kGuardUnique,   &kFindAnswer,     &kAddAnswer,
-      &kDropAnswers,     &kOpenRecord,     &kNoRecord,      &kTokensOf,       &kDropTokens,
-      &kFindTerms,       &kListSwitches,   &kPutSwitch,     &kLostValue,      &kFindSubjects,
-      &kFindAliases,     &kPutSubject,     &kLockSubject,   &kGuardNoOthers,  &kMoveRecord,
-      &kAddBlock,        &kAddIndexState,  &kIndexStates,   &kCountSome};
+      &kListCollections, &kAddCollection, &kPutCollection,  &kDropCollection, &kListPurposes,
+      &kPutPurpose,      &kFindSubject,   &kFindExternal,   &kFindExternals,  &kAddSubject,
+      &kGuardSubject,    &kFindKeys,      &kFindManyKeys,   &kKeysOfErased,   &kAddKey,
+      &kFindRecord,      &kFindRecords,   &kFindSlot,       &kFindOf,         &kFindOfMany,
+      &kPageRecords,     &kAddRecord,     &kPutRecord,      &kDropRecord,     &kAddTerm,
+      &kDropTerm,        &kFindTerm,      &kTakeUniqueTurn, &kGuardUnique,    &kFindAnswer,
+      &kAddAnswer,       &kDropAnswers,   &kOpenRecord,     &kNoRecord,       &kTokensOf,
+      &kDropTokens,      &kFindTerms,     &kListSwitches,   &kPutSwitch,      &kLostValue,
+      &kFindSubjects,    &kFindAliases,   &kPutSubject,     &kLockSubject,    &kGuardNoOthers,
+      &kMoveRecord,      &kAddBlock,      &kAddIndexState,  &kIndexStates,    &kCountSome};
   return kAll;
 }
 

@@ -226,7 +226,79 @@ TEST_P(AppBudgets, end_a_search_that_grows_a_beginning_character_by_character) {
   EXPECT_EQ(must(search("milc")).records.size(), 1u);
   EXPECT_EQ(code_of(search("mild")), Code::exhausted);
   EXPECT_EQ(code_of(search("mile")), Code::exhausted);
-  EXPECT_EQ(must(search("milb")).records.size(), 1u) << "who matched may match again";
+  EXPECT_EQ(code_of(search("milb")), Code::exhausted) << "spent, whomever it would find";
+}
+
+/// A stolen key of the desk that asks after the budget is spent, or nearly: nothing about anybody
+/// else can be read from what is refused and what is not.
+TEST_P(AppBudgets, tell_nothing_of_anybody_by_refusing_a_search) {
+  must(bench_.run(bench_.rooms().declarations.put(
+      bench_.owner(), {.collection = "people",
+                       .doc = {},
+                       .fields = {{.name = "last_name",
+                                   .type = vault::FieldType::name,
+                                   .index = vault::IndexKind::prefix},
+                                  {.name = "born", .type = vault::FieldType::date}},
+                       .if_match = {}})));
+  for (int i = 0; i < 4; ++i) {
+    vault::CreateRecords made{.collection = "people", .subject = "ext:p" + std::to_string(i)};
+    for (auto [field, value] : {std::pair("last_name", "Miller"), {"born", "1980-02-03"}})
+      made.values.entries.push_back({{field, Secret::copy(value), false}, false});
+    must(bench_.run(bench_.rooms().records.create(bench_.owner(), std::move(made))));
+    bench_.clock().advance(Millis(1));
+  }
+  const auto agent = bench_.fresh(desk({.per_hour = 3}));
+  auto search = [&](std::string name, std::string born_after, bool sorted = false) {
+    vault::SearchRecords request{.collection = "people", .q = {}, .purpose = "support"};
+    request.q.entries.push_back({{"last_name", Secret::copy(name), false}, false});
+    request.filter.push_back({"born", vault::FilterOp::gt, born_after});
+    if (sorted) request.sort = vault::Sort{"created", {}};
+    return bench_.run(bench_.rooms().search.search(agent, std::move(request)));
+  };
+
+  EXPECT_EQ(must(search("mil", "1990-01-01")).records.size(), 0u);
+  for (bool sorted : {false, true}) {
+    auto page = must(search("mil", "1970-01-01", sorted));
+    EXPECT_EQ(page.records.size(), 3u) << "as many as fit in, not a refusal that tells of a fourth";
+    EXPECT_TRUE(page.more) << "also where there is nobody more";
+    if (!sorted) bench_.clock().advance(std::chrono::hours(2));
+  }
+
+  std::vector<std::string> answers;
+  for (auto [name, born] :
+       {std::pair("mil", "1970-01-01"), {"mil", "1990-01-01"}, {"xyz", "1970-01-01"}}) {
+    auto refused = search(name, born);
+    ASSERT_EQ(code_of(refused), Code::exhausted) << name << ' ' << born;
+    ASSERT_TRUE(refused.error().free_at);
+    answers.push_back(refused.error().field.text() + ' ' +
+                      std::to_string(to_ms(*refused.error().free_at)));
+    EXPECT_TRUE(bench_.last_entry().contains(R"("status":"refused","status_code":"budget")"));
+  }
+  EXPECT_EQ(answers, std::vector(3, answers[0]));
+  EXPECT_EQ(used(agent.principal, 3'600), 3);
+}
+
+/// All of them pass the first look, before any of them is charged.
+TEST_P(AppBudgets, refuse_searches_that_race_alike_whether_they_match_or_not) {
+  auto made = bench_.customers(8);
+  const auto agent = desk({.per_hour = 1});
+  std::vector<Task<Result<vault::FoundRecords>>> tasks;
+  for (int i = 0; i < 16; ++i) {
+    vault::SearchRecords request{.collection = "customers", .q = {}, .purpose = "support"};
+    request.q.entries.push_back(
+        {{"email", Secret::copy("c" + std::to_string(i) + "@example.org"), false}, false});
+    tasks.push_back(bench_.rooms().search.search(agent, std::move(request)));
+  }
+
+  auto all = bench_.run_all(std::move(tasks));
+
+  std::size_t found = 0;
+  for (const auto& one : all) {
+    if (!one) EXPECT_EQ(code_of(one), Code::exhausted);
+    if (one) found += one->records.size();
+  }
+  EXPECT_LE(found, 1u);
+  EXPECT_LE(used(agent.principal, 3'600), 1);
 }
 
 /// A stolen key of the shop's backend that asks for one customer's own copy after another.

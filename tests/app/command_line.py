@@ -159,6 +159,70 @@ def a_forgotten_at_is_named(store, server):
 
 
 @test
+def an_empty_body_is_not_taken_for_a_request_for_nothing(store, server):
+    empty, marked = store.base / "empty.json", store.base / "marked.json"
+    empty.write_bytes(b" \n")
+    marked.write_bytes(b"\xef\xbb\xbf" + b'{"permissions":["journal.list"]}')
+    put = lambda *words, **more: store.run("roles", "put", "kept", *words, server=server, **more)
+    role = put("--body", f"@{marked}")
+    assert role.code == DONE, role
+    version = store.run("roles", "get", "kept", server=server).rows[0]["version"]
+    for words, stdin in ((["--body", f"@{empty}"], b""), (["--body", f"@{store.base}"], b""),
+                         (["--body", "-"], b""), (["--body", ""], b"")):
+        refused = put("--if-match", str(version), *words, stdin=stdin)
+        assert refused.code in (FAILED, USAGE) and "body: " in refused.err, (words, refused)
+    assert store.run("roles", "get", "kept", server=server).rows[0]["permissions"] == ["journal.list"]
+    folder = store.run("records", "verify", "rec_none", "--field", "email", "--value", f"@{store.base}",
+                       "--purpose", "support", server=server)
+    assert folder.code == FAILED and "is a folder" in folder.err, folder
+
+
+@test
+def spaces_after_the_commas_of_a_list_are_none_of_its_words(store, server):
+    declare(server.client())
+    record = create(server.client(), "ext:spaces", email="a@example.org", phone="+4930123456")["record"]
+    done = store.run("records", "reveal", record, "--fields", "email, phone", "--purpose", "support", server=server)
+    assert done.code == DONE and set(done.rows[0]["values"]) == {"email", "phone"}, done
+
+
+@test
+def a_row_of_a_restricted_customer_goes_in_whole_or_not_at_all(store, server):
+    file = store.base / "restricted.csv"
+    header = "Customer ID,First Name,Email,Default Address City\n"
+    words = ["imports", "create", "--preset", "shopify", file]
+    file.write_text(header + "9101,Half,half@example.org,\n9102,Free,free@example.org,Kiel\n")
+    assert store.run(*words, server=server).rows[0]["created"] == 3
+    assert store.run("subjects", "restrict", "ext:9101", "--ground", "unlawful", server=server).code == DONE
+
+    file.write_text(header + "9101,Half,half@example.org,Ulm\n9102,Other,free@example.org,Kiel\n")
+    done = store.run(*words, server=server)
+    assert done.code == DONE and "nothing" not in done.err, done
+    assert (done.rows[0]["refused"], done.rows[0]["created"], done.rows[0]["updated"]) == (1, 0, 1), done
+    assert len(store.run("subjects", "get", "ext:9101", server=server).rows[0]["records"]) == 1
+
+    file.write_text(header + "9101,Half,half@example.org,Ulm\n")
+    alone = store.run(*words, server=server)
+    assert alone.code == FAILED and "nothing of this file went in" in alone.err, alone
+
+
+@test
+def lines_of_json_say_what_they_lack(store, server):
+    file = store.base / "lines.jsonl"
+    mapping = {**MAPPING, "fields": {"email": "mail"}}
+    file.write_text('{"id":"j1","e_mail":"x@example.org"}\n{"id":4.47E+12,"mail":"x@example.org"}\n'
+                    '{"id":true,"mail":"x@example.org"}\n{"id":77,"mail":"ok@example.org"}\n{"id":78,"mail":null}\n')
+    done = store.run("imports", "create", "--format", "json_lines", "--mapping", json.dumps(mapping), file,
+                     server=server)
+    report = done.rows[0]
+    assert [row["line"] for row in report["refusals"]] == [1, 2, 3], done
+    assert (report["customers"], report["created"]) == (2, 1), done
+    bare = store.base / "map.json"
+    bare.write_text(json.dumps(mapping))
+    forgot = store.run("imports", "create", "--format", "json_lines", "--mapping", bare, file, server=server)
+    assert forgot.code == FAILED and "write @ before it" in forgot.err, forgot
+
+
+@test
 def an_empty_id_is_named(store, server):
     refused = store.run("subjects", "get", "", server=server)
     assert refused.code == FAILED and "subject: it is empty" in refused.err, refused
@@ -176,6 +240,25 @@ def a_stream_that_the_server_ends_is_no_success():
 
 
 # ── what is checked without a server
+
+@test
+def what_makes_no_store_is_named(store):
+    fresh = store.base / "fresh"
+    for words, said in (
+            (["init", "--dir", ""], "--dir: it is empty"),
+            (["config", "show", "--dir", ""], "--dir: it is empty"),
+            (["init", "--dir", fresh, "--set", "server.lisen=1"], "server.lisen: there is no such setting"),
+            (["init", "--dir", fresh, "--set", "lisen=1"], "there is no such setting"),
+            (["init", "--dir", fresh, "--passphrase-file", "pw"], "--method passphrase")):
+        done = store.run(*words)
+        assert done.code == FAILED and said in done.err, (words, done)
+    assert not fresh.exists()
+    none = store.base / "none.json"
+    none.write_text("a,b\n")
+    for file in (none, "/dev/null"):
+        done = store.run("proof", "verify", file)
+        assert done.code == FAILED and "this is no proof" in done.err, done
+
 
 @test
 def a_verifier_key_that_is_none_is_refused(store, server):

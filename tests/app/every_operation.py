@@ -129,6 +129,8 @@ def an_import_is_indexed_and_the_owner_consents_to_what_stands_out(server):
     done = json.loads(text(server, "imports.create", "--mapping", mapping, file))
     assert done["created"] == 1200, done
     assert call(server, "imports.get", done["import"]) == done
+    line = {name: done[name] for name in ("import", "state", "bytes", "rows", "refused")}
+    assert line in call(server, "imports.list")["imports"]
 
     field = lambda: call(server, "collections.get", "members")["fields"][0]
 

@@ -301,6 +301,28 @@ TEST_P(VaultRecords, take_a_unique_value_that_a_restore_left_without_its_record)
   EXPECT_TRUE(create(one({{"member", "M-1"}})));
 }
 
+TEST_P(VaultRecords, repeated_are_not_answered_by_what_another_request_made) {
+  auto first = [&](std::string name, std::string key) {
+    auto request = one({{"first_name", std::move(name)}});
+    request.idempotency_key = std::move(key);
+    return create(std::move(request));
+  };
+  must(first("Ann", "order-17"));
+  must(first("Bob", "order-18"));
+
+  bench_.raw().run(
+      "update vault_idempotency set answer = (select max(answer) from vault_idempotency)");
+
+  int answered = 0;
+  for (auto [name, key] : {std::pair("Ann", "order-17"), {"Bob", "order-18"}}) {
+    auto repeated = first(name, key);
+    answered += repeated.has_value();
+    if (!repeated) EXPECT_EQ(code_of(repeated), Code::conflict);
+  }
+  EXPECT_EQ(answered, 1) << "the one whose answer it is";
+  EXPECT_EQ(rows("vault_records"), 2);
+}
+
 TEST_P(VaultRecords, repeated_under_one_key_are_made_once) {
   auto first = one({{"first_name", "Ann"}});
   first.idempotency_key = "order-17";

@@ -520,6 +520,30 @@ TEST_P(VaultRotation, opens_no_old_copy_of_an_erased_customer_when_the_epoch_key
   EXPECT_EQ(bench_.opened(bob_.record, "email"), "bob@example.org");
 }
 
+/// Who writes the database keeps a key alive over the epoch, to open an old copy by it later.
+TEST_P(VaultRotation, wraps_no_key_anew_that_was_put_back_for_an_erased_customer) {
+  auto raw = bench_.raw();
+  const auto subject = raw.literal(ann_.subject.bytes());
+  raw.run("create table kept as select * from vault_subject_keys where subject = " + subject);
+  must(bench_.erase("ext:1"));
+  ASSERT_EQ(raw.number("select count(*) from vault_subject_keys where subject = " + subject), 0);
+  expect_sound("erased");
+  raw.run("insert into vault_subject_keys select * from kept");
+
+  auto found = bench_.state();
+  ASSERT_EQ(found.unrecorded_total, 1);
+  EXPECT_EQ(found.unrecorded[0].kind, "subject_keys");
+  EXPECT_EQ(found.unrecorded[0].row, to_bytes(ann_.subject.bytes()));
+  rotate(KeyKind::epoch, true);
+  steps();
+
+  ASSERT_EQ(last().phase, RotationPhase::done);
+  EXPECT_EQ(raw.number("select count(*) from vault_subject_keys where subject = " + subject), 0);
+  EXPECT_EQ(raw.number("select count(*) from journal_entries where entry like '%\"put_back\":1%'"),
+            1);
+  expect_sound("after the epoch");
+}
+
 TEST_P(VaultRotation, takes_less_at_a_time_while_others_wait) {
   bench_.rotation_settings.batch = 0;
   bench_.reopen();

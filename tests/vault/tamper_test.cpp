@@ -157,6 +157,44 @@ TEST_P(VaultTamper, an_index_row_bent_to_another_record_finds_nothing_wrong) {
   EXPECT_TRUE(found.records.empty()) << "candidates are opened and compared";
 }
 
+TEST_P(VaultTamper, index_rows_that_were_taken_out_keep_nothing_from_being_erased) {
+  auto ann = bench_.create("ext:1", {{"email", "ann@example.org"}});
+  auto bob = bench_.create("ext:2", {{"email", "bob@example.org"}});
+  bench_.raw().run("delete from vault_index");
+
+  bench_(bench_.records().update({}, {ann.record, values({{"email", "new@example.org"}}), {}, {}}));
+  EXPECT_EQ(must(bench_.find({{"email", "new@example.org"}})).records.size(), 1u);
+  must(bench_.erase("ext:1"));
+  EXPECT_EQ(bench_.opened(ann.record, "email"), "not_found");
+  bench_(bench_.records().remove({}, {bob.record, "1"}));
+}
+
+TEST_P(VaultTamper, a_trigger_that_keeps_keys_makes_no_erasure) {
+  auto ann = bench_.create("ext:1", {{"email", "ann@example.org"}});
+  auto raw = bench_.raw();
+  const bool sqlite = GetParam() == db::Database::Kind::sqlite;
+  if (sqlite) {
+    raw.run(
+        "create trigger kept before delete on vault_subject_keys begin select raise(ignore); end");
+  } else {
+    raw.run(
+        "create function kept() returns trigger language plpgsql as $$begin return null; end$$");
+    raw.run(
+        "create trigger kept before delete on vault_subject_keys for each row execute function "
+        "kept()");
+  }
+
+  auto erased = bench_.erase("ext:1");
+
+  if (sqlite) {
+    EXPECT_TRUE(erased) << "triggers are off";
+    EXPECT_EQ(bench_.opened(ann.record, "email"), "not_found");
+  } else {
+    EXPECT_EQ(code_of(erased), Code::corrupt) << "not said to be done";
+    EXPECT_EQ(bench_.opened(ann.record, "email"), "ann@example.org");
+  }
+}
+
 TEST_P(VaultTamper, every_byte_of_a_sealed_row_counts) {
   auto made = bench_.create("ext:1", {{"email", "ann@example.org"}, {"first_name", "Ann"}});
   const auto row = sealed(made.record);

@@ -165,9 +165,13 @@ class FakePermits final : public Permits {
 class FakeBudgets final : public Budgets {
  public:
   bool counting = false, full = false;
+  std::optional<std::int64_t> left;
   std::vector<std::vector<SubjectId>> charged;
 
   bool counts(std::span<const std::uint32_t>) const override { return counting; }
+  Task<Result<std::optional<std::int64_t>>> room(Caller, std::vector<std::uint32_t>) override {
+    co_return left;
+  }
   Task<Result<Charge>> charge(Caller, std::vector<SubjectId> subjects,
                               std::vector<std::uint32_t>) override {
     static constexpr db::Sql kNever{"test.never", "select 1 where 1 = 0"};

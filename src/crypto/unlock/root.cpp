@@ -293,7 +293,7 @@ Result<Keyring> reseal_keyring(const fs::path& file, const Keyring& keyring, con
   // key opens lies beside it.
   if (!replace_private(previous, bytes))
     return Error(Code::unavailable,
-                 "<keyring>.previous cannot be written to the disk: nothing was changed");
+                 "DIR/keyring.previous cannot be written to the disk: nothing was changed");
   const auto wrote = replace_private(file, bytes);
   auto back = read_keyring(file, root, keyring.store_id());
   if (back || wrote) return back;  // in force, also where only the folder could not be made durable

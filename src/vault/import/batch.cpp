@@ -99,6 +99,15 @@ const Field* taken_field(const CheckedRow& row, const KnownRows& known) {
   return nullptr;
 }
 
+/// Whether the row would change a record of a customer whose data is restricted.
+bool changes_restricted(const CheckedRow& row, const KnownRows& known) {
+  auto subject = known.subjects.find(row.external_id);
+  return subject != known.subjects.end() && known.restricted.contains(subject->second) &&
+         std::ranges::any_of(row.records, [&](const auto& record) {
+           return known.records.contains({subject->second, record.collection->id, record.slot});
+         });
+}
+
 }  // namespace
 
 Result<SealedRows> seal_rows(const Working& work, ImportId import,
@@ -116,6 +125,11 @@ Result<SealedRows> seal_rows(const Working& work, ImportId import,
     if (const auto* field = taken_field(row, known)) {
       out.refused.push_back(
           refusal(row.place, "another record has this value, which must be unique", field->name));
+      continue;
+    }
+    if (changes_restricted(row, known)) {
+      out.refused.push_back(
+          refusal(row.place, "this customer's data is restricted: rectify it instead"));
       continue;
     }
     SubjectKeys* keys = nullptr;
@@ -140,11 +154,6 @@ Result<SealedRows> seal_rows(const Working& work, ImportId import,
         if (!made) return std::move(made).error();
         take(made->id);
         out.created += 1;
-        continue;
-      }
-      if (known.restricted.contains(keys->subject())) {
-        out.refused.push_back(
-            refusal(row.place, "this customer's data is restricted: rectify it instead"));
         continue;
       }
       auto changed =

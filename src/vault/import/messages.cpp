@@ -24,6 +24,12 @@ std::span<const Member> ImportRequest::described() {
   return kMembers;
 }
 
+std::span<const Member> ImportList::described() {
+  static constexpr Member kMembers[] = {
+      member<&ImportList::imports>("imports", "Newest first.", {.count = 100})};
+  return kMembers;
+}
+
 std::span<const Member> RefusedRow::described() {
   using R = RefusedRow;
   static constexpr Member kMembers[] = {
@@ -59,6 +65,16 @@ std::span<const Member> ImportReport::described() {
       member<&I::left_out>("left_out", "Known columns that are not stored, and why."),
       member<&I::failure>("failure",
                           "Why the import as a whole ended early; empty when it did not.")};
+  return kMembers;
+}
+
+std::span<const Member> ImportLine::described() {
+  using I = ImportLine;
+  static constexpr Member kMembers[] = {member<&I::import>("import", "The import's id."),
+                                        member<&I::state>("state", "How far it is."),
+                                        member<&I::bytes>("bytes", "Read so far."),
+                                        member<&I::rows>("rows", "Rows read, refused ones too."),
+                                        member<&I::refused>("refused", "Rows that did not go in.")};
   return kMembers;
 }
 

@@ -45,4 +45,14 @@ struct ImportReport {
   static std::span<const Member> described();
 };
 
+/// An import in one line.
+struct ImportLine {
+  ImportId import;
+  ImportState state = ImportState::running;
+  std::int64_t bytes = 0;
+  std::int64_t rows = 0;
+  std::int64_t refused = 0;
+  static std::span<const Member> described();
+};
+
 }  // namespace holdfast::vault

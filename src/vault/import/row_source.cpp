@@ -57,17 +57,20 @@ struct JsonCells {
   Place place;
   std::string& scratch;
 
-  template <class Column>
-  Cell operator()(const Column& column) const {
+  const boost::json::value* value_at(std::string_view path) const {
     const auto* in = &object;
-    std::string_view path = column.name;
     for (auto dot = path.find('.'); dot != std::string_view::npos; dot = path.find('.')) {
       const auto* inner = in->if_contains(path.substr(0, dot));
-      if (!inner || !inner->is_object()) return {};
+      if (!inner || !inner->is_object()) return nullptr;
       in = &inner->get_object();
       path.remove_prefix(dot + 1);
     }
-    const auto* value = in->if_contains(path);
+    return in->if_contains(path);
+  }
+
+  template <class Column>
+  Cell operator()(const Column& column) const {
+    const auto* value = value_at(column.name);
     if (!value || value->is_null()) return {};
     if (value->is_string()) {
       const auto& text = value->get_string();
@@ -259,8 +262,22 @@ ReadEvent RowSource::read_json() {
   report_members(object, {});
   row_ = {};
   row_.place = json_->place();
+  for (const auto& id : ids_)
+    if (const auto* value = cells.value_at(id.name); value && !value->is_null() &&
+                                                     !value->is_string() && !value->is_int64() &&
+                                                     !value->is_uint64()) {
+      refuse("a customer id is a text or a whole number: write it in quotes", row_.place);
+      return ReadEvent::refused;
+    }
   if (!read_id(cells, row_.place)) return ReadEvent::refused;
   const auto& shape = shapes_.front();
+  const bool lists =
+      std::ranges::any_of(shape.records, [](const auto& record) { return !record.list.empty(); });
+  if (!lists &&
+      std::ranges::none_of(rules_, [&](const auto& rule) { return cells.value_at(rule.name); })) {
+    refuse("none of the mapping's columns is in this line", row_.place);
+    return ReadEvent::refused;
+  }
   for (std::size_t i = 0; i < shape.records.size(); ++i) {
     bool good = shape.records[i].list.empty() ? read_record(i, cells, shape.records[i].key)
                                               : read_list(i, object);

@@ -1,6 +1,7 @@
 #include "vault/import/service.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace holdfast::vault {
 namespace {
@@ -137,6 +138,14 @@ Task<Result<ImportReport>> Imports::get(Caller, ImportRequest request) {
   co_return *found;
 }
 
+Task<Result<ImportList>> Imports::list(Caller, ListImports) {
+  ImportList out;
+  std::scoped_lock lock(mutex_);
+  for (const auto& one : std::views::reverse(reports_))
+    out.imports.push_back({one.import, one.state, one.bytes, one.rows, one.refused});
+  co_return out;
+}
+
 void Imports::publish(const ImportReport& report) {
   std::scoped_lock lock(mutex_);
   auto found = std::ranges::find(reports_, report.import, &ImportReport::import);
@@ -156,6 +165,9 @@ std::vector<http::Route> import_routes(Imports* imports) {
       {.limits = {.body = 64ull << 30}, .status = 201, .grows = true}));
   out.push_back(http::route<&Imports::get>(imports, "imports.get", "GET", "/v1/imports/{import}",
                                            "How far an import is, or how it ended"));
+  out.push_back(http::route<&Imports::list>(
+      imports, "imports.list", "GET", "/v1/imports",
+      "List the last hundred imports since the server started, those that run too"));
   return out;
 }
 

@@ -26,6 +26,13 @@ struct ImportRequest {
   ImportId import;
   static std::span<const Member> described();
 };
+struct ListImports {
+  static std::span<const Member> described() { return {}; }
+};
+struct ImportList {
+  std::vector<ImportLine> imports;
+  static std::span<const Member> described();
+};
 /// Threads: any io_context thread. Memory: four batches of 2,000 rows, about 25 MB.
 class Imports {
  public:
@@ -40,6 +47,8 @@ class Imports {
   Task<Result<ImportReport>> create(Caller caller, CreateImport request, http::BodyReader& body);
   /// How far an import is, or how it ended: the last 100 of this process.
   Task<Result<ImportReport>> get(Caller caller, ImportRequest request);
+  /// The same hundred, the newest first: those that run, too.
+  Task<Result<ImportList>> list(Caller caller, ListImports request);
 
  private:
   ImportRun::Uses uses();

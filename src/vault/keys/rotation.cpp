@@ -212,7 +212,7 @@ void Rotations::fill_rate(RotationView& view, const Rotation& row) const {
   auto spent = std::chrono::duration_cast<Millis>(deps_.context.clock.mono() - rate_.since);
   if (spent < Millis(1000)) return;
   view.rows_per_second = (row.looked - rate_.looked) * 1000 / spent.count();
-  if (row.phase == Phase::moving && *view.rows_per_second > 0 && row.total > row.looked)
+  if (pass_of(row.phase) && *view.rows_per_second > 0 && row.total > row.looked)
     view.ready_about =
         deps_.context.clock.now() + Millis((row.total - row.looked) * 1000 / *view.rows_per_second);
 }

@@ -1,6 +1,8 @@
 #include "vault/keys/rotation_rows.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "vault/keys/rotation_walk.h"
 #include "vault/policy.h"
@@ -19,7 +21,9 @@ inline constexpr db::Sql kDropRetired{
     "vault.drop_retired",
     "delete from vault_subject_keys where subject = $1 and keep_group = $2 and key_id = $3 "
     "and retired_ms is not null"};
-inline constexpr db::Sql kCountKeys{"vault.count_keys", "select count(*) from vault_subject_keys"};
+inline constexpr db::Sql kDropOfErased{
+    "vault.drop_of_erased",
+    "delete from vault_subject_keys where subject = $1 and keep_group = $2"};
 inline constexpr db::Sql kCountSubjects{"vault.count_subjects",
                                         "select count(*) from vault_subjects"};
 inline constexpr db::Sql kMacCollection{
@@ -50,6 +54,22 @@ bool replaced(const std::vector<walk::KeyRow>& rows, std::size_t at) {
          rows[at + 1].group == rows[at].group;
 }
 
+/// Which of these keys are of erased customers, with nothing under them: no new epoch wraps them.
+Task<Result<std::set<std::pair<SubjectId, std::string>>>> keys_of_erased(
+    db::Reader& reader, const std::vector<walk::KeyRow>& rows) {
+  std::set<std::pair<SubjectId, std::string>> out;
+  std::set<SubjectId> subjects;
+  for (const auto& row : rows) subjects.insert(row.subject);
+  if (subjects.empty()) co_return out;
+  db::List list;
+  for (auto id : subjects) list.cells.emplace_back(blob(id));
+  auto found = co_await reader.read(kKeysOfErased, {std::move(list)});
+  if (!found) co_return std::move(found).error();
+  for (std::size_t i = 0; i < found->size(); ++i)
+    if (auto id = SubjectId::from((*found)[i].bytes(0))) out.emplace(*id, (*found)[i].text(1));
+  co_return out;
+}
+
 }  // namespace
 
 // ── subject keys
@@ -62,9 +82,16 @@ Task<Result<MovedRows>> WrappedKeys::move(MoveJob job, Pass pass, Bytes after, s
   auto page = co_await walk::keys(context_.journal.reader(), std::move(after), limit, true);
   if (!page) co_return std::move(page).error();
   MovedRows out{.after = std::move(page->after), .looked = size_of(page->rows), .last = page->last};
+  std::set<std::pair<SubjectId, std::string>> erased;
+  if (pass == Pass::move) {
+    auto found = co_await keys_of_erased(context_.journal.reader(), page->rows);
+    if (!found) co_return std::move(found).error();
+    erased = std::move(*found);
+  }
   std::vector<db::Args> rows;
   for (std::size_t i = 0; i < page->rows.size(); ++i) {
     const auto& row = page->rows[i];
+    if (erased.contains({row.subject, row.group})) continue;
     if (pass == Pass::drop) {
       // The mark has no MAC: what it says counts only where a newer key has the values.
       if (row.retired && row.epoch == job.from && replaced(page->rows, i))
@@ -84,6 +111,12 @@ Task<Result<MovedRows>> WrappedKeys::move(MoveJob job, Pass pass, Bytes after, s
   // One that was erased meanwhile stays away.
   const auto& sql = pass == Pass::drop ? kDropRetired : kRewrap;
   out.changes.bulk(sql, std::move(rows), db::Expect::at_most(out.moved));
+  std::vector<db::Args> drops;
+  for (const auto& [subject, group] : erased) {
+    out.put_back += group == "account";
+    drops.push_back({blob(subject), group});
+  }
+  out.changes.bulk(kDropOfErased, std::move(drops));
   co_return out;
 }
 
@@ -114,7 +147,7 @@ Task<Result<std::int64_t>> WrappedKeys::left(MoveJob job, Pass) {
 }
 
 Task<Result<std::int64_t>> WrappedKeys::total(MoveJob) {
-  return count(context_.journal.reader(), kCountKeys);
+  return walk::count_keys(context_.journal.reader());
 }
 
 // ── external ids
@@ -257,7 +290,7 @@ Task<Result<std::int64_t>> DeclaredRows::left(MoveJob job, Pass) {
 }
 
 std::span<const db::Sql* const> rotation_statements() {
-  static constexpr const db::Sql* kAll[] = {&kRewrap,        &kDropRetired,   &kCountKeys,
+  static constexpr const db::Sql* kAll[] = {&kRewrap,        &kDropOfErased,  &kDropRetired,
                                             &kCountSubjects, &kMacCollection, &kMacPurpose,
                                             &kMacSwitch};
   return kAll;

@@ -28,6 +28,7 @@ class RenewedKeys final : public KeyedRows {
   bool takes_part(KeyKind kind, Pass pass) const override;
   Task<Result<MovedRows>> move(MoveJob job, Pass pass, Bytes after, std::int64_t limit) override;
   Task<Result<std::int64_t>> left(MoveJob job, Pass pass) override;
+  Task<Result<std::int64_t>> total(MoveJob job) override;
 
  private:
   Task<Result<MovedRows>> renew_lost(MoveJob job, Bytes after, std::int64_t limit);

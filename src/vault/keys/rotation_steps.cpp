@@ -203,6 +203,16 @@ Task<Result<Rotations::Pace>> Rotations::advance(Rotation row, Phase next,
   row.phase = next;
   row.source = 0;
   row.after.clear();
+  if (auto pass = pass_of(next)) {
+    auto job = co_await job_of(row);
+    if (!job) co_return std::move(job).error();
+    row.total = 0;
+    for (auto* rows : sources(row.kind, *pass)) {
+      auto count = co_await rows->total(*job);
+      if (!count) co_return std::move(count).error();
+      row.total += *count;
+    }
+  }
   auto event = event_of(activity, row);
   auto done = co_await put(row, std::move(event));
   if (!done) co_return std::move(done).error();
@@ -226,15 +236,6 @@ Task<Result<Rotations::Pace>> Rotations::add_key(Rotation row) {
     if (auto done = co_await hand_out(std::move(*ring), row); !done)
       co_return std::move(done).error();
   }
-  std::int64_t total = 0;
-  auto job = co_await job_of(row);
-  if (!job) co_return std::move(job).error();
-  for (auto* rows : sources(row.kind, Pass::move)) {
-    auto count = co_await rows->total(*job);
-    if (!count) co_return std::move(count).error();
-    total += *count;
-  }
-  row.total = total;
   auto event = event_of("keys.new_key", row);
   event.facts.emplace_back("generation", row.generation);
   row.phase = Phase::settling;
@@ -282,6 +283,10 @@ Task<Result<Rotations::Pace>> Rotations::pass(Rotation row, Pass which, Phase ne
   event.facts.emplace_back("moved", batch->moved);
   event.facts.emplace_back("rows", std::string(source->name()));
   if (batch->as_of) event.facts.emplace_back("as_of", *batch->as_of);
+  if (batch->put_back > 0) {
+    event.alarm = true;
+    event.facts.emplace_back("put_back", batch->put_back);
+  }
   event.touches = std::move(batch->touches);
   row.refused += static_cast<std::int64_t>(batch->refused.size());
   for (auto& name : batch->refused) {

@@ -48,7 +48,6 @@ inline constexpr db::Sql kSubjectsIn{
 inline constexpr db::Sql kPutSealed{
     "vault.put_sealed",
     "update vault_records set sealed = $3, version = version + 1 where id = $1 and version = $2"};
-inline constexpr db::Sql kCountRecords{"vault.count_records", "select count(*) from vault_records"};
 
 Bytes blob(const auto& id) {
   return to_bytes(id.bytes());
@@ -139,6 +138,10 @@ Task<Result<MovedRows>> RenewedKeys::renew_all(MoveJob job, Bytes after, std::in
 
 Task<Result<std::int64_t>> RenewedKeys::left(MoveJob, Pass) {
   co_return 0;
+}
+
+Task<Result<std::int64_t>> RenewedKeys::total(MoveJob) {
+  return walk::count_keys(context_.journal.reader());
 }
 
 // ── values
@@ -354,15 +357,13 @@ Task<Result<std::int64_t>> SealedValues::left(MoveJob job, Pass pass) {
 }
 
 Task<Result<std::int64_t>> SealedValues::total(MoveJob) {
-  auto rows = co_await context_.journal.reader().read(kCountRecords, {});
-  if (!rows) co_return std::move(rows).error();
-  co_return (*rows)[0].integer(0);
+  return walk::count_keys(context_.journal.reader());
 }
 
 std::span<const db::Sql* const> rotation_value_statements() {
   static constexpr const db::Sql* kAll[] = {&kHoldSubjects, &kRenewKey,       &kForgetLost,
                                             &kRetireKey,    &kDropRetiredKey, &kRecordsOfSubjects,
-                                            &kSubjectsIn,   &kPutSealed,      &kCountRecords};
+                                            &kSubjectsIn,   &kPutSealed};
   return kAll;
 }
 

@@ -8,6 +8,7 @@ inline constexpr db::Sql kKeysFrom{
     "select subject, keep_group, key_id, epoch, wrapped, retired_ms from vault_subject_keys "
     "where (subject, keep_group, key_id) > ($1, $2, $3) "
     "order by subject, keep_group, key_id limit $4"};
+inline constexpr db::Sql kCountKeys{"vault.count_keys", "select count(*) from vault_subject_keys"};
 inline constexpr db::Sql kSubjectsFrom{
     "vault.subjects_from",
     "select id, external_term, external_sealed, created_ms, erased_ms, version, merged_into, "
@@ -112,8 +113,15 @@ Task<Result<LostPage>> lost(db::Reader& reader, Bytes after, std::int64_t limit)
   co_return out;
 }
 
+Task<Result<std::int64_t>> count_keys(db::Reader& reader) {
+  auto rows = co_await reader.read(kCountKeys, {});
+  if (!rows) co_return std::move(rows).error();
+  co_return (*rows)[0].integer(0);
+}
+
 std::span<const db::Sql* const> statements() {
-  static constexpr const db::Sql* kAll[] = {&kKeysFrom, &kSubjectsFrom, &kRecordsFrom, &kLostFrom};
+  static constexpr const db::Sql* kAll[] = {&kKeysFrom, &kCountKeys, &kSubjectsFrom, &kRecordsFrom,
+                                            &kLostFrom};
   return kAll;
 }
 

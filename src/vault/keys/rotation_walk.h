@@ -24,6 +24,9 @@ struct KeyPage {
 /// one customer has more keys than the limit.
 Task<Result<KeyPage>> keys(db::Reader& reader, Bytes after, std::int64_t limit, bool whole);
 
+/// How many there are.
+Task<Result<std::int64_t>> count_keys(db::Reader& reader);
+
 /// A cursor behind all keys of this row's group, also those that are yet to be made.
 Bytes behind_group(const KeyRow& row);
 

@@ -13,13 +13,8 @@ namespace {
 constexpr Millis kPause{2}, kLongestPause{50};
 constexpr std::chrono::seconds kRecordTime{10};
 
-/// Whom the tries of a key count on: its place among customers, and nobody.
 SubjectId counted_on(const crypto::KeySet& keys, const Caller& caller) {
-  Bytes input;
-  put_part(input, std::string_view("unique tries"));
-  put_part(input, caller.principal);
-  auto mac = keys.digest.mac(input);
-  return SubjectId::from(BytesView(mac).first(16)).value_or(SubjectId{});
+  return place_of_tries(keys, "unique tries", caller.principal);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ inline constexpr db::Sql kCountWrong{"vault.count_wrong",
                                      "day, wrong) values ($1, $2, $3, $4, $5) "
                                      "on conflict (subject, collection, field, day) do update set "
                                      "wrong = vault_wrong_values.wrong + excluded.wrong "
-                                     "where vault_wrong_values.wrong < 5"};
+                                     "where vault_wrong_values.wrong < $6"};
 inline constexpr db::Sql kDropWrong{"vault.drop_wrong",
                                     "delete from vault_wrong_values where day < $1"};
 inline constexpr db::Sql kReadSpent{"vault.read_spent",
@@ -65,8 +65,32 @@ void count_wrong(db::Changes& changes, std::uint32_t collection,
   for (const auto& [one, is_wrong] : wrong)
     changes.write(kCountWrong,
                   {to_bytes(one.subject.bytes()), std::int64_t{collection}, std::int64_t{one.field},
-                   day_of(now), std::int64_t{is_wrong}},
+                   day_of(now), std::int64_t{is_wrong}, kWrongValues},
                   expect, values_used_up());
+}
+
+Error guesses_used_up() {
+  return {Code::exhausted,
+          "too many searches today compared values that you may not see and missed: these fields "
+          "can be searched together with others again tomorrow (UTC)"};
+}
+
+SubjectId place_of_tries(const crypto::KeySet& keys, std::string_view what,
+                         std::string_view caller) {
+  Bytes input;
+  put_part(input, what);
+  put_part(input, caller);
+  auto mac = keys.digest.mac(input);
+  return SubjectId::from(BytesView(mac).first(16)).value_or(SubjectId{});
+}
+
+void count_guessing(db::Changes& changes, SubjectId guesser, std::uint32_t collection,
+                    const std::set<std::uint32_t>& fields, Time now) {
+  for (auto field : fields)
+    changes.write(kCountWrong,
+                  {to_bytes(guesser.bytes()), std::int64_t{collection}, std::int64_t{field},
+                   day_of(now), std::int64_t{1}, kGuessingSearches},
+                  db::Expect::exactly(1), guesses_used_up());
 }
 
 std::span<const db::Sql* const> wrong_value_statements() {

@@ -13,6 +13,9 @@
 namespace holdfast::vault {
 
 inline constexpr std::int64_t kWrongValues = 5;  // a day
+/// A caller's searches in a day that tried values of a field which it may not see on so many
+/// customers that nobody was as good as named.
+inline constexpr std::int64_t kGuessingSearches = 200;
 
 /// A field, by id, of a customer whose value was compared.
 struct Compared {
@@ -36,6 +39,15 @@ void count_wrong(db::Changes& changes, std::uint32_t collection,
                  const std::map<Compared, bool>& wrong, Time now,
                  db::Expect expect = db::Expect::exactly(1));
 Error values_used_up();
+
+/// On whom a caller's own tries are counted: a place among customers that is nobody's. `what` tells
+/// kinds of tries apart.
+SubjectId place_of_tries(const crypto::KeySet& keys, std::string_view what,
+                         std::string_view caller);
+/// Counts a guessing search on `guesser`. The commit fails where it is one too many.
+void count_guessing(db::Changes& changes, SubjectId guesser, std::uint32_t collection,
+                    const std::set<std::uint32_t>& fields, Time now);
+Error guesses_used_up();
 
 std::span<const db::Sql* const> wrong_value_statements();
 

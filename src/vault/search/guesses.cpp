@@ -85,8 +85,20 @@ bool Guesses::is_named(const Tried& tried, const Naming& naming) const {
   return right_.size() + static_cast<std::size_t>(fit) <= most;
 }
 
-void Guesses::settle(const Naming& naming, Time now, db::Changes& changes, Showing& showing,
-                     journal::Event& event) const {
+Task<Result<void>> Guesses::allowed(db::Reader& reader, SubjectId guesser, Time now,
+                                    MonoTime deadline) const {
+  if (!watching_) co_return Result<void>();
+  auto counted = co_await wrong_today(reader, guesser, now, deadline);
+  if (!counted) co_return std::move(counted).error();
+  for (const auto* field : blind_)
+    if (auto found = counted->find({query_->collection->id, field->id});
+        found != counted->end() && found->second >= kGuessingSearches)
+      co_return guesses_used_up();
+  co_return Result<void>();
+}
+
+void Guesses::settle(const Naming& naming, SubjectId guesser, Time now, db::Changes& changes,
+                     Showing& showing, journal::Event& event) const {
   std::ranges::copy(compared_, std::back_inserter(showing.compared));
   std::int64_t count = 0;
   std::map<Compared, bool> counted;
@@ -94,8 +106,12 @@ void Guesses::settle(const Naming& naming, Time now, db::Changes& changes, Showi
     if (!is_named(one, naming)) continue;
     for (auto field : one.fields) counted.try_emplace({one.subject, field}, false);
   }
+  std::set<std::uint32_t> nobodys;
   for (const auto& one : wrong_) {
-    if (!is_named(one, naming)) continue;
+    if (!is_named(one, naming)) {
+      nobodys.insert(one.fields.begin(), one.fields.end());
+      continue;
+    }
     ++count;
     event.touches.push_back({one.subject, "records", to_bytes(one.record.bytes()), {}});
     showing.subjects.push_back(one.subject);
@@ -104,6 +120,7 @@ void Guesses::settle(const Naming& naming, Time now, db::Changes& changes, Showi
   event.facts.emplace_back("missed", count);
   std::erase_if(counted, [&](const auto& one) { return spent_.contains(one.first); });
   count_wrong(changes, query_->collection->id, counted, now);
+  count_guessing(changes, guesser, query_->collection->id, nobodys, now);
 }
 
 }  // namespace holdfast::vault

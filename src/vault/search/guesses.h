@@ -6,7 +6,9 @@
 // What counts is a record that misses on a blind field and on nothing that the field has no part in
 // (a text is looked for in several at once), where so few fit the rest that they
 // are as good as named. A value that names one person (an email) does so however many records have
-// it: a caller can write records that have it too.
+// it: a caller can write records that have it too. Where nobody is as good as named the search
+// itself counts, on the caller's key: else whoever writes enough such records could guess without
+// end.
 #pragma once
 
 #include <functional>
@@ -45,8 +47,12 @@ class Guesses {
   };
   /// Adds what this search is to count. Who was compared and missed goes into `showing`, and where
   /// it counts into `event`.
-  void settle(const Naming& naming, Time now, db::Changes& changes, Showing& showing,
-              journal::Event& event) const;
+  void settle(const Naming& naming, SubjectId guesser, Time now, db::Changes& changes,
+              Showing& showing, journal::Event& event) const;
+  /// Errors: exhausted (the guesser's searches of today are used up), unavailable. Cost: one read,
+  /// where values are compared that the caller may not see.
+  Task<Result<void>> allowed(db::Reader& reader, SubjectId guesser, Time now,
+                             MonoTime deadline) const;
 
  private:
   /// Values of blind fields that were compared with one record's.

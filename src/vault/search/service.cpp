@@ -34,9 +34,11 @@ struct Search::Run {
   std::optional<Cursor> after;
   crypto::Digest fingerprint{};
   std::size_t limit = kPage;
+  bool cut = false;  // to what the budgets have room for: whether there is more is not looked at
   const Purpose* purpose;
   journal::Event event;
   Showing showing;
+  View external_id = View::none;
   std::int64_t shut = 0;              // left out: the customer closed them for this purpose
   std::vector<const Field*> blind{};  // compared for a caller who may not see them
   std::size_t looked = 0;             // candidates
@@ -95,6 +97,8 @@ Task<Result<void>> Search::find_in_order(Run& run, Candidates& candidates, Guess
       }
       found.push_back(&openable);
       shown_last = openable.record.id;
+      full = run.cut && out.records.size() + found.size() == run.limit;
+      if (full) break;
     }
     if (auto done = co_await show(run, found, out); !done) co_return done;
     if (full) {
@@ -154,10 +158,12 @@ Task<Result<void>> Search::find_sorted(Run& run, Candidates& candidates, Guesses
   auto count = std::min<std::size_t>(run.limit, static_cast<std::size_t>(keyed.end() - at));
   std::vector<RecordId> page;
   for (std::size_t i = 0; i < count; ++i) page.push_back(at[static_cast<std::ptrdiff_t>(i)].second);
-  if (at + static_cast<std::ptrdiff_t>(count) != keyed.end() && count > 0) {
+  const bool further = at + static_cast<std::ptrdiff_t>(count) != keyed.end();
+  if (count > 0 && (further || (run.cut && count == run.limit))) {
     auto& last = at[static_cast<std::ptrdiff_t>(count) - 1];
     out.next = write_cursor(*run.work.keys, run.fingerprint, {last.second, std::move(last.first)});
-    if (!run.blind.empty()) page.push_back(at[static_cast<std::ptrdiff_t>(count)].second);
+    if (!run.blind.empty() && !run.cut)
+      page.push_back(at[static_cast<std::ptrdiff_t>(count)].second);
   }
   if (page.empty()) co_return Result<void>();
   auto loaded = co_await context_.store.load(std::move(page), run.caller.deadline);
@@ -212,9 +218,6 @@ Task<Result<void>> Search::show(Run& run, const std::vector<const Openable*>& fo
     auto row = token_row_from(*run.work.keys, (*rows)[i]);
     if (row) tokens[row->record].push_back(std::move(*row));  // verify --state names the others
   }
-  auto permitted = context_.permits.decide(
-      run.caller,
-      {kOperation, run.collection->name, "external_id", FieldClass::personal, run.event.purpose});
   for (const auto* one : found) {
     auto masks = mask_record(context_, run.work, run.caller, kOperation, *one);
     if (!masks) continue;  // damaged elsewhere: `journal verify --state` names it
@@ -233,12 +236,11 @@ Task<Result<void>> Search::show(Run& run, const std::vector<const Openable*>& fo
     shown.tokens =
         tokens_shown(run.work, *run.collection, *one, tokens[shown.record], shown.hidden);
     const auto& subject = *one->subject;
-    if (!subject.external_sealed.empty() && !subject.erased && permitted.view > View::none) {
+    if (!subject.external_sealed.empty() && !subject.erased && run.external_id > View::none) {
       auto id = one->keys->open(*run.work.keys, "account", external_binding(shown.subject),
                                 subject.external_sealed);
-      if (id && permitted.view == View::clear) {
+      if (id && run.external_id == View::clear) {
         shown.external_id = std::move(*id);
-        run.showing.add(permitted.terms);
       } else if (id) {
         Field text{.type = FieldType::text, .mask = Mask::last4};
         shown.external_id = Secret::copy(masked(text, id->expose_text()));
@@ -279,7 +281,7 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
       .limit = static_cast<std::size_t>(request.limit.value_or(kPage)),
       .purpose = nullptr,
       .event = {.activity = kOperation, .purpose = request.purpose, .collection = collection->name},
-      .showing = {.subjects = {}, .terms = {}, .engaged = std::move(*engaged)}};
+      .showing = {.subjects = {}, .terms = {}, .engaged = std::move(*engaged), .asks = true}};
   run.purpose = &run.work.schema->purposes.find(request.purpose)->second;
   const auto* under = run.showing.engaged ? &*run.showing.engaged : nullptr;
   std::optional<std::string_view> missing;  // of a field that may not be searched that way
@@ -311,6 +313,20 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
     run.after = std::move(*cursor);
   }
 
+  // Its terms count whether or not anybody is found: a refusal tells nothing then.
+  auto external = context_.permits.decide(run.caller, {kOperation, collection->name, "external_id",
+                                                       FieldClass::personal, request.purpose});
+  run.external_id = external.view;
+  if (external.view == View::clear) run.showing.add(external.terms);
+  auto room = co_await admission_.room(run.caller, run.showing.terms, run.event);
+  if (!room) co_return std::move(room).error();
+  // What is told of beyond the page is charged, too.
+  const auto wanted = static_cast<std::int64_t>(run.limit + !run.blind.empty());
+  if (*room && **room < wanted) {
+    run.limit = std::min(run.limit, static_cast<std::size_t>(**room));
+    run.cut = true;
+  }
+
   FoundRecords out;
   Candidates candidates(context_,
                         {.work = run.work,
@@ -322,6 +338,14 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   if (auto ready = co_await candidates.prepare(pool_); !ready) co_return std::move(ready).error();
   Guesses guesses(run.query, run.blind, run.only().has_value(), candidates.driver(),
                   candidates.by_any());
+  // On the key: whom it speaks for it may say itself.
+  const auto guesser = place_of_tries(*run.work.keys, "guessing searches", run.caller.principal);
+  if (auto allowed = co_await guesses.allowed(context_.journal.reader(), guesser, run.work.now,
+                                              run.caller.deadline);
+      !allowed) {
+    if (allowed.error().code != Code::exhausted) co_return std::move(allowed).error();
+    co_return co_await opening_.refused(run.caller, run.event, std::move(allowed).error());
+  }
   auto found = run.query.sort ? co_await find_sorted(run, candidates, guesses, out)
                               : co_await find_in_order(run, candidates, guesses, out);
   if (!found) co_return std::move(found).error();
@@ -333,13 +357,13 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   guesses.settle(
       {.alone = [&](RecordId record) { return candidates.names(record, run.looked); },
        .whole_without = [&](const auto& fields) { return candidates.whole_without(fields); }},
-      run.work.now, counts, run.showing, run.event);
+      guesser, run.work.now, counts, run.showing, run.event);
   auto kept = run.event;
   auto done = co_await admission_.record(run.work, run.caller, std::move(run.showing),
                                          std::move(counts), std::move(run.event));
   if (!done && done.error().code == Code::exhausted &&
       done.error().field.empty())  // others were faster
-    co_return co_await opening_.refused(run.caller, std::move(kept), values_used_up());
+    co_return co_await opening_.refused(run.caller, std::move(kept), std::move(done).error());
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
   co_return out;

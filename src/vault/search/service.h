@@ -24,10 +24,11 @@ class Search {
   /// Records that match all values of `q` and all filters. Each was opened and compared; each is
   /// touched in the journal as opened, so that histories of access count it, and goes through
   /// admission before anything is shown: budgets count every customer who matched, canaries alarm.
-  /// Values that the caller may only compare, tried on somebody who is already named, are counted
-  /// like those of verify (guesses.h): who misses is touched too, and left out when the values of
-  /// the day are used up. Customers who closed themselves for the purpose are left out and only
-  /// counted, in the journal.
+  /// A budget with less room than a page cuts the page; a spent one refuses before anybody is
+  /// looked for. Values that the caller may only compare, tried on somebody who is already named,
+  /// are counted like those of verify (guesses.h): who misses is touched too, and left out when the
+  /// values of the day are used up. Customers who closed themselves for the purpose are left out
+  /// and only counted, in the journal.
   ///
   /// Without `sort` a page looks at 10,000 candidates at most and says where to go on. With it all
   /// candidates are opened, and more than 10,000 are refused.

@@ -246,6 +246,13 @@ Task<Result<ErasedSubject>> Subjects::destroy(Caller caller, Subject subject,
   changes.append(std::move(erasing.draft).changes());
   for (const auto& group : groups)
     for (const auto& one : *whose) changes.write(kDropKeys, {blob(one.id), group});
+  db::List ids, names_gone;
+  for (const auto& one : *whose) ids.cells.emplace_back(blob(one.id));
+  for (const auto& group : groups) names_gone.cells.emplace_back(group);
+  changes.guard(kGuardNoKeys, {std::move(ids), std::move(names_gone)},
+                Error(Code::corrupt,
+                      "the database keeps this customer's keys: somebody changed its tables (a "
+                      "trigger or rule on vault_subject_keys)"));
   const ErasedLine erased{subject.id, std::max(subject.version + 1, at_least), groups};
   if (contains(groups, kAccount) && !subject.erased) {
     auto done =
