@@ -28,7 +28,8 @@ class NoBudgets final : public vault::Budgets {
   Task<Result<std::optional<std::int64_t>>> room(Caller, std::vector<std::uint32_t>) override {
     co_return std::nullopt;
   }
-  Task<Result<Charge>> charge(Caller, std::vector<SubjectId>, std::vector<std::uint32_t>) override {
+  Task<Result<Charge>> charge(Caller, std::vector<SubjectId>, std::vector<SubjectId>,
+                              std::vector<std::uint32_t>) override {
     co_return Charge{};
   }
   std::vector<std::uint32_t> opener_terms(const Caller&) const override { return {}; }

@@ -229,39 +229,47 @@ Task<Result<std::optional<std::int64_t>>> Budgets::room(Caller caller,
 }
 
 Task<Result<Budgets::Charge>> Budgets::charge(Caller caller, std::vector<Bytes> subjects,
+                                              std::vector<Bytes> beyond,
                                               std::vector<std::uint32_t> owed) {
   Charge out;
-  std::ranges::sort(subjects);
-  auto twice = std::ranges::unique(subjects);
-  subjects.erase(twice.begin(), twice.end());
   auto found = co_await lines(std::move(caller), owed);
   if (!found) co_return std::move(found).error();
   const auto now = deps_.clock.now();
-  const auto count = static_cast<std::int64_t>(subjects.size());
-  db::List list;
-  for (const auto& subject : subjects) list.cells.emplace_back(subject);
+  auto count = [&](const Line& line, std::vector<Bytes>& whose) {
+    std::ranges::sort(whose);
+    auto twice = std::ranges::unique(whose);
+    whose.erase(twice.begin(), twice.end());
+    db::List list;
+    std::vector<db::Args> uses;
+    for (const auto& subject : whose) {
+      list.cells.emplace_back(subject);
+      uses.push_back({line.account, line.span, subject, bucket_of(now, line.span)});
+    }
+    const auto from = window_from(now, line.span);
+    out.changes.write(
+        kCountUses,
+        {line.account, line.span, from, static_cast<std::int64_t>(whose.size()), std::move(list)},
+        db::Expect::exactly(1));
+    out.changes.write(kDropUses, {line.account, line.span, from});
+    out.changes.bulk(kAddUse, std::move(uses));
+  };
   for (const auto& line : *found)
     out.changes.write(kLockBudget, {line.account, line.span}, db::Expect::exactly(1));
   for (const auto& line : *found) {
-    const auto from = window_from(now, line.span), bucket = bucket_of(now, line.span);
-    out.changes.write(kDateBack, {line.account, line.span, bucket});
-    out.changes.write(kCountUses, {line.account, line.span, from, count, list},
-                      db::Expect::exactly(1));
-    out.changes.write(kDropUses, {line.account, line.span, from});
-    std::vector<db::Args> uses;
-    uses.reserve(subjects.size());
-    for (const auto& subject : subjects) uses.push_back({line.account, line.span, subject, bucket});
-    out.changes.bulk(kAddUse, std::move(uses));
+    out.changes.write(kDateBack, {line.account, line.span, bucket_of(now, line.span)});
+    count(line, subjects);
   }
   for (const auto& line : *found) {
     if (line.limit > 0)
-      out.changes.guard(kGuardBudget, {line.account, line.span, line.limit - (count == 0)},
+      out.changes.guard(kGuardBudget, {line.account, line.span, line.limit - subjects.empty()},
                         spent_error(line.who, line.span).at(place(line.who, line.span)));
     for (const auto& [rule, limit] : line.watched) {
       out.watched.push_back({out.changes.writes().size(), rule, limit});
       out.changes.guard(kReadUsed, {line.account, line.span});
     }
   }
+  if (!beyond.empty())
+    for (const auto& line : *found) count(line, beyond);
   co_return out;
 }
 

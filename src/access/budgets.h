@@ -60,10 +60,11 @@ class Budgets {
   Task<Result<std::optional<std::int64_t>>> room(Caller caller, std::vector<std::uint32_t> owed);
   /// Counts these customers, each once, on the key, the person and the store, wherever one of them
   /// has a limit. Guards fail the commit with `exhausted` at `budget.person.per_hour` and the like;
-  /// where there are no customers, also when not one more would fit in.
+  /// where there are no customers, also when not one more would fit in. Those of `beyond` are
+  /// counted behind the guards, whether they fit in or not.
   /// Cost: five statements and one for each customer, per account and window; everyone who is
   /// charged to the same account waits for its row. Errors: locked, unauthenticated, unavailable.
-  Task<Result<Charge>> charge(Caller caller, std::vector<Bytes> subjects,
+  Task<Result<Charge>> charge(Caller caller, std::vector<Bytes> subjects, std::vector<Bytes> beyond,
                               std::vector<std::uint32_t> owed);
   /// The caller's budgets as they count for what is not a field: all that are not observed.
   std::vector<std::uint32_t> all_owed(const Caller& caller) const;

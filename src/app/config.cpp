@@ -178,9 +178,10 @@ Result<Config> Config::load(const std::filesystem::path& dir,
       out.values_[std::string(setting.key)] = {text, Source::environment};
   for (const auto& [key, value] : overrides) {
     if (!find(key)) {
-      const auto dot = std::min(key.find('.'), key.size());
-      return Error(Code::invalid, "there is no such setting: see `holdfast config show`")
-          .at(FieldPath(key.substr(0, dot)) / key.substr(std::min(dot + 1, key.size())));
+      const auto dot = key.find('.');
+      FieldPath at(key.substr(0, dot));
+      if (dot != std::string::npos) at = at / key.substr(dot + 1);
+      return Error(Code::invalid, "there is no such setting: see `holdfast config show`").at(at);
     }
     out.values_[key] = {value, Source::flag};
   }

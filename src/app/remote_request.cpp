@@ -246,14 +246,14 @@ Result<std::string> whole_body(const RemoteCommand& command) {
                  "this body may hold personal values, which must not be on the command line: "
                  "give it as --body @FILE or --body - (standard input)");
   auto body = resolve(command.body);
+  if (body && body->find_first_not_of(" \t\r\n") == std::string::npos)
+    return Error(Code::invalid,
+                 "it is empty: did the command or file before it give nothing? A request without "
+                 "anything in it is {}");
   if (body && command.body.starts_with('@') && command.body.ends_with(".toml"))
     body = json_of_toml(*body);
   if (!body) return body;
   if (names_a_file(*body)) return wants_an_at();
-  if (body->find_first_not_of(" \t\r\n") == std::string::npos)
-    return Error(Code::invalid,
-                 "it is empty: did the command or file before it give nothing? A request without "
-                 "anything in it is {}");
   return trimmed(std::move(*body));
 }
 

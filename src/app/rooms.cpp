@@ -98,11 +98,16 @@ vault::Permitted Rooms::Permits::decide(const Caller& caller,
 
 Task<Result<vault::Budgets::Charge>> Rooms::Budgets::charge(Caller caller,
                                                             std::vector<SubjectId> opened,
+                                                            std::vector<SubjectId> beyond,
                                                             std::vector<std::uint32_t> terms) {
-  std::vector<Bytes> ids;
-  ids.reserve(opened.size());
-  for (const auto& subject : opened) ids.push_back(to_bytes(subject.bytes()));
-  auto made = co_await budgets_.charge(std::move(caller), std::move(ids), std::move(terms));
+  auto ids = [](const std::vector<SubjectId>& subjects) {
+    std::vector<Bytes> out;
+    out.reserve(subjects.size());
+    for (const auto& subject : subjects) out.push_back(to_bytes(subject.bytes()));
+    return out;
+  };
+  auto made =
+      co_await budgets_.charge(std::move(caller), ids(opened), ids(beyond), std::move(terms));
   if (!made) co_return std::move(made).error();
   Charge out{std::move(made->changes), {}};
   for (const auto& one : made->watched) out.watched.push_back({one.statement, one.rule, one.limit});

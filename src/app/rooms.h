@@ -133,6 +133,7 @@ class Rooms {
       return budgets_.room(std::move(caller), std::move(terms));
     }
     Task<Result<Charge>> charge(Caller caller, std::vector<SubjectId> opened,
+                                std::vector<SubjectId> beyond,
                                 std::vector<std::uint32_t> terms) override;
     std::vector<std::uint32_t> opener_terms(const Caller& caller) const override {
       return budgets_.all_owed(caller);

@@ -13,6 +13,12 @@ Error ended() {
   return engagement_error("this engagement has ended: nothing opens under it any more");
 }
 
+void each_once(std::vector<SubjectId>& subjects) {
+  std::ranges::sort(subjects);
+  auto twice = std::ranges::unique(subjects);
+  subjects.erase(twice.begin(), twice.end());
+}
+
 }  // namespace
 
 void Showing::add(std::uint32_t term) {
@@ -74,7 +80,6 @@ Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Sh
     auto invented = [&](const SubjectId& subject) { return (*known)->contains(subject); };
     canary = !(*known)->empty() && std::ranges::any_of(showing.subjects, invented);
   }
-  std::ranges::move(showing.compared, std::back_inserter(showing.subjects));
   if (canary) {
     event.alarm = true;
     event.facts.emplace_back("canary", std::int64_t{1});
@@ -92,12 +97,18 @@ Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Sh
     co_return done;
   }
 
-  std::ranges::sort(showing.subjects);
-  auto twice = std::ranges::unique(showing.subjects);
-  showing.subjects.erase(twice.begin(), twice.end());
+  auto beyond = std::move(showing.compared);
+  if (showing.asks) {
+    const auto from = showing.subjects.begin() + static_cast<std::ptrdiff_t>(showing.found);
+    beyond.insert(beyond.end(), from, showing.subjects.end());
+    showing.subjects.erase(from, showing.subjects.end());
+  }
+  each_once(showing.subjects);
+  each_once(beyond);
   Budgets::Charge charge;
   if (charged) {
-    auto made = co_await deps_.budgets.charge(caller, showing.subjects, showing.terms);
+    auto made =
+        co_await deps_.budgets.charge(caller, showing.subjects, std::move(beyond), showing.terms);
     if (!made) co_return std::move(made).error();
     charge = std::move(*made);
   }
@@ -115,10 +126,9 @@ Task<Result<journal::Written>> Admission::record(Working work, Caller caller, Sh
     if (engagement)
       co_return co_await refused(std::move(caller), std::move(kept), std::move(done).error(),
                                  "engagement");
-    if (!spent) co_return done;
-    auto said =
-        co_await deps_.budgets.spent(caller, std::max<std::size_t>(1, showing.subjects.size()),
-                                     showing.terms, std::move(done).error(), std::move(kept));
+    if (!spent || showing.asks) co_return done;
+    auto said = co_await deps_.budgets.spent(caller, showing.subjects.size(), showing.terms,
+                                             std::move(done).error(), std::move(kept));
     co_return co_await refused(std::move(caller), std::move(said.event), std::move(said.error),
                                "budget");
   }

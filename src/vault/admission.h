@@ -17,11 +17,14 @@ namespace holdfast::vault {
 /// What a request is about to show.
 struct Showing {
   std::vector<SubjectId> subjects;    // whose values are shown, compared or matched; may repeat
-  std::vector<SubjectId> compared{};  // and not found: charged, no alarm
+  std::vector<SubjectId> compared{};  // and not found: charged beyond any budget, no alarm
   std::vector<std::uint32_t> terms;   // Permitted::terms of all that is shown, each once
   std::optional<Engaged> engaged;
   bool alarm = true;  // false where no value of the customer's is shown
-  bool asks = false;  // a search: that nobody was found is an answer, and takes a budget with room
+  /// A search: that nobody was found is an answer, and takes a budget with room. The first `found`
+  /// of `subjects` are shown; the others it compared.
+  bool asks = false;
+  std::size_t found = 0;
 
   void add(std::uint32_t term);
 };
@@ -43,7 +46,8 @@ class Admission {
   Task<Result<Engaged>> engage(Working work, Caller caller, std::string text);
 
   /// Commits `event` with `changes` and with what admission demands of it; only then anything may
-  /// be shown. What is refused is recorded. Cost: without budgets and engagement that of the commit
+  /// be shown. What is refused is recorded, but for a search's budget: whoever searches looks for
+  /// room() again. Cost: without budgets and engagement that of the commit
   /// alone. Errors: those of the changes; exhausted (a budget, with the time at which it frees),
   /// forbidden (the engagement ended meanwhile), stale, unavailable.
   Task<Result<journal::Written>> record(Working work, Caller caller, Showing showing,

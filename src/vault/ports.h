@@ -106,8 +106,9 @@ class Budgets {
                                                          std::vector<std::uint32_t> terms) = 0;
   /// What counts these customers (each once) for the caller: locks, counters and guards, which fail
   /// the commit with `exhausted` at `budget`. For nobody it demands room for one customer more.
-  /// Errors: locked, unauthenticated, unavailable.
+  /// `beyond` are counted whether they fit in or not. Errors: locked, unauthenticated, unavailable.
   virtual Task<Result<Charge>> charge(Caller caller, std::vector<SubjectId> subjects,
+                                      std::vector<SubjectId> beyond,
                                       std::vector<std::uint32_t> terms) = 0;
   /// What opening engagements costs: the terms of the caller's budgets.
   virtual std::vector<std::uint32_t> opener_terms(const Caller& caller) const = 0;

@@ -20,7 +20,7 @@ class VaultState final : public journal::StateSource {
   Task<Result<void>> closed(Closed report) override;
 
  private:
-  /// Wrapped keys of erased customers: none is there but by another hand.
+  /// Wrapped keys of erased customers, which erasing deletes.
   Task<Result<void>> keys_put_back(const Report& report);
   Task<Result<void>> closed_records(const Closed& report);
   Task<Result<void>> closed_subjects(const Closed& report);

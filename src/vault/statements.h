@@ -99,8 +99,8 @@ inline constexpr db::Sql kFindManyKeys{
     "vault.find_many_keys",
     "select subject, keep_group, key_id, epoch, wrapped from vault_subject_keys "
     "where subject {{in $1}} order by subject"};
-/// Of these customers: keys under which nothing can be sealed any more, since the customer was
-/// erased. Erasure deletes them; one of `account` was put back by somebody else.
+/// Of these customers: keys of those who are marked as erased, with nothing under them. Erasing
+/// deletes them; one of `account` that is there was put back. The mark has no MAC here.
 inline constexpr db::Sql kKeysOfErased{
     "vault.keys_of_erased",
     "select k.subject, k.keep_group from vault_subject_keys k join vault_subjects s "

@@ -278,8 +278,69 @@ TEST_P(AppBudgets, tell_nothing_of_anybody_by_refusing_a_search) {
   EXPECT_EQ(used(agent.principal, 3'600), 3);
 }
 
+/// A caller who may only compare: whether a guess is right does not decide whether it is refused.
+TEST_P(AppBudgets, are_used_up_by_whom_a_search_compared_whatever_it_found) {
+  must(bench_.run(bench_.rooms().declarations.put(
+      bench_.owner(), {.collection = "people",
+                       .doc = {},
+                       .fields = {{.name = "last_name",
+                                   .type = vault::FieldType::name,
+                                   .index = vault::IndexKind::exact},
+                                  {.name = "born", .type = vault::FieldType::date}},
+                       .if_match = {}})));
+  for (int i = 0; i < 4; ++i) {
+    vault::CreateRecords made{.collection = "people", .subject = "ext:p" + std::to_string(i)};
+    const std::string born = i == 0 ? "1980-02-03" : "1970-01-01";
+    for (const auto& [field, value] :
+         {std::pair<std::string, std::string>("last_name", "Miller"), {"born", born}})
+      made.values.entries.push_back({{field, Secret::copy(value), false}, false});
+    must(bench_.run(bench_.rooms().records.create(bench_.owner(), std::move(made))));
+    bench_.clock().advance(Millis(1));
+  }
+  auto grant = RoomsBench::grant();
+  grant.view = access::View::verify;
+  grant.budget = Budget{.per_hour = 1};
+  bench_.put_role("guesser", {grant});
+  auto search = [&](const Caller& caller, std::string name, std::string born) {
+    vault::SearchRecords request{.collection = "people", .q = {}, .purpose = "support"};
+    request.q.entries.push_back({{"last_name", Secret::copy(name), false}, false});
+    request.filter.push_back({"born", vault::FilterOp::eq, born});
+    return bench_.run(bench_.rooms().search.search(caller, std::move(request)));
+  };
+
+  for (bool right : {false, true}) {
+    const auto caller = bench_.fresh(bench_.caller("guesser"));
+    auto first = search(caller, "Miller", right ? "1980-02-03" : "1980-02-04");
+    EXPECT_EQ(must(std::move(first)).records.size(), right ? 1u : 0u);
+    EXPECT_EQ(used(caller.principal, 3'600), right ? 1 : 4) << "who was compared is counted";
+    EXPECT_EQ(bench_.raw().number("select count(*) from vault_wrong_values where wrong > 0") > 0,
+              true)
+        << "and the guess, too";
+    for (auto name : {"Miller", "Nobody"})
+      for (auto born : {"1980-02-03", "1980-02-04"})
+        EXPECT_EQ(code_of(search(caller, name, born)), Code::exhausted) << name << ' ' << born;
+  }
+}
+
+TEST_P(AppBudgets, have_room_for_one_more_where_nobody_is_charged) {
+  auto made = bench_.customers(1);
+  const auto agent = bench_.fresh(desk({.per_hour = 1}));
+  auto& budgets = bench_.rooms().budgets;
+  auto charge_nobody = [&] {
+    auto charge = must(bench_.run(budgets.charge(agent, {}, {}, budgets.all_owed(agent))));
+    return bench_.run(
+        bench_.log().commit(agent, std::move(charge.changes), {.activity = "records.search"}));
+  };
+
+  EXPECT_TRUE(charge_nobody());
+  bench_.seen(agent, made[0].record);
+  auto refused = charge_nobody();
+  ASSERT_EQ(code_of(refused), Code::exhausted);
+  EXPECT_EQ(refused.error().field.text(), "budget.key.per_hour");
+}
+
 /// All of them pass the first look, before any of them is charged.
-TEST_P(AppBudgets, refuse_searches_that_race_alike_whether_they_match_or_not) {
+TEST_P(AppBudgets, show_one_customer_to_searches_that_race) {
   auto made = bench_.customers(8);
   const auto agent = desk({.per_hour = 1});
   std::vector<Task<Result<vault::FoundRecords>>> tasks;

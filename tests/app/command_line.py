@@ -160,14 +160,15 @@ def a_forgotten_at_is_named(store, server):
 
 @test
 def an_empty_body_is_not_taken_for_a_request_for_nothing(store, server):
-    empty, marked = store.base / "empty.json", store.base / "marked.json"
-    empty.write_bytes(b" \n")
+    empty, toml, marked = (store.base / name for name in ("empty.json", "empty.toml", "marked.json"))
+    for file in (empty, toml):
+        file.write_bytes(b" \n")
     marked.write_bytes(b"\xef\xbb\xbf" + b'{"permissions":["journal.list"]}')
     put = lambda *words, **more: store.run("roles", "put", "kept", *words, server=server, **more)
     role = put("--body", f"@{marked}")
     assert role.code == DONE, role
     version = store.run("roles", "get", "kept", server=server).rows[0]["version"]
-    for words, stdin in ((["--body", f"@{empty}"], b""), (["--body", f"@{store.base}"], b""),
+    for words, stdin in ((["--body", f"@{empty}"], b""), (["--body", f"@{toml}"], b""), (["--body", f"@{store.base}"], b""),
                          (["--body", "-"], b""), (["--body", ""], b"")):
         refused = put("--if-match", str(version), *words, stdin=stdin)
         assert refused.code in (FAILED, USAGE) and "body: " in refused.err, (words, refused)
@@ -248,7 +249,7 @@ def what_makes_no_store_is_named(store):
             (["init", "--dir", ""], "--dir: it is empty"),
             (["config", "show", "--dir", ""], "--dir: it is empty"),
             (["init", "--dir", fresh, "--set", "server.lisen=1"], "server.lisen: there is no such setting"),
-            (["init", "--dir", fresh, "--set", "lisen=1"], "there is no such setting"),
+            (["init", "--dir", fresh, "--set", "lisen=1"], "lisen: there is no such setting"),
             (["init", "--dir", fresh, "--passphrase-file", "pw"], "--method passphrase")):
         done = store.run(*words)
         assert done.code == FAILED and said in done.err, (words, done)

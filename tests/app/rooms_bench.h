@@ -248,6 +248,7 @@ class RoomsBench {
   Rooms& rooms() { return *rooms_; }
   test::FakeClock& clock() { return clock_; }
   SeenAlarms& alarms() { return alarms_; }
+  journal::Log& log() { return *log_; }
 
  private:
   db::Database::Kind kind_;

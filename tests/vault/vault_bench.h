@@ -173,8 +173,10 @@ class FakeBudgets final : public Budgets {
     co_return left;
   }
   Task<Result<Charge>> charge(Caller, std::vector<SubjectId> subjects,
-                              std::vector<std::uint32_t>) override {
+                              std::vector<SubjectId> beyond, std::vector<std::uint32_t>) override {
     static constexpr db::Sql kNever{"test.never", "select 1 where 1 = 0"};
+    std::ranges::copy(beyond, std::back_inserter(subjects));
+    std::ranges::sort(subjects);
     charged.push_back(std::move(subjects));
     Charge out;
     if (full)

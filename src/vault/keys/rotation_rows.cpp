@@ -55,18 +55,24 @@ bool replaced(const std::vector<walk::KeyRow>& rows, std::size_t at) {
 }
 
 /// Which of these keys are of erased customers, with nothing under them: no new epoch wraps them.
+/// That a customer is erased counts under the MAC of their row only.
 Task<Result<std::set<std::pair<SubjectId, std::string>>>> keys_of_erased(
-    db::Reader& reader, const std::vector<walk::KeyRow>& rows) {
+    Context context, const crypto::KeySet& keys, const std::vector<walk::KeyRow>& rows) {
   std::set<std::pair<SubjectId, std::string>> out;
   std::set<SubjectId> subjects;
   for (const auto& row : rows) subjects.insert(row.subject);
   if (subjects.empty()) co_return out;
   db::List list;
   for (auto id : subjects) list.cells.emplace_back(blob(id));
-  auto found = co_await reader.read(kKeysOfErased, {std::move(list)});
+  auto found = co_await context.journal.reader().read(kKeysOfErased, {std::move(list)});
   if (!found) co_return std::move(found).error();
-  for (std::size_t i = 0; i < found->size(); ++i)
-    if (auto id = SubjectId::from((*found)[i].bytes(0))) out.emplace(*id, (*found)[i].text(1));
+  for (std::size_t i = 0; i < found->size(); ++i) {
+    auto id = SubjectId::from((*found)[i].bytes(0)).value_or(SubjectId{});
+    auto subject = co_await context.store.subject(id, MonoTime::max());
+    if (!subject) co_return std::move(subject).error();
+    if (*subject && (*subject)->erased && standing_of(keys, **subject))
+      out.emplace(id, (*found)[i].text(1));
+  }
   co_return out;
 }
 
@@ -84,7 +90,7 @@ Task<Result<MovedRows>> WrappedKeys::move(MoveJob job, Pass pass, Bytes after, s
   MovedRows out{.after = std::move(page->after), .looked = size_of(page->rows), .last = page->last};
   std::set<std::pair<SubjectId, std::string>> erased;
   if (pass == Pass::move) {
-    auto found = co_await keys_of_erased(context_.journal.reader(), page->rows);
+    auto found = co_await keys_of_erased(context_, *job.keys, page->rows);
     if (!found) co_return std::move(found).error();
     erased = std::move(*found);
   }

@@ -140,8 +140,9 @@ Task<Result<std::int64_t>> RenewedKeys::left(MoveJob, Pass) {
   co_return 0;
 }
 
-Task<Result<std::int64_t>> RenewedKeys::total(MoveJob) {
-  return walk::count_keys(context_.journal.reader());
+Task<Result<std::int64_t>> RenewedKeys::total(MoveJob job) {
+  auto& reader = context_.journal.reader();
+  return job.kind == KeyKind::epoch ? walk::count_lost(reader) : walk::count_keys(reader);
 }
 
 // ── values

@@ -9,6 +9,7 @@ inline constexpr db::Sql kKeysFrom{
     "where (subject, keep_group, key_id) > ($1, $2, $3) "
     "order by subject, keep_group, key_id limit $4"};
 inline constexpr db::Sql kCountKeys{"vault.count_keys", "select count(*) from vault_subject_keys"};
+inline constexpr db::Sql kCountLost{"vault.count_lost", "select count(*) from vault_lost_values"};
 inline constexpr db::Sql kSubjectsFrom{
     "vault.subjects_from",
     "select id, external_term, external_sealed, created_ms, erased_ms, version, merged_into, "
@@ -21,6 +22,12 @@ inline constexpr db::Sql kLostFrom{
     "vault.lost_from",
     "select subject, keep_group from vault_lost_values "
     "where (subject, keep_group) > ($1, $2) order by subject, keep_group limit $3"};
+
+Task<Result<std::int64_t>> count(db::Reader& reader, const db::Sql& sql) {
+  auto rows = co_await reader.read(sql, {});
+  if (!rows) co_return std::move(rows).error();
+  co_return (*rows)[0].integer(0);
+}
 
 /// Where a page of keys ended: subject, group, id.
 Bytes key_cursor(const KeyRow& row) {
@@ -114,14 +121,16 @@ Task<Result<LostPage>> lost(db::Reader& reader, Bytes after, std::int64_t limit)
 }
 
 Task<Result<std::int64_t>> count_keys(db::Reader& reader) {
-  auto rows = co_await reader.read(kCountKeys, {});
-  if (!rows) co_return std::move(rows).error();
-  co_return (*rows)[0].integer(0);
+  return count(reader, kCountKeys);
+}
+
+Task<Result<std::int64_t>> count_lost(db::Reader& reader) {
+  return count(reader, kCountLost);
 }
 
 std::span<const db::Sql* const> statements() {
-  static constexpr const db::Sql* kAll[] = {&kKeysFrom, &kCountKeys, &kSubjectsFrom, &kRecordsFrom,
-                                            &kLostFrom};
+  static constexpr const db::Sql* kAll[] = {&kKeysFrom,    &kCountKeys, &kSubjectsFrom,
+                                            &kRecordsFrom, &kLostFrom,  &kCountLost};
   return kAll;
 }
 

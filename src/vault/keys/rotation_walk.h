@@ -55,6 +55,7 @@ struct LostPage {
   bool last = false;
 };
 Task<Result<LostPage>> lost(db::Reader& reader, Bytes after, std::int64_t limit);
+Task<Result<std::int64_t>> count_lost(db::Reader& reader);
 
 std::span<const db::Sql* const> statements();
 

@@ -17,6 +17,7 @@ constexpr std::size_t kSlice = 64;
 constexpr std::size_t kSortSlice = 500;
 constexpr std::size_t kMostCandidates = 10'000;
 constexpr std::size_t kPage = 20;
+constexpr int kTries = 30;
 
 inline constexpr db::Sql kTokensOfMany{
     "vault.tokens_of_many",
@@ -255,6 +256,17 @@ Task<Result<void>> Search::show(Run& run, const std::vector<const Openable*>& fo
 }
 
 Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) {
+  for (int tries = 0; tries < kTries; ++tries) {
+    auto found = co_await once(caller, request);
+    if (!found) co_return std::move(found).error();
+    if (*found) co_return std::move(**found);
+  }
+  co_return Error(Code::unavailable,
+                  "too many searches are charged to the same budget at this moment: repeat it");
+}
+
+Task<Result<std::optional<FoundRecords>>> Search::once(Caller caller,
+                                                       const SearchRecords& request) {
   auto work = co_await begin(context_, caller);
   if (!work) co_return std::move(work).error();
   const auto* collection = work->schema->find(request.collection);
@@ -320,7 +332,8 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   if (external.view == View::clear) run.showing.add(external.terms);
   auto room = co_await admission_.room(run.caller, run.showing.terms, run.event);
   if (!room) co_return std::move(room).error();
-  // What is told of beyond the page is charged, too.
+  // Whoever is shown must fit in, and whom `more` tells of; who was compared is charged beyond
+  // that.
   const auto wanted = static_cast<std::int64_t>(run.limit + !run.blind.empty());
   if (*room && **room < wanted) {
     run.limit = std::min(run.limit, static_cast<std::size_t>(**room));
@@ -351,6 +364,7 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   if (!found) co_return std::move(found).error();
   out.more = out.next.has_value();
   run.event.opened |= !out.records.empty();
+  run.showing.found = run.showing.subjects.size();
   run.event.facts = {{"closed", run.shut},
                      {"matched", static_cast<std::int64_t>(out.records.size())}};
   db::Changes counts;
@@ -364,6 +378,7 @@ Task<Result<FoundRecords>> Search::search(Caller caller, SearchRecords request) 
   if (!done && done.error().code == Code::exhausted &&
       done.error().field.empty())  // others were faster
     co_return co_await opening_.refused(run.caller, std::move(kept), std::move(done).error());
+  if (!done && done.error().code == Code::exhausted) co_return std::nullopt;
   if (!done) co_return std::move(done).error();
   out.event = done->receipt.event;
   co_return out;

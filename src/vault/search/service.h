@@ -41,6 +41,9 @@ class Search {
  private:
   struct Run;  // one search on its way
 
+  /// Nothing, where the budgets have less room by now than when it looked.
+  Task<Result<std::optional<FoundRecords>>> once(Caller caller, const SearchRecords& request);
+
   Task<Result<void>> find_in_order(Run& run, Candidates& candidates, Guesses& guesses,
                                    FoundRecords& out);
   Task<Result<void>> find_sorted(Run& run, Candidates& candidates, Guesses& guesses,
