@@ -79,11 +79,6 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-/// `a, b` is `a` and `b`.
-std::string without_spaces(std::string_view text) {
-  return std::string(trim(text));
-}
-
 /// One scalar as JSON. What is no number goes as a string, so that the server can name its member.
 std::string scalar(const Type& type, const std::string& text) {
   std::int64_t number = 0;
@@ -170,7 +165,7 @@ Result<std::string> member_json(const Member& member, const std::vector<std::str
   std::string out = "[";
   for (const auto& text : texts) {
     if (out.size() > 1) out += ',';
-    out += scalar(*type.element, hidden(member) ? text : without_spaces(text));
+    out += scalar(*type.element, hidden(member) ? text : std::string(trim(text)));  // A, B
   }
   return out + ']';
 }

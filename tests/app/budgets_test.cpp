@@ -313,9 +313,9 @@ TEST_P(AppBudgets, are_used_up_by_whom_a_search_compared_whatever_it_found) {
     auto first = search(caller, "Miller", right ? "1980-02-03" : "1980-02-04");
     EXPECT_EQ(must(std::move(first)).records.size(), right ? 1u : 0u);
     EXPECT_EQ(used(caller.principal, 3'600), right ? 1 : 4) << "who was compared is counted";
-    EXPECT_EQ(bench_.raw().number("select count(*) from vault_wrong_values where wrong > 0") > 0,
-              true)
-        << "and the guess, too";
+    if (!right)
+      EXPECT_GT(bench_.raw().number("select count(*) from vault_wrong_values where wrong > 0"), 0)
+          << "and the guess, too";
     for (auto name : {"Miller", "Nobody"})
       for (auto born : {"1980-02-03", "1980-02-04"})
         EXPECT_EQ(code_of(search(caller, name, born)), Code::exhausted) << name << ' ' << born;

@@ -37,12 +37,6 @@ Bytes blob(const auto& id) {
   return to_bytes(id.bytes());
 }
 
-Task<Result<std::int64_t>> count(db::Reader& reader, const db::Sql& sql) {
-  auto rows = co_await reader.read(sql, {});
-  if (!rows) co_return std::move(rows).error();
-  co_return rows->empty() ? 0 : (*rows)[0].integer(0);
-}
-
 std::int64_t size_of(const auto& list) {
   return static_cast<std::int64_t>(list.size());
 }
@@ -211,7 +205,7 @@ Task<Result<std::int64_t>> ExternalTerms::left(MoveJob, Pass pass) {
 }
 
 Task<Result<std::int64_t>> ExternalTerms::total(MoveJob) {
-  return count(context_.journal.reader(), kCountSubjects);
+  return walk::count(context_.journal.reader(), kCountSubjects);
 }
 
 // ── declarations

@@ -23,12 +23,6 @@ inline constexpr db::Sql kLostFrom{
     "select subject, keep_group from vault_lost_values "
     "where (subject, keep_group) > ($1, $2) order by subject, keep_group limit $3"};
 
-Task<Result<std::int64_t>> count(db::Reader& reader, const db::Sql& sql) {
-  auto rows = co_await reader.read(sql, {});
-  if (!rows) co_return std::move(rows).error();
-  co_return (*rows)[0].integer(0);
-}
-
 /// Where a page of keys ended: subject, group, id.
 Bytes key_cursor(const KeyRow& row) {
   Bytes out;
@@ -118,6 +112,12 @@ Task<Result<LostPage>> lost(db::Reader& reader, Bytes after, std::int64_t limit)
   if (!out.rows.empty())
     out.after = key_cursor({out.rows.back().subject, out.rows.back().group, 0, 0, {}, false});
   co_return out;
+}
+
+Task<Result<std::int64_t>> count(db::Reader& reader, const db::Sql& sql) {
+  auto rows = co_await reader.read(sql, {});
+  if (!rows) co_return std::move(rows).error();
+  co_return (*rows)[0].integer(0);
 }
 
 Task<Result<std::int64_t>> count_keys(db::Reader& reader) {

@@ -24,7 +24,9 @@ struct KeyPage {
 /// one customer has more keys than the limit.
 Task<Result<KeyPage>> keys(db::Reader& reader, Bytes after, std::int64_t limit, bool whole);
 
-/// How many there are.
+/// What a `select count(*)` without parameters gives. Errors: unavailable.
+Task<Result<std::int64_t>> count(db::Reader& reader, const db::Sql& sql);
+/// How many keys there are.
 Task<Result<std::int64_t>> count_keys(db::Reader& reader);
 
 /// A cursor behind all keys of this row's group, also those that are yet to be made.
