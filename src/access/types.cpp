@@ -38,6 +38,12 @@ KeyState state_of(const ApiKey& key, Time now) {
   return now < key.expires ? KeyState::live : KeyState::expired;
 }
 
+bool due(const ApiKey& key, Time now, Millis within) {
+  const auto left = key.expires - now;
+  return state_of(key, now) == KeyState::live && left < within &&
+         left < (key.expires - key.created) / 4;
+}
+
 ApiKey as_of(ApiKey key, Time now) {
   key.state = state_of(key, now);
   return key;

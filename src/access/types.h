@@ -115,6 +115,9 @@ struct ApiKey {
   static std::span<const Member> described();
 };
 KeyState state_of(const ApiKey& key, Time now);
+/// Whether a live key ends within that time and has less than a quarter of its life left: one that
+/// was made for a week is not due on its first day.
+bool due(const ApiKey& key, Time now, Millis within);
 /// With `state` filled in.
 ApiKey as_of(ApiKey key, Time now);
 

@@ -184,7 +184,9 @@ Task<Result<BackupMade>> Backups::create(Caller caller, BackupRequest) {
 }
 
 Task<Result<BackupMade>> Backups::make(Caller caller) {
-  auto now = instance_.clock().now();
+  // By journal time, as keys files are destroyed: one that a clock which was ahead had named would
+  // outlast its window.
+  const auto now = instance_.time().now().value_or(instance_.clock().now());
   auto keep = instance_.config().duration("backup.keep_keys", Millis(0));
   if (!keep) co_return std::move(keep).error();
   if (auto done = co_await instance_.log().settle(); !done) co_return std::move(done).error();

@@ -95,6 +95,7 @@ int run_command(int argc, char** argv) {
   CLI::App app("Holdfast keeps an online store's customer data safe.", "holdfast");
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help of all commands");
+  app.set_version_flag("--version", "holdfast " HOLDFAST_VERSION, "Print the version");
   app.footer(
       "Commands that ask a server use HOLDFAST_URL (https://127.0.0.1:8443), HOLDFAST_API_KEY and\n"
       "HOLDFAST_CA_FILE (DIR/ca.pem). Exit codes: 0 done, 1 failed, 2 wrong words, 3 refused,\n"
@@ -105,6 +106,12 @@ int run_command(int argc, char** argv) {
   app.add_subcommand("version", "Print the version")->final_callback([&local] {
     local = [] {
       std::cout << "holdfast " << HOLDFAST_VERSION << '\n';
+      return int{kDone};
+    };
+  });
+  app.add_subcommand("help", "This list; COMMAND --help tells of one")->final_callback([&] {
+    local = [&app] {
+      std::cout << app.help();
       return int{kDone};
     };
   });

@@ -158,15 +158,13 @@ std::optional<Time> Instance::Host::certificate_until() {
   return http::valid_until(read->get());
 }
 
-Task<std::int64_t> Instance::Host::api_keys_ending(Time before) {
+Task<std::int64_t> Instance::Host::api_keys_ending(Millis within) {
   if (!instance_.rooms_) co_return 0;
   auto now = instance_.clock_.now();
   auto snapshot = co_await instance_.rooms_->cache.current(instance_.clock_.mono() + kPolicyWait);
   if (!snapshot) co_return 0;
-  co_return std::ranges::count_if((*snapshot)->keys, [&](const auto& one) {
-    const auto& key = one.second.key;
-    return !key.revoked && key.expires > now && key.expires < before;
-  });
+  co_return std::ranges::count_if(
+      (*snapshot)->keys, [&](const auto& one) { return access::due(one.second.key, now, within); });
 }
 
 Result<std::unique_ptr<Instance>> Instance::open(Config config, crypto::OpenedStore store,

@@ -123,7 +123,7 @@ class Instance {
     void locked(bool stale) override;
     [[noreturn]] void abandon() override;
     std::optional<Time> certificate_until() override;
-    Task<std::int64_t> api_keys_ending(Time before) override;
+    Task<std::int64_t> api_keys_ending(Millis within) override;
 
    private:
     Instance& instance_;

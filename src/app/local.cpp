@@ -243,6 +243,7 @@ int proof_verify(const LocalOptions& options) {
             << proved->entry.outcome << "\n";
   for (const auto& row : proved->rows)
     std::cout << "  " << row.kind << (row.removed ? " removed" : "")
+              << (row.unopened ? " not opened" : "")
               << (row.subject ? " of " + row.subject->text() : "") << '\n';
   std::cout << "Log key: " << proved->verifier << '\n';
   if (!options.verifier) say_whose_key("proof");

@@ -88,15 +88,10 @@ void table(const json::array& rows) {
       });
 }
 
-/// The list of objects that an answer is about, if there is exactly one.
-const json::array* main_list(const json::object& object) {
-  const json::array* out = nullptr;
-  for (const auto& [key, value] : object)
-    if (const auto* list = value.if_array(); list && !list->empty() && list->front().is_object()) {
-      if (out) return nullptr;
-      out = list;
-    }
-  return out;
+/// A list of objects with something in it: what is shown as a table.
+const json::array* rows_of(const json::value& value) {
+  const auto* list = value.if_array();
+  return list && !list->empty() && list->front().is_object() ? list : nullptr;
 }
 
 /// The first list member, also when empty: what a pipe gets line by line.
@@ -133,10 +128,15 @@ void print_answer(const Type* type, std::string_view body, bool as_json) {
       std::cout << body << '\n';
     return;
   }
-  const auto* list = main_list(object);
   for (const auto& [key, value] : object)
-    if (!list || value.if_array() != list) std::cout << key << ": " << plain(value) << '\n';
-  if (list) table(*list);
+    if (!rows_of(value)) std::cout << key << ": " << plain(value) << '\n';
+  const auto tables =
+      std::ranges::count_if(object, [](const auto& member) { return rows_of(member.value()); });
+  for (const auto& [key, value] : object)
+    if (const auto* rows = rows_of(value)) {
+      if (tables > 1) std::cout << '\n' << key << ":\n";
+      table(*rows);
+    }
 }
 
 void print_more(std::string_view body) {

@@ -28,6 +28,7 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kLongestLine = 32 << 10;
 constexpr std::chrono::seconds kPatience{10};
 constexpr int kMostAtOnce = 8;
+constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::string_view kName = "unlock.sock";
 
 /// A socket's path has at most 107 bytes; one through the folder's descriptor is always short.
@@ -108,11 +109,17 @@ void UnlockSocket::Impl::left() {
 }
 
 Task<void> UnlockSocket::Impl::accept() {
+  asio::steady_timer pause(acceptor.get_executor());
   for (;;) {
     auto socket = std::make_shared<stream_protocol::socket>(acceptor.get_executor());
     auto [failed] = co_await acceptor.async_accept(*socket, kTuple);
     if (failed == asio::error::operation_aborted || failed == asio::error::bad_descriptor) break;
-    if (failed || !trusted(socket->native_handle())) continue;
+    if (failed) {  // no descriptor is left: it stays so for a while
+      pause.expires_after(kAcceptPause);
+      co_await pause.async_wait(kTuple);
+      continue;
+    }
+    if (!trusted(socket->native_handle())) continue;
     {
       std::scoped_lock lock(mutex);
       if (active > kMostAtOnce) continue;

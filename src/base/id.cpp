@@ -1,5 +1,8 @@
 #include "base/id.h"
 
+#include <array>
+#include <bit>
+
 #include "base/secret.h"
 
 namespace holdfast {
@@ -7,22 +10,44 @@ namespace {
 
 constexpr std::string_view kCrockford = "0123456789abcdefghjkmnpqrstvwxyz";
 
+using Wide = unsigned __int128;
+
+/// What of an id is random: 12 bits before the variant and 62 behind it.
+constexpr int kTailBits = 74, kLowBits = 62;
+
+template <class Number>
+Number random_bits() {
+  std::array<std::uint8_t, sizeof(Number)> bytes{};
+  random_public(bytes);
+  return std::bit_cast<Number>(bytes);
+}
+
+Uuid uuid_of(Wide value) {
+  Uuid out;
+  for (std::size_t i = 16; i-- > 0; value >>= 8) out[i] = static_cast<std::uint8_t>(value & 0xff);
+  return out;
+}
+
 }  // namespace
 
 Uuid make_uuid7(Time now) {
-  Uuid out;
-  auto ms = static_cast<std::uint64_t>(to_ms(now));
-  for (std::size_t i = 0; i < 6; ++i) out[i] = static_cast<std::uint8_t>(ms >> (40 - 8 * i));
-  random_public(std::span(out).subspan(6));
-  out[6] = static_cast<std::uint8_t>(0x70 | (out[6] & 0x0f));
-  out[8] = static_cast<std::uint8_t>(0x80 | (out[8] & 0x3f));
-  return out;
+  struct Last {
+    std::uint64_t ms = ~std::uint64_t{0};
+    Wide tail = 0;
+  };
+  thread_local Last last;
+  const auto ms = static_cast<std::uint64_t>(to_ms(now)) & 0xffff'ffff'ffff;
+  if (ms == last.ms) last.tail += 1 + random_bits<std::uint32_t>();
+  if (ms != last.ms || last.tail >> kTailBits != 0)
+    last = {ms, random_bits<Wide>() & ((Wide{1} << kTailBits) - 1)};
+  return uuid_of(Wide{ms} << 80 | Wide{7} << 76 | (last.tail >> kLowBits) << 64 |
+                 Wide{2} << kLowBits | (last.tail & ((Wide{1} << kLowBits) - 1)));
 }
 
 std::string base32(const Uuid& uuid) {
   // 128 bits in 26 characters: two zero bits in front.
   std::string out(26, '0');
-  unsigned __int128 value = 0;
+  Wide value = 0;
   for (auto byte : uuid) value = value << 8 | byte;
   for (std::size_t i = 26; i-- > 0; value >>= 5)
     out[i] = kCrockford[static_cast<unsigned>(value & 31)];
@@ -31,15 +56,13 @@ std::string base32(const Uuid& uuid) {
 
 std::optional<Uuid> unbase32(std::string_view text) {
   if (text.size() != 26 || text[0] > '7') return std::nullopt;
-  unsigned __int128 value = 0;
+  Wide value = 0;
   for (char c : text) {
     auto at = kCrockford.find(c);
     if (at == std::string_view::npos) return std::nullopt;
     value = value << 5 | static_cast<unsigned>(at);
   }
-  Uuid out;
-  for (std::size_t i = 16; i-- > 0; value >>= 8) out[i] = static_cast<std::uint8_t>(value & 0xff);
-  return out;
+  return uuid_of(value);
 }
 
 }  // namespace holdfast

@@ -140,7 +140,8 @@ Result<std::unique_ptr<Database>> open_sqlite(SqliteOptions options, const Clock
 /// whole, into the new folder `aside` of it; scratch goes, which is made again.
 /// Cost: reads all of the file, to check it. Errors: corrupt, conflict (a server runs on the
 /// folder; a newer release's file), unavailable. After an error what was there is still in its
-/// place, but for a crash between the renames: then all of it is in `aside`.
+/// place, but for an error or crash between the renames: then its log, or all of it, is in `aside`
+/// (a start that finds the database without its log is refused by the witness).
 Result<void> replace_sqlite(const SqliteOptions& options, const std::filesystem::path& file,
                             const std::string& aside, const Clock& clock);
 Result<std::unique_ptr<Database>> open_postgres(PostgresOptions options, const Clock& clock);

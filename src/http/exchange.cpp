@@ -287,7 +287,7 @@ Task<Exchange::Next> Exchange::run(const Route& route) {
 Task<Exchange::Next> Exchange::stream(const Route& route) {
   const auto& head = parser_.head();
   // Before HTTP/1.1 a body that was cut off looks like a whole one.
-  if (route.kind == RouteKind::transform && !head.http11)
+  if (route.kind != RouteKind::events && !head.http11)
     co_return co_await refuse(problem_of(Fault::bad_version));
   bool keep = head.keep_alive && head.http11 && !site_.stopping;
   ResponseStream out({.transport = transport_,

@@ -106,7 +106,8 @@ Problem problem_of(Fault fault) {
     case Fault::unknown_coding:
       return {501, "unknown_coding", "Transfer coding not supported", "only chunked is known"};
     case Fault::bad_version:
-      return {505, "bad_version", "HTTP version not supported", "use HTTP/1.1"};
+      return {505, "bad_version", "HTTP version not supported",
+              "use HTTP/1.1; a proxy may need to be told to (nginx: proxy_http_version 1.1)"};
     case Fault::overloaded:
       return {503, "exhausted", "Too busy for a large request",
               "other large requests take all room for bodies: try again, or send less at once"};

@@ -69,11 +69,14 @@ Result<Access> access_of(EntryWithLeaves read, SubjectId subject) {
     return Error(Code::corrupt,
                  "the leaves of a batch are not those that its entry names; "
                  "`holdfast journal verify` says which");
+  bool opened = false;
   for (std::size_t i = 0; i < read.leaves.size(); ++i) {
     auto touch = decode_leaf(read.leaves[i]);
     if (!touch) return std::move(touch).error();
-    if (touch->subject == subject)
-      out.rows.push_back({std::string(touch->kind), std::move(touch->row), i});
+    if (touch->subject != subject || (opened && touch->unopened)) continue;
+    // Beside rows of which something was opened the others are not named.
+    if (!touch->unopened && !std::exchange(opened, true)) out.rows.clear();
+    out.rows.push_back({std::string(touch->kind), std::move(touch->row), i});
   }
   return out;
 }

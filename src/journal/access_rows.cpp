@@ -160,16 +160,17 @@ Result<AccessRows> access_rows(std::span<const EntryWithLeaves> entries) {
     if (static_cast<std::int64_t>(leaves.size()) != entry->touched ||
         base64url(leaves_root(leaves)) != entry->root)
       return damaged();
-    std::vector<SubjectId> subjects;
+    std::vector<std::pair<SubjectId, bool>> subjects;  // whether nothing of theirs was opened
     for (const auto& leaf : leaves) {
       auto touch = decode_leaf(leaf);
       if (!touch) return damaged();
-      if (touch->subject) subjects.push_back(*touch->subject);
+      if (touch->subject) subjects.emplace_back(*touch->subject, touch->unopened || !entry->opened);
     }
     std::ranges::sort(subjects);
-    auto twice = std::ranges::unique(subjects);
-    subjects.erase(twice.begin(), twice.end());
-    for (const auto& subject : subjects) add_touch(out, actors, subject, stored.seq, entry->opened);
+    auto twice = std::ranges::unique(subjects, {}, &std::pair<SubjectId, bool>::first);
+    subjects.erase(twice.begin(), twice.end());  // the opened one of each stands first
+    for (const auto& [subject, unopened] : subjects)
+      add_touch(out, actors, subject, stored.seq, !unopened);
   }
   return out;
 }

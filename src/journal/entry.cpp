@@ -10,7 +10,7 @@ namespace holdfast::journal {
 namespace {
 
 constexpr std::size_t kSalt = 16;
-constexpr std::uint8_t kHasSubject = 1, kHasDigest = 2, kHasWas = 4;
+constexpr std::uint8_t kHasSubject = 1, kHasDigest = 2, kHasWas = 4, kUnopened = 8;
 
 /// OCSF activity: 1 create, 2 read, 3 update, 4 delete, 99 other.
 int activity_of(std::string_view operation) {
@@ -132,7 +132,8 @@ std::span<const std::string_view> enum_names(Outcome) {
 Bytes encode_leaf(const Touch& touch) {
   Bytes out = random_bytes(kSalt);
   put_u8(out, static_cast<std::uint8_t>((touch.subject ? kHasSubject : 0) |
-                                        (touch.left ? kHasDigest : 0) | (touch.was ? kHasWas : 0)));
+                                        (touch.left ? kHasDigest : 0) | (touch.was ? kHasWas : 0) |
+                                        (touch.unopened ? kUnopened : 0)));
   if (touch.subject) out.insert(out.end(), touch.subject->uuid.begin(), touch.subject->uuid.end());
   put_part(out, touch.kind);
   put_part(out, touch.row);
@@ -182,6 +183,7 @@ Result<Touch> decode_leaf(BytesView leaf) {
     std::copy(digest->begin(), digest->end(), (*to)->begin());
   }
   if (!reader.done()) return damaged();
+  out.unopened = *flags & kUnopened;
   return out;
 }
 

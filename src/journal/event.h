@@ -34,6 +34,9 @@ struct Touch {
   /// as it was found. Where that is not what the event before left, somebody had changed the row,
   /// and `journal verify --state` still says so.
   std::optional<crypto::Digest> was{};
+  /// Of several rows in an event that opened something: nothing of this one was opened. It is
+  /// nobody's access.
+  bool unopened = false;
 };
 
 struct Event {

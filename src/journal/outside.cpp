@@ -263,6 +263,10 @@ Afterlog::~Afterlog() {
 Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   std::scoped_lock lock(mutex_);
   if (!mac_) return Error(Code::locked, "the server is locked");
+  const Error stuck(Code::unavailable,
+                    "the afterlog cannot be written nor repaired: restart after making room on its "
+                    "disk");
+  if (cut_off_) return stuck;
   AfterlogEntry entry{std::string(kind), to_bytes(id), at};
   auto link = last_;
   auto line = afterlog_line(entry, *mac_, link);
@@ -271,10 +275,8 @@ Result<void> Afterlog::append(std::string_view kind, BytesView id, Time at) {
   auto start = lseek(fd_, 0, SEEK_CUR);
   if (!write_all(fd_, line) || fdatasync(fd_) != 0) {
     // What was not acknowledged must not stay: the next line starts where this one did.
-    if (ftruncate(fd_, start) != 0 || lseek(fd_, start, SEEK_SET) < 0)
-      return Error(Code::unavailable,
-                   "the afterlog cannot be written nor repaired: restart after "
-                   "making room on its disk");
+    cut_off_ = ftruncate(fd_, start) != 0 || lseek(fd_, start, SEEK_SET) < 0;
+    if (cut_off_) return stuck;
     return Error(Code::unavailable, "the afterlog cannot be written: make room on its disk");
   }
   last_ = link;

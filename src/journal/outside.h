@@ -106,6 +106,7 @@ class Afterlog {
   crypto::Digest last_{};
   AfterlogEnd end_;
   std::vector<AfterlogEntry> entries_;
+  bool cut_off_ = false;  // a line that failed could not be taken back: nothing may follow it
 };
 
 }  // namespace holdfast::journal

@@ -71,7 +71,7 @@ Result<Proved::Row> proved_leaf(const LeafProof& proof, const Entry& entry) {
   auto touch = decode_leaf(*leaf);
   if (!touch) return not_proved();
   return Proved::Row{touch->subject, std::string(touch->kind), std::move(touch->row),
-                     touch->left == crypto::Digest{}};
+                     touch->left == crypto::Digest{}, touch->unopened};
 }
 
 }  // namespace
@@ -80,7 +80,7 @@ std::span<const Member> LeafProof::described() {
   using P = LeafProof;
   static constexpr Member kMembers[] = {
       member<&P::index>("index", "Which leaf of the batch, from 0."),
-      member<&P::leaf>("leaf", "The leaf in base64: salt, subject, kind, row and digest.",
+      member<&P::leaf>("leaf", "The leaf in base64: salt, flags, subject, kind, row and digest.",
                        {.bytes = kLongestEntry}),
       member<&P::path>("path", "Hashes from the leaf up to the batch's root, base64.", kHash)};
   return kMembers;

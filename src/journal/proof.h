@@ -61,6 +61,7 @@ struct Proved {
     std::string kind;
     Bytes row;
     bool removed = false;
+    bool unopened = false;  // of an event that opened others
   };
   std::vector<Row> rows;
 };

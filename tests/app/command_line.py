@@ -2,6 +2,7 @@
 """What the command line does with mistakes, files, pipes and odd ids, and what it says of them."""
 import json
 import os
+import pty
 import shlex
 import sqlite3
 import stat
@@ -526,6 +527,30 @@ def an_upgrade_says_what_it_would_change():
         file.rename(away)
         gone = upgrade("--check")
         assert gone.code == NOT_FOUND and not file.exists(), gone
+
+
+@test
+def a_terminal_shows_each_list_of_an_answer_as_a_table(store, server):
+    shown, end = pty.openpty()
+    env = {**store.env(), "HOLDFAST_URL": server.url(), "HOLDFAST_CA_FILE": str(store.dir / "ca.pem"),
+           "HOLDFAST_API_KEY": store.owner_key}
+    done = subprocess.run([BIN, "keys", "status"], stdout=end, env=env, timeout=60)
+    os.close(end)
+    lines = os.read(shown, 1 << 16).decode().replace("\r", "").splitlines()
+    os.close(shown)
+    assert done.returncode == DONE
+    for name, column in (("keys:", "use"), ("alarms:", "alarm")):
+        heads = lines[lines.index(name) + 1].split()
+        assert column in heads, lines
+    assert "method: file" in lines and not any("api_keys_due" in line for line in lines), lines
+
+
+@test
+def help_and_version_are_words_too(store):
+    plain, flag = store.run("help"), store.run("--help")
+    assert plain.code == flag.code == DONE and plain.out == flag.out and "records" in plain.out, plain
+    word, flag = store.run("version"), store.run("--version")
+    assert word.code == flag.code == DONE and word.out == flag.out and word.out.startswith("holdfast "), flag
 
 
 @test

@@ -169,6 +169,24 @@ def each_access_has_a_proof_that_a_customer_can_check(store, server):
 
 
 @test
+def who_was_refused_beside_others_is_nobodys_access(store, server):
+    client = server.client()
+    declare(client)
+    ann, bob = (create(client, f"ext:{name}", email=f"{name}@example.org") for name in ("open-ann", "shut-bob"))
+    good(store.run("subjects", "restrict", "ext:shut-bob", "--ground", "unlawful", server=server))
+    shown = client.good("POST", "/v1/records/reveal", {"records": [ann["record"], bob["record"]], "fields": ["email"],
+                                                       "purpose": "support"})
+    assert [one["values"] for one in shown["records"]] == [{"email": "open-ann@example.org"}, {}], shown
+    accesses = lambda of: good(store.run("subjects", "accesses", of, server=server))["accesses"]
+    assert [one["event"] for one in accesses("ext:open-ann")] == [shown["event"]]
+    assert accesses("ext:shut-bob") == []
+    file = store.base / "not-opened.json"
+    file.write_text(store.run("journal", "proof", shown["event"], "--subject", bob["subject"], server=server).out)
+    proved = store.run("proof", "verify", file)
+    assert proved.code == DONE and f"records not opened of {bob['subject']}" in proved.out, proved
+
+
+@test
 def a_database_put_back_undoes_no_decision(store, server):
     del store, server
     if os.environ.get("HOLDFAST_TEST_POSTGRES"):

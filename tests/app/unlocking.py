@@ -212,6 +212,9 @@ def shares_are_given_one_by_one_and_a_wrong_one_is_named():
         foreign = sorted((other.base / "shop.recovery").glob("*.txt"))
         recovery = sorted((own.base / "shop.recovery").glob("*.txt"))
         assert len(everyday) == len(recovery) == 3
+        for kind, files in (("everyday", everyday), ("recovery", recovery)):
+            assert files[0].name == f"{kind}-share-1-of-3.txt", files
+            assert files[0].read_text().startswith(f"# Holdfast {kind} share 1 of 3."), files
         with LockedServer(own, "--set", "keys.unlock_over_https=yes") as server:
             assert unlock(own).code == USAGE
             first = unlock(own, "--share", everyday[0])

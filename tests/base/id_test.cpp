@@ -40,6 +40,25 @@ TEST(Id, sorts_by_time_as_bytes_and_as_text) {
   EXPECT_LT(early.text(), late.text());
 }
 
+TEST(Id, made_one_after_another_in_a_millisecond_sort_in_that_order) {
+  std::vector<RecordId> ids;
+  for (int i = 0; i < 10'000; ++i) ids.push_back(RecordId::make(kNow));
+
+  EXPECT_TRUE(std::ranges::is_sorted(ids));
+  EXPECT_EQ(std::ranges::adjacent_find(ids), ids.end());
+  EXPECT_EQ(make_uuid7(kNow)[8] >> 6, 2) << "the variant, after many steps";
+}
+
+TEST(Id, of_another_millisecond_begins_anew_at_random) {
+  auto tail = [](Millis after) {
+    auto uuid = make_uuid7(kNow + after);
+    return Bytes(uuid.begin() + 8, uuid.end());
+  };
+
+  EXPECT_NE(tail(Millis(1)), tail(Millis(2)));
+  EXPECT_NE(tail(Millis(1)), tail(Millis(1)));
+}
+
 TEST(Id, of_one_kind_is_not_read_as_another) {
   auto id = SubjectId::make(kNow);
 

@@ -426,6 +426,9 @@ TEST(ShareFiles, lie_side_by_side_for_their_owner_only) {
   ASSERT_TRUE(files);
   ASSERT_EQ(files->size(), 3u);
   EXPECT_EQ((*files)[1], dir / "shares/recovery-share-2-of-3.txt");
+  auto everyday = write_shares(dir / "shares", split(secret, kStore, 2, 3), "everyday");
+  ASSERT_TRUE(everyday);
+  EXPECT_EQ((*everyday)[1], dir / "shares/everyday-share-2-of-3.txt");
   std::vector<Share> read;
   for (const auto& file : *files) {
     struct stat found{};

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "db/pooler.h"
 #include "db/shop.h"
 
 namespace holdfast::db::shop {
@@ -324,6 +325,57 @@ TEST_F(Postgres, without_a_server_answers_unavailable_in_time) {
   begun = std::chrono::steady_clock::now();
   database->close();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s);
+}
+
+TEST_F(Postgres, a_commit_that_a_pooler_broke_off_may_be_made_and_is_not_sent_again) {
+  test::PostgresServer server;
+  Pooler pooler(server.port(), "order 4711");
+  auto database =
+      open(server.url() + " port=" + std::to_string(pooler.port()) + " sslmode=disable");
+  ASSERT_TRUE(database);
+  auto writer = database->take_writer();
+  migrate(*writer);
+
+  auto done = context_.run(writer->commit(insert(4711)));
+
+  EXPECT_TRUE(pooler.spoke());
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::unavailable) << "a conflict would say that it is not made";
+  EXPECT_TRUE(within(10s, [&] { return context_.run(writer->commit(insert(1))).has_value(); }));
+  EXPECT_EQ((*context_.run(database->reader().read(kCountOrders, {})))[0].integer(0), 2);
+  database->close();
+}
+
+TEST_F(Postgres, a_commit_that_the_standby_may_not_have_is_told_from_other_warnings) {
+  test::PostgresServer server({.settings = "synchronous_standby_names = 'away'\n"});
+  Plain admin(server.url() + " options='-c synchronous_commit=local'");
+  auto local = open(server.url() + " options='-c synchronous_commit=local'");
+  ASSERT_TRUE(local);
+  auto writer = local->take_writer();
+  migrate(*writer);
+  ASSERT_TRUE(admin.run("set search_path to " + schema_) &&
+              admin.run("create function grumble() returns trigger language plpgsql as "
+                        "$$ begin raise warning 'a database like any other'; return new; end $$") &&
+              admin.run("create trigger grumbling before insert on orders for each row "
+                        "execute function grumble()"));
+
+  EXPECT_TRUE(context_.run(writer->commit(insert(1)))) << "a warning about something else";
+  local->close();
+
+  std::jthread impatient([&admin](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      admin.run("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+      std::this_thread::sleep_for(20ms);
+    }
+  });
+  auto waiting = open(server.url());
+  ASSERT_TRUE(waiting);
+  auto doubted = context_.run(waiting->take_writer()->commit(insert(2)));
+
+  ASSERT_FALSE(doubted);
+  EXPECT_EQ(doubted.error().code, Code::unavailable);
+  EXPECT_EQ((*context_.run(waiting->reader().read(kCountOrders, {})))[0].integer(0), 2);
+  waiting->close();
 }
 
 TEST_F(Postgres, bulk_rows_of_every_size_are_counted_before_they_are_committed) {

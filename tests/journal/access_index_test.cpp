@@ -29,15 +29,20 @@ class AccessBench : public LogBench {
     index.reset();
     index = (*this)(AccessIndex::open(log(), clock(), options));
   }
+  /// Of the `unopened` nothing was opened, where the event has others.
   void reveal(std::vector<SubjectId> subjects, std::string key = "key_a", bool opened = true,
-              std::string person = {}) {
+              std::string person = {}, const std::set<SubjectId>& unopened = {}) {
     Event event{.activity = "records.reveal", .opened = opened};
     for (const auto& one : subjects)
-      event.touches.push_back({.subject = one, .kind = "records", .row = {one.uuid[0], 1}});
+      event.touches.push_back({.subject = one,
+                               .kind = "records",
+                               .row = {one.uuid[0], 1},
+                               .unopened = unopened.contains(one)});
     auto receipt = commit(event, {.principal = key, .on_behalf_of = person});
     for (const auto& one : std::set<SubjectId>(subjects.begin(), subjects.end())) {
-      reference.touches[one].emplace_back(receipt.event, opened);
-      if (!opened) continue;
+      const bool shown = opened && (subjects.size() == 1 || !unopened.contains(one));
+      reference.touches[one].emplace_back(receipt.event, shown);
+      if (!shown) continue;
       ++reference.seen[person.empty() ? key : Log::pseudonym(*keys().get(), person)][one];
       if (!person.empty()) ++reference.seen[key][one];
     }
@@ -122,6 +127,24 @@ TEST_P(Accesses, name_the_row_and_its_leaf_in_a_batch) {
   EXPECT_EQ(rows[0].row, (Bytes{2, 1}));
 }
 
+TEST_P(Accesses, are_not_of_whom_nothing_was_opened_beside_others) {
+  bench_.open_index();
+  bench_.reveal({subject(1), subject(2), subject(3)}, "key_a", true, {}, {subject(2)});
+  Event both{.activity = "records.reveal", .opened = true};
+  both.touches = {{.subject = subject(4), .kind = "records", .row = {1}, .unopened = true},
+                  {.subject = subject(4), .kind = "records", .row = {2}},
+                  {.subject = subject(4), .kind = "records", .row = {3}, .unopened = true}};
+  bench_.commit(both, {.principal = "key_b"});
+
+  EXPECT_TRUE(bench_.accesses(subject(2)).empty());
+  EXPECT_EQ(bench_.accesses(subject(2), false).size(), 1u) << "the entry speaks of them";
+  EXPECT_EQ(bench_.scope("key_a").size(), 2u);
+  auto page = bench_(bench_.index->accesses(subject(4), 1LL << 40, 10));
+  ASSERT_EQ(page.accesses.size(), 1u);
+  ASSERT_EQ(page.accesses[0].rows.size(), 1u);
+  EXPECT_EQ(page.accesses[0].rows[0].row, (Bytes{2}));
+}
+
 TEST_P(Accesses, and_scope_are_those_of_a_plain_reference_whatever_happens) {
   std::mt19937 random(7);
   auto one_of = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
@@ -131,7 +154,7 @@ TEST_P(Accesses, and_scope_are_those_of_a_plain_reference_whatever_happens) {
     for (int i = one_of(4) == 0 ? one_of(12) : one_of(2); i >= 0; --i)
       subjects.push_back(subject(static_cast<std::uint8_t>(1 + one_of(9))));
     bench_.reveal(subjects, one_of(2) ? "key_a" : "key_b", one_of(5) != 0,
-                  one_of(3) ? "" : "staff:17");
+                  one_of(3) ? "" : "staff:17", {subject(static_cast<std::uint8_t>(1 + one_of(9)))});
     if (one_of(6) == 0) bench_(bench_.index->tend());
     if (one_of(20) == 0) bench_.open_index();
     if (one_of(30) == 0) {

@@ -192,6 +192,23 @@ TEST_P(VaultOpening, opens_many_records_in_one_entry) {
   EXPECT_EQ(last().touches.size(), 2u);
 }
 
+TEST_P(VaultOpening, says_of_each_record_of_a_batch_whether_it_was_opened) {
+  auto open = bench_.create("ext:1", {{"email", "ann@example.org"}, {"phone", "+15551110000"}});
+  auto shut = bench_.create("ext:2", {{"email", "bob@example.org"}});
+  bench_(bench_.subjects().restrict({}, {"ext:2", Ground::unlawful, "by letter"}));
+  bench_.permits().rules = {{"key_a", "email", View::clear}, {"key_a", "phone", View::masked}};
+
+  bench_(bench_.opening().reveal_batch(
+      agent_, {{open.record, shut.record}, {"email", "phone"}, "support", {}}));
+
+  const auto event = last();
+  EXPECT_TRUE(event.opened);
+  EXPECT_EQ(event.fields, std::vector<std::string>{"email"})
+      << "of the other only a mask was shown";
+  ASSERT_EQ(event.touches.size(), 2u);
+  for (const auto& touch : event.touches) EXPECT_EQ(touch.unopened, touch.subject == shut.subject);
+}
+
 TEST_P(VaultOpening, refuses_a_batch_that_says_nothing_or_says_it_twice) {
   auto made = bench_.create("ext:1", {{"email", "ann@example.org"}});
   auto batch = [&](std::vector<RecordId> records, std::vector<std::string> fields) {

@@ -121,7 +121,7 @@ Result<void> check(std::span<const Share> shares) {
   for (const auto& share : shares)
     if (!well_formed(share))
       return Error(Code::invalid,
-                   "this is not a share: take a file recovery-share-N.txt, as it was written")
+                   "this is not a share: take a file recovery-share-N-of-M.txt, as it was written")
           .at(named(share));
   if (auto others = strangers(shares); !others.empty()) {
     // Half against half: nobody can say which half is wrong.

@@ -41,15 +41,17 @@ Result<Secret> combine(std::span<const Share> shares);
 /// lines of five groups of four Crockford base32 characters and a check character, which finds
 /// every wrong character and every two that changed places; a SHA-256 prefix over all closes it.
 /// What it returns is a secret: wipe it.
-std::string format_share(const Share& share);
+/// `kind` is what people read in it: recovery, everyday.
+std::string format_share(const Share& share, std::string_view kind = "recovery");
 /// Tolerates case, spaces, hyphens, blank lines, comment lines, and `o`, `i`, `l` for 0 and 1.
 /// Errors: invalid; the field names the numbered line (`line[4]`) where it can be told.
 Result<Share> parse_share(std::string_view text);
 
-/// One file per share, `recovery-share-1-of-3.txt`, mode 0600; a missing folder is made with 0700.
+/// One file per share, `KIND-share-1-of-3.txt`, mode 0600; a missing folder is made with 0700.
 /// Returns their paths. All or none: refuses to overwrite (conflict), and takes back what it wrote
 /// when a later one fails (unavailable). Blocking.
 Result<std::vector<std::filesystem::path>> write_shares(const std::filesystem::path& dir,
-                                                        std::span<const Share> shares);
+                                                        std::span<const Share> shares,
+                                                        std::string_view kind = "recovery");
 
 }  // namespace holdfast::crypto

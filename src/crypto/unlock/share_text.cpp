@@ -172,7 +172,7 @@ Result<Share> Lines::finish() const {
   if (read_ == 0)
     return Error(
         Code::invalid,
-        "this is not a share: it has no numbered line. Take a file recovery-share-N.txt, or "
+        "this is not a share: it has no numbered line. Take a file recovery-share-N-of-M.txt, or "
         "type the lines of a printed one");
   if (used_ != expected()) return wrong("this line is missing");
   auto payload = from_values(values_.expose().first(used_));
@@ -213,28 +213,28 @@ Error write_error(FileTrouble trouble) {
   switch (trouble) {
     case FileTrouble::exists:
       return Error(Code::conflict,
-                   "there is a recovery share of that name already, and shares are "
+                   "there is a share file of that name already, and shares are "
                    "never overwritten: move it away first");
     case FileTrouble::no_space:
-      return Error(Code::unavailable, "the recovery shares cannot be written: the disk is full");
+      return Error(Code::unavailable, "the shares cannot be written: the disk is full");
     case FileTrouble::not_allowed:
       return Error(Code::unavailable,
-                   "the recovery shares cannot be written: the folder does not "
+                   "the shares cannot be written: the folder does not "
                    "allow it");
     default:
-      return Error(Code::unavailable, "the recovery shares cannot be written to the disk");
+      return Error(Code::unavailable, "the shares cannot be written to the disk");
   }
 }
 
 }  // namespace
 
-std::string format_share(const Share& share) {
+std::string format_share(const Share& share, std::string_view kind) {
   std::string out;
   out.reserve(2048);  // never grows: what it held would stay behind
   auto add = [&out](std::initializer_list<std::string_view> parts) {
     for (auto part : parts) out += part;
   };
-  add({"# Holdfast recovery share ", std::to_string(share.number), " of ",
+  add({"# Holdfast ", kind, " share ", std::to_string(share.number), " of ",
        std::to_string(share.total), ".\n"});
   add({"# Any ", std::to_string(share.needed),
        " of them give back the root key of one store; fewer tell nothing.\n"});
@@ -273,12 +273,13 @@ Result<Share> parse_share(std::string_view text) {
 }
 
 Result<std::vector<std::filesystem::path>> write_shares(const std::filesystem::path& dir,
-                                                        std::span<const Share> shares) {
+                                                        std::span<const Share> shares,
+                                                        std::string_view kind) {
   std::vector<std::filesystem::path> made;
   for (const auto& share : shares) {
-    auto file = dir / ("recovery-share-" + std::to_string(share.number) + "-of-" +
+    auto file = dir / (std::string(kind) + "-share-" + std::to_string(share.number) + "-of-" +
                        std::to_string(share.total) + ".txt");
-    auto text = format_share(share);
+    auto text = format_share(share, kind);
     auto done = create_private(file, as_bytes(text));
     wipe(text);
     if (!done) {

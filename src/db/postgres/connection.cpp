@@ -224,8 +224,12 @@ void Connection::take(PgResult result) {
 }
 
 void Connection::notice(void* self, const PGresult* result) {
-  const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity != nullptr && std::string_view(severity) == "WARNING")
+  auto is = [result](int field, std::string_view text) {
+    const char* found = PQresultErrorField(result, field);
+    return found != nullptr && found == text;
+  };
+  // Its code is that of other warnings too, such as the one before wraparound.
+  if (is(PG_DIAG_SEVERITY_NONLOCALIZED, "WARNING") && is(PG_DIAG_SOURCE_FILE, "syncrep.c"))
     static_cast<Connection*>(self)->warned_ = true;
 }
 

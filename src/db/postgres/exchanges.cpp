@@ -328,9 +328,9 @@ void CommitExchange::fail(const Step& step, const PGresult* result) {
   failure_ = failure_of(result, write ? write : &kNone, name, lane_.bugs());
   failed_ = step.request;
   each_alone_ = !step.others.empty();
-  // Said in place of a statement's answer: the Sync behind it has committed nothing.
-  if (failure_->leave && at_ < steps_.size())
-    failure_->again = failure_->error.code == Code::unavailable;
+  // Said by PostgreSQL in place of a statement's answer: the Sync behind it has committed nothing.
+  // In place of the Sync's it may have.
+  if (failure_->leave && at_ >= steps_.size()) failure_->again = false;
 }
 
 void CommitExchange::decide(Connection& from) {

@@ -64,12 +64,14 @@ Failure failure_of(const PGresult* result, const Write* write, std::string_view 
   if (state == "XX001" || state == "XX002")
     return {Error(Code::corrupt, "the database is damaged; restore it from a backup")};
   if (state == "25006" && write != nullptr)
-    return {Error(Code::unavailable, "the database is read-only"), false, true};
+    return {Error(Code::unavailable, "the database is read-only"), true, true};
   if (state == "25006") {
     bugs(name, "a read tried to write");
     return {Error(Code::internal, "a statement does not fit the database's schema")};
   }
-  if (group == "57" || group == "08" || state.empty()) return {lost_connection(), false, true};
+  if (group == "57") return {lost_connection(), true, true};
+  // Said by whoever stands between (a pooler, libpq), who knows nothing of what the server did.
+  if (group == "08" || state.empty()) return {lost_connection(), false, true};
   return bug(result, state, name, bugs);
 }
 

@@ -39,6 +39,16 @@ bool rounded(std::string_view id) {
   return one_of("Ee") && one_of("+") && digits() && id.empty();
 }
 
+/// A whole number as programs write decimal ones, 4471000000023.0: without the end it is another
+/// id.
+bool decimal(std::string_view id) {
+  const auto mark = id.find_first_of(".,");
+  if (mark == 0 || mark == std::string_view::npos) return false;
+  const auto end = id.substr(mark + 1);
+  return id.find_first_not_of("0123456789") == mark && !end.empty() && end.size() <= 2 &&
+         end.find_first_not_of('0') == std::string_view::npos;
+}
+
 /// The cells of a CSV row.
 struct CsvCells {
   const CsvReader& reader;
@@ -316,6 +326,11 @@ bool RowSource::read_id(const Cells& cells, Place place) {
     return refuse(
         "a spreadsheet has rounded this customer id (as in 4.47E+12): several customers would be "
         "one; export again and do not open the file with a spreadsheet",
+        place);
+  if (decimal(row_.external_id))
+    return refuse(
+        "a customer id written as a decimal number (as in 4471.0): without its end it would be "
+        "another customer; have the id column written as text",
         place);
   if (!shape.scope.empty()) {
     auto scope = std::string(trim(cells(scope_).text));

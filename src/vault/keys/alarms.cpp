@@ -140,7 +140,7 @@ Task<Result<std::vector<Alarm>>> Unlocking::look() {
 
 Task<std::vector<Alarm>> Unlocking::alarms(std::vector<crypto::KeyInfo> keys, UnlockState state,
                                            Time now) {
-  const auto ending = co_await deps_.host.api_keys_ending(now + kApiKeysBefore);
+  const auto ending = co_await deps_.host.api_keys_ending(kApiKeysBefore);
   std::vector<Alarm> out;
   std::array<std::int64_t, std::size(kAlarmNames)> counts{};
   auto raise = [&](std::size_t which, std::int64_t count, std::string_view text,
@@ -152,7 +152,7 @@ Task<std::vector<Alarm>> Unlocking::alarms(std::vector<crypto::KeyInfo> keys, Un
   raise(0, until && *until - now < kCertificateBefore,
         "The server's certificate ends soon: put a new one in place and send SIGHUP.", until);
   raise(1, ending,
-        "API keys end within 14 days: `holdfast api-keys list` names them, `api-keys rotate` "
+        "API keys end soon: `holdfast api-keys list` names them, `api-keys rotate` "
         "replaces one.");
   std::optional<Time> due;
   for (const auto* set : {&state.recovery, &state.everyday})

@@ -112,9 +112,7 @@ Task<Result<std::int64_t>> SubjectMacs::left(MoveJob job, Pass) {
 }
 
 Task<Result<std::int64_t>> SubjectMacs::total(MoveJob) {
-  auto rows = co_await context_.journal.reader().read(kCountMacs, {});
-  if (!rows) co_return std::move(rows).error();
-  co_return (*rows)[0].integer(0);
+  return walk::count(context_.journal.reader(), kCountMacs);
 }
 
 // ── texts

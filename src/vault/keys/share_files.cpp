@@ -40,7 +40,7 @@ Result<NewShares> write_set(const fs::path& dir, std::string_view kind,
                             std::span<const crypto::Share> shares) {
   const auto& first = shares.front();
   NewShares out{.set = hex(first.set_id), .needed = first.needed, .total = first.total};
-  auto files = crypto::write_shares(dir / (std::string(kind) + '-' + out.set), shares);
+  auto files = crypto::write_shares(dir / (std::string(kind) + '-' + out.set), shares, kind);
   if (!files) return std::move(files).error();
   for (const auto& file : *files) out.files.push_back(file.string());
   return out;
@@ -59,7 +59,7 @@ bool holds_shares(const fs::path& dir) {
   for (; !failed && at != fs::recursive_directory_iterator(); at.increment(failed)) {
     if (at.depth() > 1) at.disable_recursion_pending();
     auto name = at->path().filename().string();
-    if (name.starts_with("recovery-share-") && name.ends_with(".txt")) return true;
+    if (name.contains("-share-") && name.ends_with(".txt")) return true;
   }
   return false;
 }

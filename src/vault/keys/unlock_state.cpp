@@ -37,6 +37,17 @@ crypto::Digest digest_of(const crypto::KeySet& keys, std::int64_t generation,
 
 }  // namespace
 
+std::string check_of(const crypto::UnlockRecord& record) {
+  return hex(crypto::sha256(as_bytes(crypto::format_record(record))));
+}
+
+std::optional<ShareSetView> made_now(const std::optional<crypto::ShareSet>& set, Time now) {
+  if (!set) return std::nullopt;
+  auto out = view_of(*set);
+  out.made = now;
+  return out;
+}
+
 std::span<const Member> ReplacedSet::described() {
   static constexpr Member kMembers[] = {member<&ReplacedSet::set>("set", "A set that is void."),
                                         member<&ReplacedSet::at>("at", "Since when.")};

@@ -9,6 +9,7 @@
 
 #include "base/described.h"
 #include "crypto/key_set.h"
+#include "crypto/unlock/root.h"
 #include "db/changes.h"
 #include "db/database.h"
 #include "journal/event.h"
@@ -33,6 +34,11 @@ struct PendingChange {
   Time since{};
   static std::span<const Member> described();
 };
+
+/// SHA-256 of the unlock file, in hexadecimal: which of two is in force.
+std::string check_of(const crypto::UnlockRecord& record);
+/// How a set is shown that is made now.
+std::optional<ShareSetView> made_now(const std::optional<crypto::ShareSet>& set, Time now);
 
 struct UnlockState {
   std::int64_t version = 0;

@@ -48,8 +48,8 @@ class UnlockHost {
   [[noreturn]] virtual void abandon() = 0;
   /// When the server's certificate ends; nothing when that is unknown.
   virtual std::optional<Time> certificate_until() = 0;
-  /// How many live API keys end before then; 0 when that cannot be told now.
-  virtual Task<std::int64_t> api_keys_ending(Time before) = 0;
+  /// How many API keys are due (access::due); 0 when that cannot be told now.
+  virtual Task<std::int64_t> api_keys_ending(Millis within) = 0;
 };
 
 /// How this start was unlocked, when people did it: for the journal.

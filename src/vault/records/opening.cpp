@@ -70,6 +70,10 @@ std::string_view refusal_of(Code code) {
   return code == Code::corrupt ? "corrupt" : "forbidden";
 }
 
+bool holds(std::span<const std::string> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
 /// Each declared field that was refused anywhere in the request, once; what is no field's name may
 /// be anything, and is only counted.
 void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& event) {
@@ -79,7 +83,7 @@ void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& eve
     for (const auto& refusal : record.refused)
       if (refusal.reason == kUnknownField)
         ++unknown;
-      else if (std::ranges::find(names, refusal.field) == names.end())
+      else if (!holds(names, refusal.field))
         names.push_back(refusal.field);
   if (unknown > 0) event.facts.emplace_back("unknown_fields", unknown);
   if (names.empty()) return;
@@ -269,6 +273,7 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
   out.event = {.activity = operation, .purpose = std::move(purpose)};
   out.showing.engaged = std::move(engaged);
   out.records.reserve(loaded->records.size());
+  std::vector<std::string> masks;  // fields of which masks alone are shown
   std::size_t next = 0;
   for (const auto& item : items) {
     if (next == loaded->records.size() || loaded->records[next].record.id != item.record) {
@@ -284,17 +289,21 @@ Task<Result<Opened>> Opening::open(const Working& work, const Caller& caller,
     auto one = open_one(work, caller, openable, item.fields, declared->second, allowed, out);
     if (!one) co_return std::move(one).error();
     out.any |= !one->values.entries.empty();
-    for (const auto& value : one->values.entries)
-      if (std::ranges::find(out.event.fields, value.name) == out.event.fields.end())
-        out.event.fields.push_back(value.name);
-    out.event.touches.push_back(
-        {openable.record.subject, "records", to_bytes(openable.record.id.bytes()), {}});
+    for (const auto& value : one->values.entries) {
+      auto& names = holds(one->masked, value.name) ? masks : out.event.fields;
+      if (!holds(names, value.name)) names.push_back(value.name);
+    }
+    out.event.touches.push_back({.subject = openable.record.subject,
+                                 .kind = "records",
+                                 .row = to_bytes(openable.record.id.bytes()),
+                                 .unopened = one->values.entries.size() == one->masked.size()});
     if (out.event.collection.empty())
       if (const auto* collection = work.schema->find(openable.record.collection))
         out.event.collection = collection->name;
     out.records.push_back(std::move(*one));
     if (out.records.size() % kSlice == 0) co_await give_way();
   }
+  if (!out.event.opened) out.event.fields = std::move(masks);
   note_refusals(out.records, out.event);
   co_return out;
 }

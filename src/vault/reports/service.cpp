@@ -384,7 +384,7 @@ Task<Result<OpeningsReport>> Reports::openings(Caller caller, ReportPeriod reque
       for (const auto& leaf : *leaves) {
         auto touch = journal::decode_leaf(leaf);
         if (!touch) co_return std::move(touch).error();
-        if (touch->subject) add(*tally, *touch->subject);
+        if (touch->subject && !touch->unopened) add(*tally, *touch->subject);
         if (slices.due()) co_await slices.pause();
       }
     }

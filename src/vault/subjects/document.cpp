@@ -304,7 +304,7 @@ class HtmlDocument final : public Document {
     for (const auto& name : value.purposes) (purposes += purposes.empty() ? "" : ", ") += name;
     if (purposes.empty()) purposes = "every purpose above";
     auto kept = value.kept_until ? "until " + rfc3339(*value.kept_until)
-                                 : "as long as: " + value.keep_group;
+                                 : "until it is erased (group " + value.keep_group + ")";
     std::string_view shown = value.value.expose_text();
     if (value.shown == Shown::withheld) shown = "(held, but not shown here: ask for it)";
     if (value.shown == Shown::erased) shown = "(erased)";

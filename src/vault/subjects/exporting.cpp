@@ -16,7 +16,6 @@ constexpr std::string_view kAccount = "account";
 constexpr std::int64_t kMostRows = 20'000;
 constexpr std::size_t kPage = 200;
 
-/// Writes a piece and wipes it.
 /// Where an export goes, piece by piece, while its key may still have it.
 struct Leaving {
   http::BodyWriter& out;

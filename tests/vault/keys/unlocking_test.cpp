@@ -66,7 +66,7 @@ class FakeHost final : public UnlockHost {
   void locked(bool) override { ++locked_times; }
   [[noreturn]] void abandon() override { std::abort(); }
   std::optional<Time> certificate_until() override { return certificate; }
-  Task<std::int64_t> api_keys_ending(Time) override { co_return ending; }
+  Task<std::int64_t> api_keys_ending(Millis) override { co_return ending; }
 };
 
 /// A store of method `file` on the bench's database.
@@ -715,6 +715,9 @@ TEST_P(Keys, one_change_runs_at_a_time) {
 
   EXPECT_EQ(code_of(keys_.move_to_passphrase()), Code::conflict);
   EXPECT_EQ(code_of(bench_.run(keys_.unlocking->reshare({}, {}))), Code::conflict);
+  EXPECT_EQ(code_of(bench_.run(
+                keys_.unlocking->rehearse({}, {.shares = keys_.texts(keys_.recovery, {0, 1})}))),
+            Code::conflict);
   bench_.keys().end_change();
 }
 
