@@ -340,7 +340,8 @@ Task<Result<Role>> Admin::put_role_once(Caller caller, PutRole spec) {
   if (before != nullptr && before->built_in)
     co_return Error(Code::conflict, "this role is built in: choose another name").at("role");
   if (before != nullptr && spec.if_match.empty())
-    co_return Error(Code::conflict, "this role exists: send its version as If-Match to replace it")
+    co_return Error(Code::conflict,
+                    "this role exists: send its version as If-Match (`--if-match`) to replace it")
         .at("if_match");
   auto matches = match(spec.if_match, before == nullptr ? 0 : before->version);
   if (!matches) co_return std::move(matches).error();

@@ -21,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kUsualListen = "127.0.0.1:8443";
 constexpr std::uint8_t kNeeded = 2, kTotal = 3;  // of the recovery shares
 
 /// holdfast.toml with what was said by --set and --listen written down.
@@ -185,6 +186,14 @@ Result<void> check(const Config& config, const LocalOptions& options) {
   return check_settings(config);
 }
 
+/// Where this machine finds the server; nothing where the command line looks anyway.
+std::string url_line(std::string listen) {
+  if (listen == kUsualListen) return {};
+  for (std::string_view any : {"0.0.0.0:", "[::]:"})
+    if (listen.starts_with(any)) listen.replace(0, any.size(), "127.0.0.1:");
+  return "      export HOLDFAST_URL=https://" + listen + "\n";
+}
+
 Result<std::string> make_store(const Config& config, const LocalOptions& options) {
   std::error_code failed;
   fs::create_directories(config.dir(), failed);
@@ -218,6 +227,7 @@ Result<std::string> make_store(const Config& config, const LocalOptions& options
       << "Any " << int{kNeeded} << " of the " << int{kTotal}
       << " recovery shares bring the root key back. Move each to another person or place now.\n"
       << "Next: holdfast serve --dir " << options.dir << "\n"
+      << url_line(config.list("server.listen").front())
       << "      export HOLDFAST_CA_FILE=" << (config.dir() / "ca.pem").string() << "\n"
       << "      export HOLDFAST_API_KEY=(the owner's key below; it ends in 7 days)\n";
   return std::string(key->expose_text());

@@ -81,6 +81,11 @@ struct Input {
   /// Sets the request's source, and its size when that is known.
   bool feed(const std::string& name, http::ClientRequest& request) {
     if (name != "-") {
+      std::error_code none;
+      if (std::filesystem::is_directory(name, none)) {
+        std::cerr << "holdfast: this is a folder and no file: " << name << '\n';
+        return false;
+      }
       file.open(name, std::ios::binary);
       if (!file) {
         std::cerr << "holdfast: the file cannot be opened: " << name << '\n';

@@ -57,7 +57,8 @@ Result<std::string> resolve(const std::string& text) {
   return without_mark(std::move(*read));
 }
 
-Result<std::string> prompt(std::string_view name) {
+/// `twice`: a slip in it would be found too late.
+Result<std::string> prompt(std::string_view name, bool twice = false) {
   if (!isatty(STDIN_FILENO))
     return Error(Code::invalid, "this value is personal: give it as - (standard input) or @FILE")
         .at(flag_name(name));
@@ -66,11 +67,20 @@ Result<std::string> prompt(std::string_view name) {
   auto quiet = old;
   quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
   tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
-  std::cerr << name << ": " << std::flush;
-  std::string out;
-  std::getline(std::cin, out);
+  std::string out, again;
+  auto ask = [&](std::string_view what, std::string& line) {
+    std::cerr << what << ": " << std::flush;
+    const bool given = bool(std::getline(std::cin, line));
+    std::cerr << '\n';
+    return given;
+  };
+  const bool given = ask(name, out) && (!twice || ask("the same again", again));
   tcsetattr(STDIN_FILENO, TCSANOW, &old);
-  std::cerr << '\n';
+  if (!given)
+    return Error(Code::invalid, "nothing was given, and nothing was done").at(flag_name(name));
+  if (twice && out != again)
+    return Error(Code::invalid, "these were not the same, and nothing was done")
+        .at(flag_name(name));
   return out;
 }
 
@@ -142,7 +152,8 @@ Result<std::string> list_from(const Member& member, const Type& element, const s
   return out + ']';
 }
 
-Result<std::string> member_json(const Member& member, const std::vector<std::string>& given) {
+Result<std::string> member_json(const Member& member, const std::vector<std::string>& given,
+                                bool twice) {
   const auto& type = inner(*member.type);
   if (type.kind == Kind::list && !structured(type) && !hidden(member) && given.size() == 1 &&
       (given.front() == "-" || given.front().starts_with('@')))
@@ -154,7 +165,7 @@ Result<std::string> member_json(const Member& member, const std::vector<std::str
                    "this value is personal and must not be on the command line: give it as -, "
                    "@FILE or ? (to be asked)")
           .at(member.name);
-    auto text = one == "?"                           ? prompt(member.name)
+    auto text = one == "?"                           ? prompt(member.name, twice)
                 : hidden(member) || structured(type) ? resolve(one)
                                                      : Result<std::string>(one);
     if (!text) return std::move(text).error().at(member.name);
@@ -196,7 +207,8 @@ Result<void> add_asked(Draft& draft, const Member& member) {
   return {};
 }
 
-Result<void> add_given(Draft& draft, const Member& member, const std::vector<std::string>& given) {
+Result<void> add_given(Draft& draft, const Member& member, const std::vector<std::string>& given,
+                       bool twice) {
   if (member.place == Place::path) {
     if (given.back().empty())
       return Error(Code::invalid, "it is empty: is the variable set that it came from?")
@@ -212,7 +224,7 @@ Result<void> add_given(Draft& draft, const Member& member, const std::vector<std
       draft.ask(member.name, http::percent_encoded(*value));
     }
   } else {
-    auto json = member_json(member, given);
+    auto json = member_json(member, given, twice);
     if (!json) return std::move(json).error();
     draft.add(member.name, *json);
   }
@@ -229,7 +241,7 @@ Result<void> add(Draft& draft, const RemoteCommand& command, const Member& membe
     return {};
   }
   if (auto given = command.given.find(name); given != command.given.end() && !given->second.empty())
-    return add_given(draft, member, given->second);
+    return add_given(draft, member, given->second, command.route.id == "keys.move");
   const bool needed = member.place == Place::body && member.required() && command.body.empty();
   return needed && hidden(member) ? add_asked(draft, member) : Result<void>();
 }

@@ -313,7 +313,8 @@ int restore(const LocalOptions& options) {
   auto instance = Instance::open(std::move(*config), std::move(placed->store), cores,
                                  make_logger("warn"), {.restored = true});
   if (!instance) return print_error(instance.error());
-  std::cout << "Restored. The log goes on as " << (*instance)->log().origin() << ".\n"
+  std::cout << "Restored. The log goes on as " << (*instance)->log().origin()
+            << ": keep its verifier key (`holdfast journal checkpoint`) beside those of before.\n"
             << about_the_afterlog(**instance, placed->made, afterlog);
   (*instance)->stop();
   return kDone;

@@ -119,7 +119,7 @@ class Reader {
     switch (type.kind) {
       case Kind::time: {
         auto time = parse_rfc3339(text);
-        if (!time) return wrong(at, "not an RFC 3339 time");
+        if (!time) return wrong(at, "not an RFC 3339 time, as in 2026-11-20T09:00:00Z");
         *static_cast<Time*>(to) = *time;
         return;
       }

@@ -546,6 +546,40 @@ def a_terminal_shows_each_list_of_an_answer_as_a_table(store, server):
 
 
 @test
+def the_end_of_input_is_no_answer_to_a_question(store, server):
+    asked, end = pty.openpty()
+    env = {**store.env(), "HOLDFAST_URL": server.url(), "HOLDFAST_CA_FILE": str(store.dir / "ca.pem"),
+           "HOLDFAST_API_KEY": store.owner_key}
+    ask = lambda *words: subprocess.Popen([BIN, *words], stdin=end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    lock = ask("keys", "lock")
+    assert lock.stderr.read(7) == b"reason:"
+    os.write(asked, b"\x04")
+    out, err = lock.communicate(timeout=60)
+    assert lock.returncode == FAILED and b"nothing was done" in err and not out, (out, err)
+    move = ask("keys", "move", "--to", "passphrase", "--passphrase", "?")
+    assert move.stderr.read(11) == b"passphrase:"
+    os.write(asked, b"correct horse battery staple\ncorrect horse battery stable\n")
+    out, err = move.communicate(timeout=60)
+    assert move.returncode == FAILED and b"not the same" in err, (out, err)
+    os.close(asked)
+    os.close(end)
+    status = store.run("keys", "status", server=server).rows[0]
+    assert status["method"] == "file" and not status["locked"], status
+
+
+@test
+def init_says_where_the_server_will_be(store):
+    for listen, url in (("127.0.0.1:18460", "127.0.0.1:18460"), ("0.0.0.0:18460", "127.0.0.1:18460"), (None, None)):
+        place = store.base / f"listens-{listen}"
+        made = store.run("init", "--dir", place / "data", "--set", f"keys.file={place}/keys/root.key", "--set",
+                         f"recovery.dir={place}/recovery", "--set", f"backup.keys={place}/backup",
+                         *(["--listen", listen] if listen else []))
+        assert made.code == DONE, made
+        said = f"HOLDFAST_URL=https://{url}\n"
+        assert (said in made.err) if url else ("HOLDFAST_URL" not in made.err), made.err
+
+
+@test
 def help_and_version_are_words_too(store):
     plain, flag = store.run("help"), store.run("--help")
     assert plain.code == flag.code == DONE and plain.out == flag.out and "records" in plain.out, plain

@@ -58,7 +58,7 @@ def a_shops_export_goes_in_and_comes_back_only_for_a_purpose(store, server):
     assert report["state"] == "done" and report["rows"] == rows, report
     assert report["refused"] == len(refused) == 4, refused
     assert {row["reason"] for row in refused} == {
-        "not an email address", "more columns than the header has", "not valid UTF-8",
+        "not an email address", "more columns than the header has", "not valid UTF-8: save the file as UTF-8",
         "fewer columns than the header has"}, refused
     again = store.run("imports", "create", "--preset", "shopify", export, server=server).rows[0]
     assert again["customers"] == again["created"] == 0, again

@@ -116,7 +116,7 @@ def many_rows_go_in_with_flat_memory_and_show_progress(server):
 
 
 REASONS = {"too many columns": "more columns than the header has", "too few columns": "fewer columns than the header has",
-           "no email": "not an email address", "not UTF-8": "not valid UTF-8"}  # the later of two rows of one id counts
+           "no email": "not an email address", "not UTF-8": "not valid UTF-8: save the file as UTF-8"}  # the later of two rows of one id counts
 
 
 def shop_file(preset, part):

@@ -206,6 +206,22 @@ def a_lock_does_not_wait_for_a_backup():
 
 
 @test
+def a_passphrase_is_refused_by_a_store_that_has_none():
+    with Store() as own:
+        words = own.base / "words"
+        words.write_bytes(WORDS.encode())
+        words.chmod(0o600)
+        stopped = unlock(own, "--passphrase-file", words)
+        assert stopped.code == FAILED and "does not open with a passphrase" in stopped.err, stopped
+        with own.serve() as server:
+            server.client().good("POST", "/v1/keys/lock", {"reason": "drill"})
+            eventually(lambda: (own.dir / "unlock.sock").exists(), "it waits to be unlocked")
+            refused = unlock(own, "--passphrase-file", words)
+            assert refused.code == FAILED and "does not open with a passphrase" in refused.err, refused
+            assert unlock(own).code == DONE
+
+
+@test
 def shares_are_given_one_by_one_and_a_wrong_one_is_named():
     with Store("--method", "shamir", "--needed", "2", "--total", "3") as own, Store() as other:
         everyday = sorted(next((own.base / "shop.recovery").glob("everyday-*")).iterdir())

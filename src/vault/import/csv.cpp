@@ -228,7 +228,7 @@ ReadEvent CsvReader::check(std::string_view row) {
     return refuse("a NUL byte", place_at(row.find('\0')));
   }
   if (!is_ascii(row) && !valid_utf8(row))
-    return refuse("not valid UTF-8", place_at(first_bad_utf8(row)));
+    return refuse("not valid UTF-8: save the file as UTF-8", place_at(first_bad_utf8(row)));
   for (const auto& piece : pieces_)
     if (piece.end - piece.begin > kMaxCsvField)
       return refuse("a field longer than 64 KiB", place_at(piece.begin));

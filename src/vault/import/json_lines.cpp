@@ -91,7 +91,7 @@ ReadEvent JsonLinesReader::read(std::string_view line) {
                   ReadEvent::failed);
   if (line_ == 1 && line.front() != '{')
     return refuse("not JSON lines: the first line is no object", ReadEvent::failed);
-  if (!valid_utf8(line)) return refuse("not valid UTF-8");
+  if (!valid_utf8(line)) return refuse("not valid UTF-8: save the file as UTF-8");
   auto parsed = parse_json(line);
   if (!parsed) {
     auto event = refuse(parsed.error().text);

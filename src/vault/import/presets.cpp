@@ -72,7 +72,7 @@ constexpr std::string_view kTechnical = "technical: nothing about the customer";
 constexpr std::string_view kDerived = "derived from other columns";
 constexpr std::string_view kPassword =
     "password hashes need the identity capability, which this version does not have";
-constexpr std::string_view kResetToken = "password reset tokens are never kept";
+constexpr std::string_view kResetToken = "tokens of sessions and password resets are never kept";
 
 Shape shopify() {
   constexpr std::size_t kCustomer = 0, kAddress = 1;

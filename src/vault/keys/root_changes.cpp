@@ -1,5 +1,6 @@
 // The verbs that change what opens the store, and the rehearsal that proves shares still do.
 #include "crypto/aead.h"
+#include "crypto/private_file.h"
 #include "crypto/unlock/file.h"
 #include "vault/keys/share_files.h"
 #include "vault/keys/unlocking.h"
@@ -36,8 +37,10 @@ Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest req
   crypto::Means means;
   if (old.method == Method::passphrase) {
     if (!request.passphrase)
-      co_return Error(Code::invalid,
-                      "the new root key goes under the passphrase in use: give it too")
+      co_return Error(
+          Code::invalid,
+          "the new root key goes under the passphrase in use: give it too (`--passphrase ?` "
+          "asks)")
           .at("passphrase");
     auto passphrase = crypto::passphrase_from(request.passphrase->expose_text());
     if (!passphrase) co_return std::move(passphrase).error().at("passphrase");
@@ -233,7 +236,8 @@ Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
   std::vector<crypto::Share> everyday;
   if (request.to == Method::passphrase) {
     if (!request.passphrase)
-      co_return Error(Code::invalid, "this method takes a passphrase: give it as - or @FILE")
+      co_return Error(Code::invalid,
+                      "this method takes a passphrase: give it (`--passphrase ?` asks; - or @FILE)")
           .at("passphrase");
     auto passphrase = crypto::passphrase_from(request.passphrase->expose_text());
     if (!passphrase) co_return std::move(passphrase).error().at("passphrase");
