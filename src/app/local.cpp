@@ -217,6 +217,16 @@ int erasure_verify(std::string_view text, std::optional<std::string_view> verifi
   return kDone;
 }
 
+int consistency_verify(std::string_view text, const LocalOptions& options) {
+  auto kept = journal::read_small_file(options.checkpoint, journal::kLongestProof);
+  if (!kept) return print_error(std::move(kept).error().at("--checkpoint"));
+  auto proved = journal::verify_consistency(text, *kept, options.verifier);
+  if (!proved) return print_error(proved.error());
+  std::cout << "The log of " << proved->head.size << " entries holds all " << proved->kept.size
+            << " of the checkpoint that you kept\nLog key: " << proved->verifier << '\n';
+  return kDone;
+}
+
 int proof_verify(const LocalOptions& options) {
   if (auto good = check_verifier(options); !good) return print_error(good.error());
   std::string text;
@@ -227,6 +237,7 @@ int proof_verify(const LocalOptions& options) {
     if (!read) return print_error(read.error());
     text = std::move(*read);
   }
+  if (!options.checkpoint.empty()) return consistency_verify(text, options);
   if (vault::is_erasure(text)) {
     int out = erasure_verify(text, options.verifier);
     if (out == kDone && !options.verifier) say_whose_key("proof");
@@ -236,7 +247,8 @@ int proof_verify(const LocalOptions& options) {
   if (!proved && proved.error().code == Code::invalid)
     return print_error(Error(Code::invalid,
                              "this is no proof: give the file that `holdfast journal proof` or "
-                             "`holdfast subjects erasure` wrote"));
+                             "`holdfast subjects erasure` wrote, or `holdfast journal "
+                             "consistency`, which takes --checkpoint too"));
   if (!proved) return print_error(proved.error());
   std::cout << "This stands in the log: entry " << proved->seq << " of " << proved->head.size
             << ", " << rfc3339(proved->entry.at) << ", " << proved->entry.operation << ", "
@@ -440,6 +452,10 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
               proof_verify, false);
   checked->add_option("file", options.file, "The proof; - for standard input.")
       ->required()
+      ->type_name("FILE");
+  checked
+      ->add_option("--checkpoint", options.checkpoint,
+                   "The checkpoint that you kept: whether the log goes on from it.")
       ->type_name("FILE");
   add_verifier(*checked, options);
 

@@ -16,6 +16,7 @@ struct LocalOptions {
   std::vector<std::string> set;  // key=value
   std::vector<std::string> listen;
   std::string file, data, keys, afterlog, sealing_key;
+  std::string checkpoint;               // the file of one that was kept
   std::optional<std::string> verifier;  // may be empty: that is not the same as none
   std::vector<std::string> shares;
   std::vector<std::string> unlock_shares;  // files, or - for standard input

@@ -101,6 +101,34 @@ std::span<const Member> EventProof::described() {
   return kMembers;
 }
 
+std::span<const Member> Head::described() {
+  static constexpr Member kMembers[] = {
+      member<&Head::checkpoint>("checkpoint", "The signed tree head (C2SP tlog-checkpoint).",
+                                {.bytes = 4096}),
+      member<&Head::verifier>("verifier", "The key to check it with (C2SP signed-note). Keep it."),
+      member<&Head::origin>("origin", "The log's name."),
+      member<&Head::root>("root", "Root of the Merkle tree, base64."),
+      member<&Head::size>("size", "How many entries.")};
+  return kMembers;
+}
+
+std::span<const Member> ConsistencyProof::described() {
+  using P = ConsistencyProof;
+  static constexpr Member kMembers[] = {
+      member<&P::format>("format", "holdfast-consistency-1"),
+      member<&P::from>("from", "Size of the older tree."),
+      member<&P::to>("to", "Size of the newer tree."),
+      member<&P::path>("path", "RFC 6962 consistency proof, base64.", {.bytes = 64, .count = 128}),
+      member<&P::verifier>("verifier",
+                           "The log's verifier key, where the newer tree is the log as "
+                           "it is now."),
+      member<&P::checkpoint>("checkpoint",
+                             "The signed head of the newer tree, where that is the log "
+                             "as it is now.",
+                             {.bytes = 4096})};
+  return kMembers;
+}
+
 Result<std::vector<LeafProof>> prove_leaves(std::span<const Bytes> leaves,
                                             const LeafFilter& filter) {
   std::vector<crypto::Digest> hashes;
@@ -175,6 +203,58 @@ Result<Proved> verify_proof(std::string_view json, std::optional<std::string_vie
       out.rows.push_back(
           {touch.subject, out.entry.kind_text, touch.row, touch.left == crypto::Digest{}});
   return out;
+}
+
+Result<ProvedConsistency> verify_consistency(std::string_view json, std::string_view kept,
+                                             std::optional<std::string_view> expected_key) {
+  auto proof = parse_json_as<ConsistencyProof>(json);
+  if (!proof || proof->format != kConsistencyFormat)
+    return Error(Code::invalid,
+                 "this is no proof of consistency: give what `holdfast journal consistency` gave");
+  if (!proof->verifier || !proof->checkpoint)
+    return Error(Code::invalid, "this proof has no signed head: ask for it without --to");
+  auto verifier = parse_verifier_key(*proof->verifier);
+  if (!verifier) return std::move(verifier).error().at("verifier");
+
+  Head before;
+  before.checkpoint = kept;
+  if (kept.starts_with('{')) {
+    auto head = parse_json_as<Head>(kept);
+    if (!head)
+      return Error(Code::invalid,
+                   "this is no checkpoint: give what `holdfast journal checkpoint` gave")
+          .at("checkpoint");
+    before = std::move(*head);
+  }
+  if (before.verifier.empty() && !expected_key)
+    return Error(Code::invalid, "a checkpoint's note alone takes the log's key too (--verifier)")
+        .at("checkpoint");
+  if (before.verifier.empty()) before.verifier = *expected_key;
+  const auto expected = expected_key.value_or(before.verifier);
+  if (expected != *proof->verifier) return another_key(expected, *verifier);
+  auto own = parse_verifier_key(before.verifier);
+  if (!own) return std::move(own).error().at("checkpoint");
+  auto old = open_checkpoint(before.checkpoint, own->key);
+  if (!old) return std::move(old).error().at("checkpoint");
+  auto head = open_checkpoint(*proof->checkpoint, verifier->key);
+  if (!head) return std::move(head).error();
+
+  if (old->origin == head->origin && old->size > head->size)
+    return Error(
+        Code::corrupt,
+        "the log has fewer entries than the checkpoint that you kept: an older one was put "
+        "in its place");
+  if (static_cast<std::uint64_t>(proof->from) != old->size)
+    return Error(Code::invalid,
+                 "this proof begins at another size than the checkpoint that you kept: `--from` "
+                 "takes its `size`");
+  auto path = read(proof->path);
+  if (!path || old->origin != head->origin || head->origin != verifier->origin ||
+      !crypto::verify_consistency(old->size, old->root, head->size, head->root, *path))
+    return Error(Code::corrupt,
+                 "the log does not hold what the checkpoint that you kept had: it was replaced, or "
+                 "this proof was changed");
+  return ProvedConsistency{std::move(*proof->verifier), std::move(*old), std::move(*head)};
 }
 
 }  // namespace holdfast::journal

@@ -71,6 +71,35 @@ struct Proved {
 /// Errors: invalid (not a proof), too_large, corrupt (does not prove it; another key).
 Result<Proved> verify_proof(std::string_view json, std::optional<std::string_view> expected_key);
 
+/// The signed head of the log, as it is handed out to be kept.
+struct Head {
+  std::string checkpoint, verifier, origin, root;
+  std::int64_t size = 0;
+  static std::span<const Member> described();
+};
+
+/// That the log of one size holds all of what it had at a smaller one.
+struct ConsistencyProof {
+  std::string format;  // "holdfast-consistency-1"
+  std::int64_t from = 0, to = 0;
+  std::vector<std::string> path;                    // base64, RFC 6962
+  std::optional<std::string> verifier, checkpoint;  // of the larger one, where that is the head
+  static std::span<const Member> described();
+};
+inline constexpr std::string_view kConsistencyFormat = "holdfast-consistency-1";
+
+struct ProvedConsistency {
+  std::string verifier;  // of the head
+  Checkpoint kept, head;
+};
+
+/// Offline: whether the log as the proof shows it goes on from a checkpoint that was kept, a Head
+/// as JSON or only its note. The expected key is the head's; a kept Head brings its own along,
+/// which stands in where none is expected. Errors: invalid (none of these, or not for each other),
+/// corrupt (it does not go on from it; another key).
+Result<ProvedConsistency> verify_consistency(std::string_view json, std::string_view kept,
+                                             std::optional<std::string_view> expected_key);
+
 /// The largest file that verify_proof reads.
 inline constexpr std::size_t kLongestProof = 16u << 20;
 

@@ -57,10 +57,10 @@ Task<Result<journal::EventProof>> Api::proof(Caller, ProofRequest request) {
 Task<Result<EntrySides>> Api::sides(Caller caller, EntryRef request) {
   return service_.sides(std::move(caller), std::move(request.entry));
 }
-Task<Result<Head>> Api::checkpoint(Caller, NoArguments) {
+Task<Result<journal::Head>> Api::checkpoint(Caller, NoArguments) {
   return service_.checkpoint();
 }
-Task<Result<Consistency>> Api::consistency(Caller, ConsistencyRequest request) {
+Task<Result<journal::ConsistencyProof>> Api::consistency(Caller, ConsistencyRequest request) {
   return service_.consistency(std::move(request));
 }
 Task<Result<Verification>> Api::verify(Caller caller, VerifyLog request) {

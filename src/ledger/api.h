@@ -25,8 +25,8 @@ class Api {
   Task<Result<JournalEntry>> get(Caller caller, EntryRef request);
   Task<Result<journal::EventProof>> proof(Caller caller, ProofRequest request);
   Task<Result<EntrySides>> sides(Caller caller, EntryRef request);
-  Task<Result<Head>> checkpoint(Caller caller, NoArguments request);
-  Task<Result<Consistency>> consistency(Caller caller, ConsistencyRequest request);
+  Task<Result<journal::Head>> checkpoint(Caller caller, NoArguments request);
+  Task<Result<journal::ConsistencyProof>> consistency(Caller caller, ConsistencyRequest request);
   Task<Result<Verification>> verify(Caller caller, VerifyLog request);
   Task<Result<Scope>> scope(Caller caller, ScopeRequest request);
   Task<Result<Pseudonym>> pseudonym(Caller caller, PseudonymRequest request);

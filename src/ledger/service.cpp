@@ -275,7 +275,7 @@ Task<Result<journal::EventProof>> Service::proof(ProofRequest request) {
   co_return made;
 }
 
-Task<Result<Head>> Service::checkpoint() {
+Task<Result<journal::Head>> Service::checkpoint() {
   if (auto done = co_await deps_.log.sequence(); !done) co_return std::move(done).error();
   auto note = co_await deps_.log.checkpoint();
   if (!note) co_return std::move(note).error();
@@ -284,17 +284,27 @@ Task<Result<Head>> Service::checkpoint() {
   if (!key) co_return std::move(key).error();
   auto head = journal::open_checkpoint(*note, key->key);
   if (!head) co_return std::move(head).error();
-  co_return Head{std::move(*note), std::move(verifier), std::move(head->origin), base64(head->root),
-                 static_cast<std::int64_t>(head->size)};
+  co_return journal::Head{std::move(*note), std::move(verifier), std::move(head->origin),
+                          base64(head->root), static_cast<std::int64_t>(head->size)};
 }
 
-Task<Result<Consistency>> Service::consistency(ConsistencyRequest request) {
-  if (auto done = co_await deps_.log.sequence(); !done) co_return std::move(done).error();
-  Consistency out{.from = request.from, .to = request.to.value_or(deps_.log.size()), .path = {}};
+Task<Result<journal::ConsistencyProof>> Service::consistency(ConsistencyRequest request) {
+  auto head = co_await checkpoint();
+  if (!head) co_return std::move(head).error();
+  journal::ConsistencyProof out{.format = std::string(journal::kConsistencyFormat),
+                                .from = request.from,
+                                .to = request.to.value_or(head->size),
+                                .path = {},
+                                .verifier = {},
+                                .checkpoint = {}};
   auto path = co_await deps_.log.consistency(static_cast<std::uint64_t>(out.from),
                                              static_cast<std::uint64_t>(out.to));
   if (!path) co_return std::move(path).error();
   for (const auto& hash : *path) out.path.push_back(base64(hash));
+  if (out.to == head->size) {
+    out.verifier = std::move(head->verifier);
+    out.checkpoint = std::move(head->checkpoint);
+  }
   co_return out;
 }
 

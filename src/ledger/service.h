@@ -39,8 +39,8 @@ class Service {
   Task<Result<JournalEntry>> get(std::string entry);
   /// Errors: not_found (also for a subject whom the batch did not touch).
   Task<Result<journal::EventProof>> proof(ProofRequest request);
-  Task<Result<Head>> checkpoint();
-  Task<Result<Consistency>> consistency(ConsistencyRequest request);
+  Task<Result<journal::Head>> checkpoint();
+  Task<Result<journal::ConsistencyProof>> consistency(ConsistencyRequest request);
 
   /// What lies sealed beside an entry; that somebody looked is recorded first.
   Task<Result<EntrySides>> sides(Caller caller, std::string entry);

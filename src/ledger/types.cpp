@@ -101,32 +101,11 @@ std::span<const Member> NoArguments::described() {
   return {};
 }
 
-std::span<const Member> Head::described() {
-  using R = Head;
-  static constexpr Member kMembers[] = {
-      member<&R::checkpoint>("checkpoint", "The signed tree head (C2SP tlog-checkpoint).",
-                             {.bytes = 4096}),
-      member<&R::verifier>("verifier", "The key to check it with (C2SP signed-note). Keep it."),
-      member<&R::origin>("origin", "The log's name."),
-      member<&R::root>("root", "Root of the Merkle tree, base64."),
-      member<&R::size>("size", "How many entries.")};
-  return kMembers;
-}
-
 std::span<const Member> ConsistencyRequest::described() {
   using R = ConsistencyRequest;
   static constexpr Member kMembers[] = {
       member<&R::from>("from", "Size of the older tree.", {}, Place::query),
       member<&R::to>("to", "Size of the newer tree; the whole log by default.", {}, Place::query)};
-  return kMembers;
-}
-
-std::span<const Member> Consistency::described() {
-  using R = Consistency;
-  static constexpr Member kMembers[] = {
-      member<&R::from>("from", "Size of the older tree."),
-      member<&R::to>("to", "Size of the newer tree."),
-      member<&R::path>("path", "RFC 6962 consistency proof, base64.", {.bytes = 64, .count = 128})};
   return kMembers;
 }
 

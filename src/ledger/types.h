@@ -68,21 +68,9 @@ struct NoArguments {
   static std::span<const Member> described();
 };
 
-struct Head {
-  std::string checkpoint, verifier, origin, root;
-  std::int64_t size = 0;
-  static std::span<const Member> described();
-};
-
 struct ConsistencyRequest {
   std::int64_t from = 0;
   std::optional<std::int64_t> to;
-  static std::span<const Member> described();
-};
-
-struct Consistency {
-  std::int64_t from = 0, to = 0;
-  std::vector<std::string> path;
   static std::span<const Member> described();
 };
 

@@ -284,6 +284,15 @@ def the_journal_is_proved(server):
         assert checked.code == DONE, checked
     grown = call(server, "journal.consistency", "--from", head["size"])
     assert grown["from"] == head["size"] < grown["to"], grown
+    kept, grew = store.base / "kept.json", store.base / "consistency.json"
+    kept.write_text(json.dumps(head))
+    grew.write_text(json.dumps(grown))
+    checked = store.run("proof", "verify", grew, "--checkpoint", kept)
+    assert checked.code == DONE and f"all {head['size']} of the checkpoint" in checked.out, checked
+    kept.write_text(json.dumps({**head, "checkpoint": head["checkpoint"].replace(str(head["size"]), "1", 1)}))
+    assert store.run("proof", "verify", grew, "--checkpoint", kept).code == FAILED
+    without = store.run("proof", "verify", grew)
+    assert without.code == FAILED and "--checkpoint" in without.err, without
     checked = call(server, "journal.verify", "--state")
     assert checked["good"] and checked["root_matches"] and checked["state"]["changed_total"] == 0, checked
 

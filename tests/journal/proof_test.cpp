@@ -49,6 +49,73 @@ TEST_P(Proofs, show_offline_what_was_recorded) {
   EXPECT_TRUE(proved->rows[0].removed);
 }
 
+TEST_P(Proofs, show_that_the_log_goes_on_from_a_checkpoint_that_was_kept) {
+  auto head = [&] {
+    auto note = bench_(bench_.log().checkpoint());
+    return Head{.checkpoint = note,
+                .verifier = bench_.log().verifier(),
+                .origin = bench_.log().origin(),
+                .root = "",
+                .size = bench_.log().size()};
+  };
+  auto proof_from = [&](std::int64_t from) {
+    auto now = head();
+    ConsistencyProof out{.format = std::string(kConsistencyFormat),
+                         .from = from,
+                         .to = now.size,
+                         .path = {},
+                         .verifier = now.verifier,
+                         .checkpoint = now.checkpoint};
+    for (const auto& hash : bench_(bench_.log().consistency(static_cast<std::uint64_t>(from),
+                                                            static_cast<std::uint64_t>(now.size))))
+      out.path.push_back(base64(hash));
+    return out;
+  };
+  bench_.commit_many(30);
+  bench_(bench_.log().sequence());
+  const auto kept = head();
+  bench_.commit_many(300);
+  bench_(bench_.log().sequence());
+  const auto proof = proof_from(kept.size);
+
+  auto proved = verify_consistency(to_json(proof), to_json(kept), {});
+  ASSERT_TRUE(proved) << proved.error().text;
+  EXPECT_EQ(proved->kept.size, static_cast<std::uint64_t>(kept.size));
+  EXPECT_EQ(proved->head.size, static_cast<std::uint64_t>(proof.to));
+  EXPECT_TRUE(verify_consistency(to_json(proof), kept.checkpoint, kept.verifier));
+
+  auto code = [&](const ConsistencyProof& shown, const Head& held,
+                  std::optional<std::string_view> key = {}) {
+    auto done = verify_consistency(to_json(shown), to_json(held), key);
+    return done ? Code::internal : done.error().code;
+  };
+  auto changed = proof;
+  changed.path.back() = base64(crypto::Digest{});
+  EXPECT_EQ(code(changed, kept), Code::corrupt);
+  EXPECT_EQ(code(proof_from(kept.size - 1), kept), Code::invalid) << "of another size";
+  auto without = proof;
+  without.checkpoint.reset();
+  EXPECT_EQ(code(without, kept), Code::invalid);
+  auto older = proof;
+  older.checkpoint = kept.checkpoint;
+  EXPECT_EQ(code(older, head()), Code::corrupt) << "the log became shorter";
+
+  // Another log of the same name, under the same key: what a replaced database would be.
+  LogBench other(GetParam());
+  other.commit_many(40);
+  EXPECT_EQ(code(proof, kept, other.log().verifier()), Code::corrupt);
+  const auto forged = sign_checkpoint(
+      {.origin = bench_.log().origin(),
+       .size = static_cast<std::uint64_t>(kept.size),
+       .root = crypto::Digest{1}},
+      crypto::Signer(bench_.keys().get()->ring.active(crypto::KeyUse::journal).expose()));
+  auto of_another = kept;
+  of_another.checkpoint = forged;
+  EXPECT_EQ(code(proof, of_another), Code::corrupt);
+  EXPECT_FALSE(verify_consistency(to_json(proof), "kept.json", kept.verifier));
+  EXPECT_FALSE(verify_consistency(to_json(proof), kept.checkpoint, {}));
+}
+
 TEST_P(Proofs, of_a_batch_show_one_subject_and_nobody_else) {
   auto receipt = bench_.commit(batch());
 
