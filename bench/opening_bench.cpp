@@ -39,7 +39,7 @@ struct NoHost final : vault::UnlockHost {
   void locked(bool) override {}
   void abandon() override { std::abort(); }
   std::optional<Time> certificate_until() override { return std::nullopt; }
-  Task<std::int64_t> api_keys_ending(Time) override { co_return 0; }
+  Task<std::int64_t> api_keys_ending(Millis) override { co_return 0; }
 };
 
 /// co_spawn wants a value that can be made from nothing.
