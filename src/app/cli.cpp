@@ -111,7 +111,8 @@ int run_command(int argc, char** argv) {
   });
   app.add_subcommand("help", "This list; COMMAND --help tells of one")->final_callback([&] {
     local = [&app] {
-      std::cout << app.help();
+      // App::help() would be about this command.
+      std::cout << app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal);
       return int{kDone};
     };
   });
