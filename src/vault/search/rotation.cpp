@@ -4,7 +4,6 @@
 #include <set>
 
 #include "vault/index_terms.h"
-#include "vault/keys/rotation_walk.h"
 #include "vault/policy.h"
 
 namespace holdfast::vault {
@@ -169,14 +168,14 @@ Task<Result<std::int64_t>> IndexTerms::left(MoveJob job, Pass) {
 
 /// Each index looks at each record, and then they are read back.
 Task<Result<std::int64_t>> IndexTerms::total(MoveJob job) {
-  auto rows = co_await walk::count(context_.journal.reader(), kCountRecords);
+  auto rows = co_await context_.journal.reader().read(kCountRecords, {});
   if (!rows) co_return std::move(rows).error();
   std::int64_t passes = 1;
   for (const auto& [name, collection] : job.schema->collections)
     passes = std::max(passes, 1 + std::ranges::count_if(collection.fields, [](const Field& field) {
                                 return field.index != IndexKind::none;
                               }));
-  co_return passes** rows;
+  co_return rows->empty() ? 0 : passes*(*rows)[0].integer(0);
 }
 
 std::span<const db::Sql* const> index_rotation_statements() {
