@@ -234,7 +234,10 @@ Task<Result<bool>> Rebuild::build(const Working& work, const Collection& collect
     ++count;
     versions += record.version;
   }
-  auto last = to_bytes(page->back().id.bytes());
+  // Whoever writes since the index was declared fills it too. So the first page that is not full is
+  // the last: else records that come meanwhile, whose ids lie behind, would be followed for ever.
+  const bool whole = count < limit;
+  auto last = whole ? Bytes(sizeof(Uuid), 0xff) : to_bytes(page->back().id.bytes());
   auto loaded = co_await context_.store.with_keys(std::move(*page), MonoTime::max());
   if (!loaded) co_return std::move(loaded).error();
   BlindTerms terms(*work.keys, index);
