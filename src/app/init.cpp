@@ -8,6 +8,7 @@
 
 #include "app/exit_codes.h"
 #include "app/print.h"
+#include "app/remote.h"
 #include "app/setup.h"
 #include "crypto/aead.h"
 #include "crypto/unlock/file.h"
@@ -21,7 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kUsualListen = "127.0.0.1:8443";
 constexpr std::uint8_t kNeeded = 2, kTotal = 3;  // of the recovery shares
 
 /// holdfast.toml with what was said by --set and --listen written down.
@@ -188,10 +188,10 @@ Result<void> check(const Config& config, const LocalOptions& options) {
 
 /// Where this machine finds the server; nothing where the command line looks anyway.
 std::string url_line(std::string listen) {
-  if (listen == kUsualListen) return {};
   for (std::string_view any : {"0.0.0.0:", "[::]:"})
     if (listen.starts_with(any)) listen.replace(0, any.size(), "127.0.0.1:");
-  return "      export HOLDFAST_URL=https://" + listen + "\n";
+  const auto url = "https://" + listen;
+  return url == kUsualUrl ? std::string() : "      export HOLDFAST_URL=" + url + "\n";
 }
 
 Result<std::string> make_store(const Config& config, const LocalOptions& options) {

@@ -18,8 +18,6 @@
 namespace holdfast::app {
 namespace {
 
-constexpr const char* kUsualUrl = "https://127.0.0.1:8443";
-
 /// An environment variable, or the built-in value.
 std::string environment(const char* name, const char* otherwise) {
   const char* text = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any

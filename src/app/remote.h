@@ -9,6 +9,9 @@
 
 namespace holdfast::app {
 
+/// Where a server is looked for unless HOLDFAST_URL says so.
+inline constexpr const char* kUsualUrl = "https://127.0.0.1:8443";
+
 /// What was typed for one route's command.
 struct RemoteCommand {
   http::RouteInfo route;

@@ -70,11 +70,6 @@ int give(const Config& config, const Secret& line, bool& open) {
   return kDone;
 }
 
-Error no_passphrase() {
-  return Error(Code::invalid, "this store does not open with a passphrase: leave it out")
-      .at("--passphrase-file");
-}
-
 int unlock_running(const LocalOptions& options, const Config& config, const vault::KeysStatus& at) {
   bool open = false, restart = options.restart;
   for (const auto& file : options.unlock_shares) {
@@ -89,8 +84,6 @@ int unlock_running(const LocalOptions& options, const Config& config, const vaul
     if (open) return kDone;
   }
   if (!options.unlock_shares.empty()) return kDone;
-  if (at.method != crypto::Method::passphrase && !options.passphrase_file.empty())
-    return print_error(no_passphrase());
   if (at.method == crypto::Method::passphrase) {
     auto typed = options.passphrase_file.empty() ? ask_passphrase("Passphrase of this store", false)
                                                  : read_secret(options.passphrase_file);
@@ -111,9 +104,6 @@ int unlock_stopped(const LocalOptions& options, const Config& config) {
   auto latched = read_latch(latch_file(config)).has_value();
   auto means = means_of(options, config);
   if (!means) return print_error(means.error());
-  auto record = crypto::current_record(root_files(config));
-  if (record && record->method != crypto::Method::passphrase && !options.passphrase_file.empty())
-    return print_error(no_passphrase());
   auto opened = crypto::open_store(root_files(config), *means);
   if (!opened) return print_error(opened.error());
   if (!latched) {
@@ -134,6 +124,11 @@ int unlock_command(const LocalOptions& options) {
   auto config = config_of(options);
   if (!config) return print_error(config.error());
   if (auto there = check_store_is_there(*config); !there) return print_error(there.error());
+  auto record = crypto::current_record(root_files(*config));
+  if (record && record->method != crypto::Method::passphrase && !options.passphrase_file.empty())
+    return print_error(
+        Error(Code::invalid, "this store does not open with a passphrase: leave it out")
+            .at("--passphrase-file"));
   auto status = ask(*config, line_of("status", "", nullptr, false));
   if (!status && status.error().code == Code::not_found) return unlock_stopped(options, *config);
   if (!status) return print_error(status.error());

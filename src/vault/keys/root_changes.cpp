@@ -6,18 +6,27 @@
 #include "vault/keys/unlocking.h"
 
 namespace holdfast::vault {
+namespace {
+
+Error another_runs() {
+  return {Code::conflict, "another change of the keyring runs: wait for it"};
+}
+Error cut_off() {
+  return {Code::conflict, "an earlier change was cut off: restart the server first"};
+}
+
+}  // namespace
 
 Task<Result<Reshared>> Unlocking::reshare(Caller caller, ReshareRequest request) {
   const crypto::KeyringTurn turn(deps_.held);
-  if (!turn) co_return Error(Code::conflict, "another change of the keyring runs: wait for it");
+  if (!turn) co_return another_runs();
   co_return co_await reshare_once(std::move(caller), std::move(request));
 }
 
 Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest request) {
   auto at = co_await stand(caller);
   if (!at) co_return std::move(at).error();
-  if (at->keys->root.empty() || at->state.pending)
-    co_return Error(Code::conflict, "an earlier change was cut off: restart the server first");
+  if (at->keys->root.empty() || at->state.pending) co_return cut_off();
   const auto& files = deps_.places.files;
   const auto& old = at->record;
   if (request.passphrase && old.method != Method::passphrase)
@@ -149,11 +158,10 @@ Task<Result<Reshared>> Unlocking::reshare_once(Caller caller, ReshareRequest req
 Task<Result<Rehearsed>> Unlocking::rehearse(Caller caller, RehearseRequest request) {
   // What is written here must not stand over the row of a change that is under way.
   const crypto::KeyringTurn turn(deps_.held);
-  if (!turn) co_return Error(Code::conflict, "another change of the keyring runs: wait for it");
+  if (!turn) co_return another_runs();
   auto at = co_await stand(caller);
   if (!at) co_return std::move(at).error();
-  if (at->state.pending)
-    co_return Error(Code::conflict, "an earlier change was cut off: restart the server first");
+  if (at->keys->root.empty() || at->state.pending) co_return cut_off();
   auto shares = parse_shares(request.shares);
   if (!shares) co_return co_await refused(caller, "keys.rehearse", std::move(shares).error());
   if (shares->empty())
@@ -196,15 +204,14 @@ Task<Result<Rehearsed>> Unlocking::rehearse(Caller caller, RehearseRequest reque
 
 Task<Result<Moved>> Unlocking::move(Caller caller, MoveRequest request) {
   const crypto::KeyringTurn turn(deps_.held);
-  if (!turn) co_return Error(Code::conflict, "another change of the keyring runs: wait for it");
+  if (!turn) co_return another_runs();
   co_return co_await move_once(std::move(caller), std::move(request));
 }
 
 Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
   auto at = co_await stand(caller);
   if (!at) co_return std::move(at).error();
-  if (at->keys->root.empty() || at->state.pending)
-    co_return Error(Code::conflict, "an earlier change was cut off: restart the server first");
+  if (at->keys->root.empty() || at->state.pending) co_return cut_off();
   const auto& files = deps_.places.files;
   const auto from = at->record.method;
   if (from == request.to && from == Method::file)
