@@ -1,12 +1,15 @@
 #include "app/print.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <boost/json.hpp>
 #include <fstream>
 #include <iostream>
+#include <limits>
+#include <utility>
 
 #include "app/exit_codes.h"
 #include "base/json.h"
@@ -54,14 +57,47 @@ std::string cut(std::string text) {
   return text.substr(0, at) + "…";
 }
 
-void table(const json::array& rows) {
-  std::vector<std::string> columns;
+bool blank(const json::value& value) {
+  if (const auto* text = value.if_string()) return text->empty();
+  if (const auto* list = value.if_array()) return list->empty();
+  if (const auto* object = value.if_object()) return object->empty();
+  return value.is_null();
+}
+
+/// The columns in which some row has something.
+std::vector<std::string> columns_of(const json::array& rows) {
+  std::vector<std::string> out;
   for (const auto& row : rows)
     if (const auto* object = row.if_object())
       for (const auto& [key, value] : *object)
-        if (std::ranges::find(columns, std::string(key)) == columns.end())
-          columns.emplace_back(key);
+        if (!blank(value) && std::ranges::find(out, std::string(key)) == out.end())
+          out.emplace_back(key);
+  return out;
+}
+
+std::size_t terminal_width() {
+  struct winsize size{};
+  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : std::numeric_limits<std::size_t>::max();
+}
+
+/// Rows one below the other, whole.
+void blocks(const json::array& rows) {
+  bool first = true;
+  for (const auto& row : rows) {
+    const auto* object = row.if_object();
+    if (!object) continue;
+    if (!std::exchange(first, false)) std::cout << '\n';
+    for (const auto& [key, value] : *object)
+      if (!blank(value)) std::cout << key << ": " << plain(value) << '\n';
+  }
+}
+
+/// Rows side by side, long cells cut; in blocks where the terminal is narrower.
+void table(const json::array& rows) {
+  const auto columns = columns_of(rows);
   std::vector<std::size_t> widths;
+  std::size_t whole = 0;
   for (const auto& column : columns) {
     auto width = column.size();
     for (const auto& row : rows)
@@ -69,7 +105,9 @@ void table(const json::array& rows) {
         if (const auto* cell = object->if_contains(column))
           width = std::max(width, code_points(cut(plain(*cell))));
     widths.push_back(width);
+    whole += width + (whole > 0 ? 2 : 0);
   }
+  if (whole > terminal_width()) return blocks(rows);
   auto line = [&](auto cell_of) {
     for (std::size_t i = 0; i < columns.size(); ++i) {
       auto text = cell_of(columns[i]);

@@ -12,7 +12,8 @@
 namespace holdfast::app {
 
 /// One JSON object per line in a pipe (the rows of a list by themselves); on a terminal a table of
-/// the list, or `name: value` lines. `json`: the answer as it came.
+/// the list (without columns that are empty; rows one below the other where it is too wide), or
+/// `name: value` lines. `json`: the answer as it came.
 void print_answer(const Type* type, std::string_view body, bool json);
 /// On standard error, where the answer says that there is more: `more: --after CURSOR`.
 void print_more(std::string_view body);

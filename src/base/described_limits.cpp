@@ -76,6 +76,8 @@ std::string allowed(const Spot& at, std::string_view text) {
   while (type->kind == Kind::list) type = inside(type->element);
   if (text == "not one of the allowed values" && type->kind == Kind::enumeration)
     return names_of(*type);
+  if (text == "not an id of this kind" && type->kind == Kind::id)
+    return std::string(type->name) + "_...";
   if (text.ends_with("out of range") && type->kind == Kind::integer)
     return std::to_string(at.limits.min) + " to " + std::to_string(at.limits.max);
   return {};

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What the command line does with mistakes, files, pipes and odd ids, and what it says of them."""
+import errno
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import termios
 from concurrent.futures import ThreadPoolExecutor
 
 from support import BIN, Store, create, declare, eventually, main, test
@@ -143,6 +145,7 @@ def what_is_allowed_is_said(store, server):
     for words, said in [
             (("journal", "list", "--outcome", "maybe"), "not one of the allowed values: "),
             (("journal", "list", "--limit", "0"), "out of range: 1 to "),
+            (("records", "get", "4711"), "not an id of this kind: rec_..."),
             (("engagements", "find", "--kind", "x" * 300, "--reference", "-"), "longer than allowed: at most ")]:
         done = store.run(*words, server=server, stdin=b"T-1")
         assert done.code == FAILED and said in done.err, (said, done)
@@ -529,20 +532,51 @@ def an_upgrade_says_what_it_would_change():
         assert gone.code == NOT_FOUND and not file.exists(), gone
 
 
-@test
-def a_terminal_shows_each_list_of_an_answer_as_a_table(store, server):
+def shown_on_terminal(store, server, *words, columns=0):
+    """The lines that a command prints on a terminal of so many columns; 0: it does not say."""
     shown, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, columns))
     env = {**store.env(), "HOLDFAST_URL": server.url(), "HOLDFAST_CA_FILE": str(store.dir / "ca.pem"),
            "HOLDFAST_API_KEY": store.owner_key}
-    done = subprocess.run([BIN, "keys", "status"], stdout=end, env=env, timeout=60)
+    command = subprocess.Popen([BIN, *words], stdout=end, env=env)
     os.close(end)
-    lines = os.read(shown, 1 << 16).decode().replace("\r", "").splitlines()
-    os.close(shown)
-    assert done.returncode == DONE
+    with open(shown, "rb", buffering=0) as terminal:
+        text = b"".join(iter(lambda: read_terminal(terminal), b""))
+    lines = text.decode().replace("\r", "").splitlines()
+    assert command.wait(60) == DONE, lines
+    return lines
+
+
+def read_terminal(terminal):
+    """A piece; nothing at its end, which Linux calls an error."""
+    try:
+        return terminal.read(4096)
+    except OSError as error:
+        assert error.errno == errno.EIO, error
+        return b""
+
+
+@test
+def a_terminal_shows_each_list_of_an_answer_as_a_table(store, server):
+    lines = shown_on_terminal(store, server, "keys", "status")
     for name, column in (("keys:", "use"), ("alarms:", "alarm")):
         heads = lines[lines.index(name) + 1].split()
         assert column in heads, lines
     assert "method: file" in lines and not any("api_keys_due" in line for line in lines), lines
+
+
+@test
+def a_table_has_no_empty_columns_and_fits_or_is_shown_row_by_row(store, server):
+    client = server.client()
+    declare(client, "narrow")
+    create(client, "ext:narrow-1", "narrow", email="narrow@example.org", name="Ann Narrow")
+    wide = shown_on_terminal(store, server, "collections", "get", "narrow", columns=1000)
+    heads = next(line for line in wide if line.startswith("id ")).split()
+    assert "type" in heads and "consent" not in heads, wide
+    narrow = shown_on_terminal(store, server, "collections", "get", "narrow", columns=80)
+    assert "name: email" in narrow and not any(line.startswith("consent") for line in narrow), narrow
+    indexes = next(line for line in narrow if line.startswith("indexes: "))
+    assert "serving: true" in indexes and not indexes.endswith("\u2026"), narrow
 
 
 @test

@@ -55,6 +55,11 @@ def the_desk_opens_what_its_tickets_are_about_and_no_more(store):
         tickets = [open_ticket(store, server, f"ext:{number}", f"T-{number}", "staff:17") for number in range(4)]
 
         assert agent.reveal(made[0]["record"], ["email"], on_behalf_of="staff:17").json["masked"] == ["email"]
+        asked = {"purpose": "support", "on_behalf_of": "staff:17"}
+        for path, body in (("/v1/collections/people/search", {"q": {"email": "c0@example.org"}}),
+                           (f"/v1/records/{made[0]['record']}/verify", {"field": "email", "value": "c0@example.org"})):
+            unnamed = agent.post(path, {**body, **asked})
+            assert (unnamed.status, unnamed.json["field"]) == (403, "engagement"), unnamed
         for number in (0, 1):
             shown = agent.reveal(made[number]["record"], ["email"], on_behalf_of="staff:17", engagement=tickets[number])
             assert shown.json["values"]["email"] == f"c{number}@example.org", shown
@@ -75,7 +80,7 @@ def the_desk_opens_what_its_tickets_are_about_and_no_more(store):
         status = store.run("budgets", "status", server=server)
         assert {row["used_hour"] for row in status.rows} == {2}, status
         refused = client.get("/v1/journal?outcome=refused&limit=100").json["entries"]
-        assert [entry["reason"] for entry in refused].count("engagement") == 3, refused
+        assert [entry["reason"] for entry in refused].count("engagement") == 5, refused
         assert [entry["reason"] for entry in refused].count("budget") == 1, refused
 
 

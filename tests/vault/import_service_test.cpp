@@ -116,14 +116,17 @@ TEST_P(VaultImports, write_nothing_more_for_a_key_that_ended) {
   EXPECT_LT(rows("vault_records"), 1200);
 }
 
-TEST_P(VaultImports, name_the_field_that_a_collection_of_another_preset_lacks) {
+TEST_P(VaultImports, name_the_fields_that_a_collection_of_another_preset_lacks) {
   Body body(kShopifyExport);
 
   auto refused = bench_.run(bench_.imports().create({}, {Preset::shopify, {}, {}}, body));
 
   ASSERT_FALSE(refused);  // the bench declares `customers` by itself
   EXPECT_EQ(refused.error().code, Code::conflict);
+  EXPECT_GT(refused.error().also.size(), 2u);
   EXPECT_TRUE(refused.error().field.text().starts_with("customers."));
+  for (const auto& one : refused.error().also)
+    EXPECT_TRUE(one.field.text().starts_with("customers."));
   EXPECT_EQ(rows("vault_records"), 0);
 }
 

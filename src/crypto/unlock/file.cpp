@@ -80,8 +80,8 @@ Error read_error(FileTrouble trouble) {
   switch (trouble) {
     case FileTrouble::missing:
       return Error(Code::not_found,
-                   "the key file is missing: put it back in its place, or recover "
-                   "the root key from the recovery shares");
+                   "the key file is missing: put it back in its place (`holdfast config show` "
+                   "names it: keys.file), or recover the root key from the recovery shares");
     case FileTrouble::exposed:
       return Error(Code::invalid, "the key file can be read by others: run chmod 600 on it");
     case FileTrouble::foreign:

@@ -60,16 +60,22 @@ class Begun final : public http::BodyReader {
   std::string current_;
 };
 
-/// Else each row with such a value would be refused by itself. Errors: conflict (the field that is
+/// Else each row with such a value would be refused by itself. Errors: conflict (each field that is
 /// missing).
 Result<void> check_preset(const CollectionSpec& spec, const Collection& there) {
+  std::vector<Error> missing;
   for (const auto& field : spec.fields)
     if (!there.find(field.name))
-      return Error(Code::conflict,
-                   "the collection is declared already, without this field of the preset: add it "
-                   "with `holdfast collections put`, or import with a mapping of your own")
-          .at(FieldPath(spec.collection) / field.name);
-  return {};
+      missing.push_back(
+          Error(Code::conflict,
+                "the collection is declared already, without this field of the preset: add it "
+                "with `holdfast collections put`, or import with a mapping of your own")
+              .at(FieldPath(spec.collection) / field.name));
+  if (missing.empty()) return {};
+  auto first = std::move(missing.front());
+  first.also.assign(std::make_move_iterator(missing.begin() + 1),
+                    std::make_move_iterator(missing.end()));
+  return first;
 }
 
 }  // namespace

@@ -34,6 +34,13 @@ Error barred(std::string_view reason) {
       .at("engagement");
 }
 
+Error without_engagement() {
+  return Error(Code::forbidden,
+               "this opens only under a live engagement of the customer: name it; this try was "
+               "recorded")
+      .at("engagement");
+}
+
 /// Errors: invalid (none, or one of them twice).
 Result<void> check_fields(std::vector<std::string> fields) {
   if (fields.empty()) return Error(Code::invalid, "name at least one field").at("fields");
@@ -137,10 +144,10 @@ Task<Error> Opening::refused(Caller caller, journal::Event event, Error error) {
 
 Task<Error> Opening::refused_under(Caller caller, journal::Event event, bool engaged,
                                    std::string_view missing, Error error) {
-  const bool barring = engaged && (missing == "engagement" || missing == "assignee");
-  return barring ? admission_.refused(std::move(caller), std::move(event), barred(missing),
-                                      "engagement")
-                 : admission_.refused(std::move(caller), std::move(event), std::move(error));
+  if (missing != "engagement" && missing != "assignee")
+    return admission_.refused(std::move(caller), std::move(event), std::move(error));
+  return admission_.refused(std::move(caller), std::move(event),
+                            engaged ? barred(missing) : without_engagement(), "engagement");
 }
 
 Task<Result<std::optional<Engaged>>> Opening::engage(const Working& work, const Caller& caller,

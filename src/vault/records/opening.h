@@ -66,7 +66,7 @@ class Opening {
   /// Records that nothing was shown, and says so.
   Task<Error> refused(Caller caller, journal::Event event, Error error);
   /// The same where a field did not open: whoever named an engagement that did not help is told
-  /// that. `missing` is Permitted's.
+  /// that, and whoever named none where a grant demands one. `missing` is Permitted's.
   Task<Error> refused_under(Caller caller, journal::Event event, bool engaged,
                             std::string_view missing, Error error);
   /// What the caller may see of a field of a customer, as open() decides it; what record() has to
