@@ -280,7 +280,9 @@ std::string about_the_afterlog(Instance& instance, Time made, bool was_there) {
     return "There was no afterlog, so nobody can say which keys were revoked since the backup: "
            "every API key is\n"
            "revoked, customers erased since then are back, and objections, withdrawn consents and\n"
-           "restrictions since then are lost. Make an owner key with `holdfast access recover`.\n";
+           "restrictions since then are lost. Make an owner key with `holdfast access recover`, "
+           "and\n"
+           "look at the roles before you give them to keys: they are as they were in the backup.\n";
   const auto before = instance.log().afterlog_lost_at();
   std::string out;
   if (before && *before > made)

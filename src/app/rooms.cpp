@@ -155,6 +155,21 @@ Task<Result<vault::KeyEnd>> Rooms::Epochs::end(vault::KeyKind kind, Time at, Mon
   co_return vault::KeyEnd{destruction->at, destruction->event};
 }
 
+/// The last of the kinds: a copy leads to somebody as long as one of their keys is there.
+Task<Result<vault::KeyEnd>> Rooms::Epochs::index_end(Time at, MonoTime deadline) {
+  using vault::KeyKind;
+  vault::KeyEnd last;
+  bool all_gone = true;
+  for (auto kind : {KeyKind::index, KeyKind::external, KeyKind::token}) {
+    auto one = co_await end(kind, at, deadline);
+    if (!one || !one->at) co_return one;
+    all_gone &= one->event.has_value();
+    if (!last.at || *one->at > *last.at) last = *one;
+  }
+  if (!all_gone) last.event = {};
+  co_return last;
+}
+
 /// Access control's rows among the state that `journal verify --state` compares.
 Task<Result<void>> Rooms::AccessState::rows(Report report) {
   auto findings = co_await admin_.check_state(std::move(report));

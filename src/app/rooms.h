@@ -177,9 +177,7 @@ class Rooms {
     Task<Result<vault::KeyEnd>> epoch_end(Time at, MonoTime deadline) override {
       return end(vault::KeyKind::epoch, at, deadline);
     }
-    Task<Result<vault::KeyEnd>> index_end(Time at, MonoTime deadline) override {
-      return end(vault::KeyKind::index, at, deadline);
-    }
+    Task<Result<vault::KeyEnd>> index_end(Time at, MonoTime deadline) override;
 
    private:
     Task<Result<vault::KeyEnd>> end(vault::KeyKind kind, Time at, MonoTime deadline);

@@ -189,7 +189,7 @@ Route route(typename detail::HandlerOf<decltype(Handler)>::Api* api, std::string
   out.grows = options.grows;
   out.request = &type_of<typename H::Request>();
   out.idempotency_key = requires(typename H::Request in) { in.idempotency_key; };
-  out.if_match = requires(typename H::Request in) { in.if_match; };
+  out.if_match = method != "GET" && requires(typename H::Request in) { in.if_match; };
   if constexpr (!std::is_void_v<typename H::Response>)
     out.response = &type_of<typename H::Response>();
   out.examples = std::move(options.examples);

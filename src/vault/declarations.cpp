@@ -264,7 +264,11 @@ Task<Result<Purpose>> Declarations::put_purpose(Caller caller, Purpose purpose) 
                     "under its name: choose another")
         .at("purpose");
   auto old = work->schema->purposes.find(purpose.name);
-  purpose.version = old == work->schema->purposes.end() ? 1 : old->second.version.value_or(0) + 1;
+  const auto version = old == work->schema->purposes.end() ? 0 : old->second.version.value_or(0);
+  if (purpose.version.value_or(version) != version)
+    co_return Error(Code::conflict, "the purpose has another version now: look at it again")
+        .at("version");
+  purpose.version = version + 1;
   auto declared = to_json(DeclaredPurpose{purpose.legal_basis, purpose.doc, *purpose.version});
   auto done = co_await publish_purpose(std::move(caller), *work->keys, "purposes.put", purpose.name,
                                        *purpose.version, std::move(declared));

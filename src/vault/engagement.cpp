@@ -68,7 +68,8 @@ std::span<const Member> EngagementKind::described() {
                            {.bytes = 32}),
       member<&K::fields>("fields", "The only fields that open under it; empty: all granted.",
                          {.bytes = 63, .count = 200}),
-      member<&K::version>("version", "Counts changes; 0 for a built-in kind. Not to be sent.")};
+      member<&K::version>(
+          "version", "Counts changes; 0 for a built-in kind. If sent, it must be what it is now.")};
   return kMembers;
 }
 

@@ -24,7 +24,7 @@ struct EngagementKind {
   std::string doc;
   std::string max_life;                 // "14 days"
   std::vector<std::string> fields;      // empty: all that grants show
-  std::optional<std::int64_t> version;  // 0: built in; not to be sent
+  std::optional<std::int64_t> version;  // 0: built in; counts changes
   static std::span<const Member> described();
 };
 /// order, ticket, return, call. A kind of the same name that the shop put stands before them.

@@ -172,7 +172,7 @@ class Epochs {
   virtual ~Epochs() = default;
   /// Of the epoch key that wrapped subject keys at that time.
   virtual Task<Result<KeyEnd>> epoch_end(Time at, MonoTime deadline) = 0;
-  /// Of the index key that made terms at that time.
+  /// Of the last key that made terms then: of fields, external ids, tokens.
   virtual Task<Result<KeyEnd>> index_end(Time at, MonoTime deadline) = 0;
 };
 

@@ -178,7 +178,7 @@ struct Purpose {
   std::string name;
   LegalBasis legal_basis = LegalBasis::contract;
   std::string doc;
-  std::optional<std::int64_t> version;  // 0: built in; counts changes, not to be sent
+  std::optional<std::int64_t> version;  // 0: built in; counts changes
   static std::span<const Member> described();
 };
 

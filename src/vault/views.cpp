@@ -83,7 +83,9 @@ std::span<const Member> Purpose::described() {
       member<&P::legal_basis>("legal_basis", "The legal basis (GDPR art. 6)."),
       member<&P::doc>("doc", "What the data is used for, as customers may read it.",
                       {.bytes = 1000}),
-      member<&P::version>("version", "Counts changes; 0 for a built-in purpose. Not to be sent.")};
+      member<&P::version>(
+          "version",
+          "Counts changes; 0 for a built-in purpose. If sent, it must be what it is now.")};
   return kMembers;
 }
 

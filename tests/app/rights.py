@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 
-from support import Skip, Store, create, declare, main, test
+from support import Skip, Store, create, declare, eventually, main, test
 
 DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
 
@@ -101,6 +101,22 @@ def a_guest_is_merged_and_erased_with_a_statement_that_verifies(store, server):
     for wrong in (said.replace("not_scheduled", "done", 1), said.replace('"account"', '"legal"', 1), said[:-40]):
         file.write_text(wrong)
         assert store.run("proof", "verify", file).code == FAILED, wrong[:80]
+
+
+@test
+def terms_in_old_copies_are_gone_with_the_last_of_their_keys(store):
+    with Store() as own, own.serve() as server:
+        client = server.client()
+        declare(client)
+        create(client, "ext:gone", email="gone@example.org")
+        subject = client.good("POST", "/v1/subjects/ext:gone/erase", {"reason": "asked"})["subject"]
+        steps = lambda: {one["step"]: one["state"] for one in client.get(f"/v1/subjects/{subject}/erasure").json["said"]["steps"]}
+        for kind in ("index", "external", "token"):
+            assert steps()["index_key_destroyed"] == "not_scheduled", kind
+            begun = client.good("POST", "/v1/keys/rotate", {"kind": kind, "at_once": True})["rotation"]
+            phase = lambda: client.get(f"/v1/keys/progress?rotation={begun}").json["rotations"][0]["phase"]
+            eventually(lambda: phase() == "done", f"the rotation of {kind}")
+        assert steps()["index_key_destroyed"] == "done", steps()
 
 
 @test

@@ -205,6 +205,12 @@ TEST_P(VaultDeclarations, of_purposes_open_what_they_name) {
 
   EXPECT_EQ(purpose.version, 1);
   EXPECT_EQ(changed.version, 2);
+  auto put_over = [&](std::int64_t version) {
+    return code_of(bench_.run(bench_.declarations().put_purpose(
+        {}, {"warranty", LegalBasis::legitimate_interests, "To repair it.", version})));
+  };
+  EXPECT_EQ(put_over(1), Code::conflict) << "somebody else changed it meanwhile";
+  EXPECT_FALSE(put_over(2));
   EXPECT_FALSE(code_of(bench_.reveal(made.record, {"email"}, "warranty")));
   bench_.reopen();
   EXPECT_FALSE(code_of(bench_.reveal(made.record, {"email"}, "warranty")));

@@ -56,6 +56,7 @@ std::string document(ExportFormat format, std::string_view text) {
                 .asked = {},
                 .answer = {}};
   out += made->request(demand);
+  out += made->engagement({.engagement = {}, .kind = "ticket", .reference = Secret::copy(text)});
   out += made->access({1,
                        "evt",
                        from_ms(0),
@@ -102,6 +103,7 @@ TEST(Document, in_json_is_strict_json) {
     EXPECT_EQ(value.at("value").as_string(), text);
     EXPECT_EQ(object.at("decisions").as_array().at(0).at("evidence").as_string(), text);
     EXPECT_EQ(object.at("requests").as_array().size(), 1u);
+    EXPECT_EQ(object.at("engagements").as_array().at(0).at("reference").as_string(), text);
     EXPECT_EQ(object.at("accesses").as_array().size(), 1u);
   }
 }
@@ -114,7 +116,7 @@ TEST(Document, of_nothing_is_whole_too) {
   auto parsed = parse_json(text);
 
   ASSERT_TRUE(parsed) << text;
-  for (auto list : {"records", "decisions", "requests", "accesses"})
+  for (auto list : {"records", "decisions", "requests", "engagements", "accesses"})
     EXPECT_TRUE(parsed->as_object().at(list).as_array().empty()) << list;
 }
 

@@ -259,6 +259,8 @@ TEST_P(VaultEngagements, are_for_kinds_and_lives_that_are_declared) {
   EXPECT_EQ(code_of(open(desk_, "R-1", "repair", {}, {}, "soon")), Code::invalid);
   EXPECT_FALSE(code_of(open(desk_, "R-1", "repair", {}, {}, "2 days")));
   EXPECT_EQ(must(put({"repair", "A device in repair.", "5 days", {}, {}})).version, 2);
+  EXPECT_EQ(code_of(put({"repair", "", "5 days", {}, 1})), Code::conflict);
+  EXPECT_EQ(must(put({"repair", "A device in repair.", "5 days", {}, 2})).version, 3);
   EXPECT_EQ(code_of(put({"Repair", "", "5 days", {}, {}})), Code::invalid);
   EXPECT_EQ(code_of(put({"repair", "", "2 years", {}, {}})), Code::invalid);
   EXPECT_EQ(code_of(put({"repair", "", "5 days", {"E-Mail"}, {}})), Code::invalid);

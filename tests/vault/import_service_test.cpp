@@ -116,6 +116,23 @@ TEST_P(VaultImports, write_nothing_more_for_a_key_that_ended) {
   EXPECT_LT(rows("vault_records"), 1200);
 }
 
+TEST_P(VaultImports, over_an_invented_customer_are_no_alarm) {
+  auto canary = must(bench_.run(bench_.canaries().plant({}, {.collection = "customers",
+                                                             .locale = Locale::de,
+                                                             .external_id = "7777",
+                                                             .email = {},
+                                                             .email_domain = "post.example.org",
+                                                             .slot = {},
+                                                             .without_records = false})));
+
+  auto report = must(import("id,mail,name\n7777,new@example.org,Ann\n"));
+
+  EXPECT_EQ(report.updated, 1);
+  EXPECT_TRUE(bench_.alarms().seen.empty());
+  must(bench_.reveal(*canary.record, {"email"}));
+  EXPECT_EQ(bench_.alarms().seen.size(), 1u) << "it is one still";
+}
+
 TEST_P(VaultImports, name_the_fields_that_a_collection_of_another_preset_lacks) {
   Body body(kShopifyExport);
 

@@ -144,6 +144,10 @@ TEST_P(VaultReports, name_what_is_collected_and_never_used) {
   open(made.record, "phone");
   must(bench_.find({{"email", "ann@example.org"}}));
   must(bench_.verify(made.record, "first_name", "Eve"));
+  TextWriter copy;
+  must(bench_.run(bench_.subjects().export_all(
+      {}, {"ext:1", "subject_request", ExportFormat::json, {}}, copy)));
+  ASSERT_TRUE(copy.text.contains("1990-01-02")) << "a copy for the customer is no use";
 
   auto report = bench_(bench_.reports().unused({}, {}));
 

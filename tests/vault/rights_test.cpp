@@ -90,6 +90,15 @@ class VaultRights : public Vault {
         sink));
     return done ? sink.text : std::string(code_name(done.error().code));
   }
+  void engage(std::string subject, std::string reference) {
+    bench_(bench_.engagements().open({}, {.subject = std::move(subject),
+                                          .kind = "ticket",
+                                          .reference = std::move(reference),
+                                          .assignee = {},
+                                          .life = {},
+                                          .on_behalf_of = {},
+                                          .idempotency_key = {}}));
+  }
   const journal::Event& last() { return bench_.journal().events.back(); }
 };
 INSTANTIATE_TEST_SUITE_P(Databases, VaultRights, testing::ValuesIn(test::database_kinds()),
@@ -844,6 +853,7 @@ TEST_P(VaultRights, an_export_holds_everything_and_is_recorded_first) {
   must(merge("ext:4711", "ext:guest-9"));
   must(agree("ext:4711"));
   must(bench_.find({{"email", "ann@example.org"}}));
+  engage("ext:4711", "T-2026-17");
 
   auto text = exported("ext:4711");
 
@@ -855,8 +865,9 @@ TEST_P(VaultRights, an_export_holds_everything_and_is_recorded_first) {
   const auto& object = parsed->as_object();
   EXPECT_EQ(object.at("external_ids").as_array().size(), 2u) << "the guest's too";
   ASSERT_EQ(object.at("records").as_array().size(), 2u);
-  for (auto held : {"ann@example.org", "rings twice", R"({"size":"M"})", "DE123456789",
-                    "030 1234567", "guest-9", "box ticked", "kept_until", "legal_obligation"})
+  for (auto held :
+       {"ann@example.org", "rings twice", R"({"size":"M"})", "DE123456789", "030 1234567",
+        "guest-9", "box ticked", "T-2026-17", "kept_until", "legal_obligation"})
     EXPECT_NE(text.find(held), std::string::npos) << held;
   EXPECT_FALSE(object.at("accesses").as_array().empty()) << "this export at least";
 }
@@ -937,6 +948,7 @@ TEST_P(VaultRights, an_export_shows_ids_and_evidence_to_who_sees_personal_fields
   bench_(bench_.declarations().put({}, std::move(spec)));
   auto made = bench_.create("ext:4711", {{"prefs", R"({"size":"M"})"}});
   must(agree("ext:4711"));
+  engage("ext:4711", "T-2026-17");
   bench_.permits().rules = {
       {"key_mask", "*", View::masked}, {"key_plain", "prefs"}, {"key_phone", "phone"}};
   auto by = [&](std::string key) {
@@ -944,13 +956,15 @@ TEST_P(VaultRights, an_export_shows_ids_and_evidence_to_who_sees_personal_fields
                     {.principal = std::move(key)});
   };
   auto shows_texts = [](const std::string& text) {
-    return text.contains(R"("4711")") && text.contains("box ticked");
+    return text.contains(R"("4711")") && text.contains("box ticked") && text.contains("T-2026-17");
   };
 
   auto plain = by("key_plain");
   EXPECT_TRUE(plain.contains(R"("size":"M")")) << plain;
   EXPECT_TRUE(plain.contains(R"("external_ids":[])")) << plain;
   EXPECT_FALSE(plain.contains("box ticked")) << plain;
+  EXPECT_TRUE(plain.contains(R"("kind":"ticket")")) << plain;
+  EXPECT_FALSE(plain.contains("T-2026-17")) << plain;
   EXPECT_EQ(by("key_mask"), "forbidden");
   EXPECT_TRUE(shows_texts(by("key_phone"))) << "of a field that this customer does not have";
   EXPECT_TRUE(last().opened);

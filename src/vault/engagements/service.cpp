@@ -349,7 +349,11 @@ Task<Result<EngagementKind>> Engagements::put_kind(Caller caller, EngagementKind
       co_return Error(Code::invalid, "not the name of a field").at(FieldPath("fields")[i]);
   auto old = co_await find_kind(context_.journal.reader(), work->keys, kind.kind, caller.deadline);
   if (!old) co_return std::move(old).error();
-  kind.version = (*old ? (*old)->version.value_or(0) : 0) + 1;
+  const auto version = *old ? (*old)->version.value_or(0) : 0;
+  if (kind.version.value_or(version) != version)
+    co_return Error(Code::conflict, "the kind has another version now: look at it again")
+        .at("version");
+  kind.version = version + 1;
   auto declared = declared_kind(kind);
   auto mac = authority_mac(*work->keys, kKindRows, kind.kind, *kind.version, declared);
   db::Changes changes;

@@ -12,11 +12,19 @@ namespace {
 
 constexpr Millis kDay{86'400'000};
 constexpr Millis kCertificateBefore = 21 * kDay, kApiKeysBefore = 14 * kDay;
+constexpr Millis kOldKeyBefore = 30 * kDay;  // or the last quarter of a shorter age
 constexpr std::size_t kLongestKeyring = 1 << 20, kLongestPath = 4096;
 constexpr Millis kCopyPatience{10'000};
 constexpr std::string_view kOtherKeys =
     "The copy of the keyring in the folder of backup.keys holds another key than the one in use: "
     "move it away, and it is made anew.";
+
+/// Whether a rotation replaces keys of this use; the others stay for good.
+bool rotates(crypto::KeyUse use) {
+  for (std::size_t i = 0; i < enum_names(KeyKind{}).size(); ++i)
+    if (use_of(static_cast<KeyKind>(i)) == use) return true;
+  return false;
+}
 
 }  // namespace
 
@@ -163,12 +171,17 @@ Task<std::vector<Alarm>> Unlocking::alarms(std::vector<crypto::KeyInfo> keys, Un
         "Nobody has shown for long that the shares still unlock: `holdfast keys rehearse`.", due);
   std::optional<Time> oldest;
   std::int64_t old = 0;
+  const auto age = deps_.places.oldest_key;
   for (const auto& key : keys)
-    if (key.active && now - key.created > deps_.places.oldest_key) {
+    if (key.active && rotates(key.use) &&
+        now - key.created > age - std::min(kOldKeyBefore, age / 4)) {
       ++old;
-      oldest = std::min(oldest.value_or(Time::max()), key.created + deps_.places.oldest_key);
+      oldest = std::min(oldest.value_or(Time::max()), key.created + age);
     }
-  raise(3, old, "Keys in use are older than they should be: `holdfast keys rotate`.", oldest);
+  raise(3, old,
+        "Keys in use are, or soon will be, older than they should be (keys.oldest_days): `holdfast "
+        "keys rotate` each kind that `keys status` shows as old.",
+        oldest);
   raise(4, hsm_away_,
         "The HSM does not answer. The server goes on with the keys that it holds; the next start "
         "will fail until the HSM is back.");

@@ -221,6 +221,13 @@ Task<Result<Moved>> Unlocking::move_once(Caller caller, MoveRequest request) {
                     "the store unlocks that way already: keys.reshare makes new shares")
         .at("to");
 
+  if (request.passphrase && request.to != Method::passphrase)
+    co_return Error(Code::invalid, "only the method `passphrase` takes one: leave it out")
+        .at("passphrase");
+  if ((request.needed || request.total) && request.to != Method::shamir)
+    co_return Error(Code::invalid,
+                    "only the method `shamir` takes numbers of shares: leave them out")
+        .at(request.needed ? "needed" : "total");
   if (request.to == Method::file) {
     auto free = co_await deps_.pool.run([&]() -> Result<void> {
       auto there = crypto::read_key_file(files.key_file);

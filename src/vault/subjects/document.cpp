@@ -110,6 +110,18 @@ class JsonDocument final : public Document {
     return out;
   }
 
+  std::string engagement(const DocumentEngagement& engagement) override {
+    auto out = next("engagements");
+    add(out, R"({"engagement":)");
+    text(out, engagement.engagement.text());
+    member(out, "kind", engagement.kind);
+    member(out, "opened", rfc3339(engagement.opened));
+    member(out, "until", rfc3339(engagement.until));
+    if (engagement.reference) member(out, "reference", engagement.reference->expose_text());
+    add(out, "}");
+    return out;
+  }
+
   std::string access(const AccessNote& access) override {
     auto out = next("accesses");
     write_described(type_of<AccessNote>(), &access, out);
@@ -123,7 +135,8 @@ class JsonDocument final : public Document {
   }
 
  private:
-  static constexpr std::string_view kLists[] = {"records", "decisions", "requests", "accesses"};
+  static constexpr std::string_view kLists[] = {"records", "decisions", "requests", "engagements",
+                                                "accesses"};
 
   static void text(std::string& out, std::string_view value) { append_json_string(out, value); }
   static void member(std::string& out, std::string_view name, std::string_view value) {
@@ -251,8 +264,15 @@ class HtmlDocument final : public Document {
     return out;
   }
 
+  std::string engagement(const DocumentEngagement& engagement) override {
+    auto out = section(3, "Why your data could be looked at", {"From", "Until", "What", "Number"});
+    row(out, {rfc3339(engagement.opened), rfc3339(engagement.until), engagement.kind,
+              engagement.reference ? engagement.reference->expose_text() : std::string_view()});
+    return out;
+  }
+
   std::string access(const AccessNote& access) override {
-    auto out = section(3, "Who opened your data",
+    auto out = section(4, "Who opened your data",
                        {"When", "Who (under a pseudonym)", "What for", "Fields", "Operation"});
     std::string fields;
     for (const auto& field : access.fields) (fields += fields.empty() ? "" : ", ") += field;

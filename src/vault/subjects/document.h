@@ -1,7 +1,7 @@
 // A customer's data as one document (GDPR art. 15 and 20): JSON for machines, or one HTML file to
 // read, without scripts, links or anything loaded from elsewhere. Pure: pieces of text in, in
-// order: begin, records, decisions, requests, accesses, end. Everything that comes from data is
-// escaped.
+// order: begin, records, decisions, requests, engagements, accesses, end. Everything that comes
+// from data is escaped.
 //
 // The pieces hold personal data: whoever takes one wipes it.
 #pragma once
@@ -48,6 +48,13 @@ struct DocumentRecord {
   std::vector<DocumentValue> values;
 };
 
+struct DocumentEngagement {
+  EngagementId engagement;
+  std::string kind;
+  Time opened{}, until{};           // closed, or closes
+  std::optional<Secret> reference;  // absent where it is not shown
+};
+
 class Document {
  public:
   virtual ~Document() = default;
@@ -57,6 +64,7 @@ class Document {
   virtual std::string record(const DocumentRecord& record) = 0;
   virtual std::string decision(const DecisionView& decision) = 0;
   virtual std::string request(const Demand& demand) = 0;
+  virtual std::string engagement(const DocumentEngagement& engagement) = 0;
   virtual std::string access(const AccessNote& access) = 0;
   virtual std::string end() = 0;
 };

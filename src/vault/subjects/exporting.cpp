@@ -3,10 +3,12 @@
 #include <map>
 
 #include "journal/slices.h"
+#include "vault/engagement.h"
 #include "vault/policy.h"
 #include "vault/statements.h"
 #include "vault/subjects/document.h"
 #include "vault/subjects/service.h"
+#include "vault/subjects/statements.h"
 
 namespace holdfast::vault {
 namespace {
@@ -39,7 +41,8 @@ struct Exporting {
   /// Of each field that is held. Decided once, so that what is shown is what was recorded, also
   /// when the hours of a grant begin or end meanwhile.
   std::map<const Field*, View> views{};
-  /// External ids and evidence are personal: for whoever sees a personal field, held or not.
+  /// External ids, evidence and references are personal: for whoever sees a personal field, held or
+  /// not.
   bool personal = false;
 
   Permitted permitted(const Collection& collection, const Field& field) const;
@@ -47,7 +50,25 @@ struct Exporting {
   DocumentRecord opened(const Record& record, SubjectKeys& keys) const;
   DocumentValue opened(const Record& record, SubjectKeys& keys, const Collection& collection,
                        const Field& field, const SealedField& sealed) const;
+  std::optional<DocumentEngagement> opened(const Engagement& one, SubjectKeys& keys) const;
 };
+
+/// Nothing of a row that Holdfast did not write.
+std::optional<DocumentEngagement> Exporting::opened(const Engagement& one,
+                                                    SubjectKeys& keys) const {
+  if (!authentic(*work.keys, one)) return std::nullopt;
+  DocumentEngagement out{one.id, one.kind, one.opened, one.closed.value_or(one.closes), {}};
+  if (!personal) return out;
+  auto plain = keys.open(*work.keys, kAccount, engagement_binding(one), one.sealed);
+  auto sealed = plain ? parse_json_as<EngagementPrivate>(plain->expose_text())
+                      : Result<EngagementPrivate>(Error(Code::gone, "erased"));
+  if (!sealed) return out;
+  out.reference = Secret::copy(sealed->reference);
+  wipe(sealed->reference);
+  wipe(sealed->assignee);
+  wipe(sealed->opener_person);
+  return out;
+}
 
 /// Not narrowed by the purposes that a field names: the right to a copy knows none. Of a card,
 /// which the customer has, a copy that travels names what a receipt would.
@@ -195,9 +216,11 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
   auto& reader = context_.journal.reader();
   auto decided = co_await reader.read(kDecisionsOf, {whose, kMostRows}, as->deadline);
   if (!decided) co_return std::move(decided).error();
-  auto asked =
-      co_await reader.read(kDemandsOf, {std::move(whose), Bytes(16, 0), kMostRows}, as->deadline);
+  auto asked = co_await reader.read(kDemandsOf, {whose, Bytes(16, 0), kMostRows}, as->deadline);
   if (!asked) co_return std::move(asked).error();
+  auto engaged =
+      co_await reader.read(kEngagementsToExport, {std::move(whose), kMostRows}, as->deadline);
+  if (!engaged) co_return std::move(engaged).error();
 
   Exporting exporting{context_, *work, *as, request.purpose};
   Showing showing;
@@ -207,7 +230,7 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
         context_, std::move(*as), kExport, subject->id,
         Error(Code::forbidden, "no field is open to you for this purpose; this try was recorded"));
   event.facts = {{"records", static_cast<std::int64_t>(records->size())}};
-  event.opened |= exporting.personal && holds_texts(*aliases, *decided);
+  event.opened |= exporting.personal && (holds_texts(*aliases, *decided) || engaged->size() > 0);
   if (event.opened) showing.subjects.push_back(subject->id);
   auto done = co_await deps_.admission.record(*work, *as, std::move(showing), {}, std::move(event));
   if (!done) co_return std::move(done).error();
@@ -254,6 +277,12 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
   for (std::size_t i = 0; i < asked->size(); ++i)
     if (auto sent = co_await leaving.send(document->request(demand_from((*asked)[i]))); !sent)
       co_return sent;
+  for (std::size_t i = 0; i < engaged->size(); ++i) {
+    const auto row = engagement_from((*engaged)[i]);
+    auto one = exporting.opened(row, keys->at(row.subject));
+    if (!one) continue;
+    if (auto sent = co_await leaving.send(document->engagement(*one)); !sent) co_return sent;
+  }
   for (auto name : names) {
     for (std::int64_t before = INT64_MAX;;) {
       auto page = co_await deps_.accesses.accesses(name, before, kPage);

@@ -21,7 +21,8 @@ AccessNote note_of(journal::Access& access) {
 }  // namespace
 
 std::span<const db::Sql* const> subject_statements() {
-  static constexpr const db::Sql* kAll[] = {&kDropKeys, &kGuardNoKeys, &kGuardRecord, &kGroupsOf};
+  static constexpr const db::Sql* kAll[] = {&kDropKeys, &kGuardNoKeys, &kGuardRecord, &kGroupsOf,
+                                            &kEngagementsToExport};
   return kAll;
 }
 

@@ -916,5 +916,34 @@ TEST_P(Keys, what_is_due_is_an_alarm) {
   EXPECT_EQ(keys_.unlocking->counts()[1], 2);
 }
 
+TEST_P(Keys, a_move_takes_nothing_that_its_method_has_no_use_for) {
+  auto refused = [&](MoveRequest request) {
+    auto moved = bench_.run(keys_.unlocking->move({}, std::move(request)));
+    return moved ? std::string("moved") : std::string(moved.error().field.text());
+  };
+  EXPECT_EQ(refused({.to = Method::shamir, .passphrase = Secret::copy(kWords)}), "passphrase");
+  EXPECT_EQ(refused({.to = Method::passphrase, .passphrase = Secret::copy(kWords), .needed = 2}),
+            "needed");
+  EXPECT_EQ(refused({.to = Method::passphrase, .passphrase = Secret::copy(kWords), .total = 3}),
+            "total");
+  EXPECT_EQ(keys_.status().method, Method::file);
+}
+
+TEST_P(KeysRotating, an_old_key_is_named_before_it_is_due_until_it_was_rotated) {
+  auto old = [&] { return keys_.unlocking->counts()[3].load(); };
+  bench_.clock().advance(369 * kDay);
+  (void)keys_.alarms();
+  EXPECT_EQ(old(), 0);
+
+  bench_.clock().advance(2 * kDay);
+  (void)keys_.alarms();
+
+  EXPECT_EQ(old(), 12) << "all but that of people's names in the journal, which stays";
+  rotate(KeyKind::cursor);
+  finish();
+  (void)keys_.alarms();
+  EXPECT_EQ(old(), 11);
+}
+
 }  // namespace
 }  // namespace holdfast::vault
