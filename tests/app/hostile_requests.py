@@ -242,6 +242,27 @@ def hostile_headers_do_no_harm(server):
 
 
 @test
+def a_trace_is_logged_when_it_is_well_formed_and_else_nothing_of_it(server):
+    def logged(traceparent):
+        """The line of a request, which is written after the answer."""
+        answer = raw(server, head_of(server, "GET", "/healthz", f"traceparent: {traceparent}"))
+        request = re.search(rb"(?i)x-request-id: (\S+)", answer)[1].decode()
+        line = eventually(lambda: next((one for one in server.log().splitlines() if request in one), None), "its line")
+        return json.loads(line)["log"]
+
+    trace, span = "5ca1ab1e" * 4, "feedbead" * 2
+    assert logged(f"00-{trace}-{span}-01")["trace"] == trace
+    odd, none = "0ddba11" + "0" * 25, "0" * 32
+    for broken in (f"01-{odd}-{span}-01", f"00-{odd.upper()}-{span}-01", f"00-{odd}-{'0' * 16}-01",
+                   f"00-{none}-{span}-01", f"00-{odd}-{span}", f"00-{odd}-{span}-01-{odd}", f"00-{odd}-{span}-zz",
+                   f"00-{odd[:-1]}x-{span}-01", f"00-{odd}-{span[:-1]}x-01", f"00_{odd}_{span}_01", odd,
+                   f'00-{odd[:-2]}"}}-{span}-01', ""):
+        line = logged(broken)
+        assert line["operation"] == "server.health" and line["status"] == 200 and "trace" not in line, (broken, line)
+    assert odd[:7] not in server.log().lower() and span not in server.log() and none not in server.log()
+
+
+@test
 def someone_elses_record_stays_closed_whatever_is_tried(server):
     client = server.client()
     own = create(client, "ext:me", email="me@example.org", name="Same Name")

@@ -13,7 +13,7 @@ import time
 from support import Store, declare, eventually, main, test
 
 KINDS = ["epoch", "subject", "index", "external", "authority", "digest", "journal", "side",
-         "afterlog", "cursor"]
+         "afterlog", "cursor", "token", "sealing"]  # and idempotency, whose old key stays for a day
 PEOPLE = 400
 CONFLICT = 5
 
@@ -50,6 +50,8 @@ def every_kind_rotates_while_customers_are_served(store):
         client = server.client()
         declare(client)
         fill(client, 0, PEOPLE)
+        body = {"subject": "ext:token", "collection": "people", "values": {"email": "tok@example.org"}}
+        token = client.good("POST", "/v1/tokens", body)["items"][0]["tokens"]["email"]["token"]
         for round_, kind in enumerate(KINDS):
             begun = client.good("POST", "/v1/keys/rotate", {"kind": kind, "at_once": True})
             refused = client.post("/v1/keys/rotate", {"kind": kind})
@@ -59,11 +61,37 @@ def every_kind_rotates_while_customers_are_served(store):
                 look(client, round_ * 31 % PEOPLE)
                 assert time.monotonic() < deadline, rotation(client, begun["rotation"])
             look(client, PEOPLE - 1 - round_)
+            shown = served(lambda: client.post("/v1/tokens/reveal", {"tokens": [token], "purpose": "support"}))
+            assert shown["values"] == {token: "tok@example.org"}, (kind, shown)
+            ids = [key["id"] for key in client.good("GET", "/v1/keys")["keys"] if key["use"] == kind]
+            assert kind == "subject" or ids == [begun["to"]] != [begun["from"]], (kind, ids, begun)
         shown = store.run("keys", "progress", server=server)
         assert shown.code == 0 and len(shown.rows) >= 1, shown
     server.stop()
     checked = store.check_state()
     assert checked.code == 0, checked
+
+
+@test
+def a_repeated_request_is_answered_the_same_for_a_day_over_a_rotation():
+    with Store() as own, own.serve() as server:
+        client = server.client()
+        declare(client)
+
+        def order(number):
+            body = {"subject": f"ext:{number}", "values": {"email": f"p{number}@example.org"}}
+            answer = client.post("/v1/collections/people/records", body, headers={"Idempotency-Key": f"order-{number}"})
+            assert answer.status == 201, answer
+            return answer.json["records"]
+
+        before = order(1)
+        begun = client.good("POST", "/v1/keys/rotate", {"kind": "idempotency", "at_once": True})
+        row = eventually(lambda: (got := rotation(client, begun["rotation"]))["phase"] == "waiting" and got, "it waits")
+        ends = [datetime.datetime.fromisoformat(row[name]) for name in ("moved_at", "destroyed_from")]
+        assert ends[1] - ends[0] == datetime.timedelta(hours=24), row
+        assert order(1) == before
+        assert order(2) == order(2)
+        server.stop()
 
 
 @test

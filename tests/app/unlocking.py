@@ -468,5 +468,30 @@ def a_store_with_an_hsm_starts_by_itself_and_not_without_it():
         shutil.rmtree(base, ignore_errors=True)
 
 
+@test
+def a_store_whose_hsm_is_gone_moves_to_a_file_from_memory():
+    base = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-hsm-"))
+    try:
+        env, settings = soft_hsm(base)
+        with Store("--method", "pkcs11", *settings, env=env) as own:
+            key_file = own.base / "shop.keys" / "root.key"
+            with own.serve() as server:
+                client = server.client()
+                declare(client)
+                made = create(client, "ext:1", email="ann@example.org")
+                (base / "tokens").rename(base / "unplugged")
+                assert not key_file.exists()
+                moved = own.run("keys", "move", "--to", "file", server=server)
+                assert moved.code == DONE and key_file.exists(), moved
+                assert server.kill() < 0
+            with own.serve() as server:
+                client = server.client()
+                assert client.reveal(made["record"], ["email"]).json["values"] == {"email": "ann@example.org"}
+                assert client.get("/v1/keys").json["method"] == "file"
+                assert server.stop() == 0
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
 if __name__ == "__main__":
     sys.exit(main())
