@@ -15,7 +15,7 @@ from support import ROOT, Postgres, Skip, Store, create, declare, eventually, ma
 
 # Some with words, which name those of its tests that run.
 SCRIPTS = ("every_operation", "rights", "fill", "conditions", "card_values", "who_gets_in", "hostile_requests", "command_line",
-           "large_imports each_file both_files", "rotation every_kind_rotates a_kill_at_any_moment")
+           "large_imports each_file both_files", "settings", "rotation every_kind_rotates a_kill_at_any_moment")
 PLANTED = {"email": "planted.pg.4711@example.org", "name": "Plantedsurname Qwertzuiop", "phone": "+442079460999"}
 
 

@@ -3,6 +3,7 @@
 and what goes together after a restore and what is refused."""
 import contextlib
 import datetime
+import json
 import pathlib
 import shutil
 import sqlite3
@@ -65,6 +66,13 @@ def every_kind_rotates_while_customers_are_served(store):
             assert shown["values"] == {token: "tok@example.org"}, (kind, shown)
             ids = [key["id"] for key in client.good("GET", "/v1/keys")["keys"] if key["use"] == kind]
             assert kind == "subject" or ids == [begun["to"]] != [begun["from"]], (kind, ids, begun)
+            proved = store.run("journal", "proof", rotation(client, begun["rotation"])["proof"], server=server)
+            file = store.base / "proof.json"
+            file.write_text(proved.out)
+            checked = store.run("proof", "verify", file)
+            assert checked.code == 0 and "keys.destroyed" in checked.out, (kind, proved, checked)
+            said = json.loads(json.loads(proved.out)["entry"])["unmapped"]["facts"]
+            assert (said["kind"], said["rotation"]) == (kind, begun["rotation"]), said
         shown = store.run("keys", "progress", server=server)
         assert shown.code == 0 and len(shown.rows) >= 1, shown
     server.stop()
