@@ -1,6 +1,7 @@
 // Headers that proxies and tracers write: an address has one spelling, and a trace id holds nothing
 // that a log line could take for its own.
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 
 #include "http/header_values.h"

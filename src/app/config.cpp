@@ -57,7 +57,7 @@ std::span<const Setting> settings() {
        "server "
        "is locked. The local socket is always there."},
       {"keys.rehearse_days", "180", "Days after which a rehearsal of the shares is asked for."},
-      {"keys.oldest_days", "400", "Days after which a key in use is called old."},
+      {"keys.oldest_days", "400", "Days after which a key in use is old; the alarm comes before."},
       {"recovery.dir", "{dir}.recovery",
        "Where `holdfast init` puts the recovery shares. Move them apart."},
       {"backup.data", "{dir}.backup/data",

@@ -9,7 +9,6 @@
 #include <fstream>
 #include <iostream>
 #include <limits>
-#include <utility>
 
 #include "app/exit_codes.h"
 #include "base/json.h"
@@ -81,13 +80,12 @@ std::size_t terminal_width() {
   return known ? size.ws_col : std::numeric_limits<std::size_t>::max();
 }
 
-/// Rows one below the other, whole.
+/// Rows one below the other, whole, each after an empty line.
 void blocks(const json::array& rows) {
-  bool first = true;
   for (const auto& row : rows) {
     const auto* object = row.if_object();
     if (!object) continue;
-    if (!std::exchange(first, false)) std::cout << '\n';
+    std::cout << '\n';
     for (const auto& [key, value] : *object)
       if (!blank(value)) std::cout << key << ": " << plain(value) << '\n';
   }

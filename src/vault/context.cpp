@@ -186,10 +186,10 @@ Permitted permitted_field(const Context& context, const Caller& caller, std::str
     question.assignee = engaged->assignee;
   }
   auto out = context.permits.decide(caller, question);
-  if (out.view <= View::masked || field.purposes.empty() ||
-      std::ranges::find(field.purposes, purpose) != field.purposes.end())
+  if (field.purposes.empty() || std::ranges::find(field.purposes, purpose) != field.purposes.end())
     return out;
-  return {View::masked, 0, out.missing};
+  // Whatever else a grant demands would not help.
+  return {std::min(out.view, View::masked), out.view > View::masked ? 0 : out.terms, {}};
 }
 
 View view_of_field(const Context& context, const Caller& caller, std::string_view operation,

@@ -226,4 +226,11 @@ inline constexpr db::Sql kAddAnswer{
 inline constexpr db::Sql kDropAnswers{"vault.drop_answers",
                                       "delete from vault_idempotency where expires_ms <= $1"};
 
+// ── engagements
+inline constexpr db::Sql kPageEngagementsOf{
+    "vault.page_engagements_of",
+    "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "
+    "opener_person, assignee, version, mac from vault_engagements where id > $1 and subject = $3 "
+    "order by id limit $2"};
+
 }  // namespace holdfast::vault

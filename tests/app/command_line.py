@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import termios
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from support import BIN, Store, create, declare, eventually, main, test
@@ -540,9 +541,12 @@ def shown_on_terminal(store, server, *words, columns=0):
            "HOLDFAST_API_KEY": store.owner_key}
     command = subprocess.Popen([BIN, *words], stdout=end, env=env)
     os.close(end)
+    late = threading.Timer(60, command.kill)
+    late.start()
     with open(shown, "rb", buffering=0) as terminal:
         text = b"".join(iter(lambda: read_terminal(terminal), b""))
     lines = text.decode().replace("\r", "").splitlines()
+    late.cancel()
     assert command.wait(60) == DONE, lines
     return lines
 

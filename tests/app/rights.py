@@ -104,19 +104,37 @@ def a_guest_is_merged_and_erased_with_a_statement_that_verifies(store, server):
 
 
 @test
-def terms_in_old_copies_are_gone_with_the_last_of_their_keys(store):
+def terms_in_old_copies_are_gone_with_the_last_of_their_keys():
     with Store() as own, own.serve() as server:
         client = server.client()
         declare(client)
-        create(client, "ext:gone", email="gone@example.org")
-        subject = client.good("POST", "/v1/subjects/ext:gone/erase", {"reason": "asked"})["subject"]
-        steps = lambda: {one["step"]: one["state"] for one in client.get(f"/v1/subjects/{subject}/erasure").json["said"]["steps"]}
+
+        def erased(name):
+            create(client, name, email="gone@example.org")
+            return client.good("POST", f"/v1/subjects/{name}/erase", {"reason": "asked"})["subject"]
+
+        def step(subject):
+            said = client.get(f"/v1/subjects/{subject}/erasure").json["said"]["steps"]
+            return next(one for one in said if one["step"] == "index_key_destroyed")
+
+        def rotate(kind, at_once, phase):
+            begun = client.good("POST", "/v1/keys/rotate", {"kind": kind, "at_once": at_once})["rotation"]
+            row = lambda: client.get(f"/v1/keys/progress?rotation={begun}").json["rotations"][0]
+            return eventually(lambda: (got := row())["phase"] == phase and got, f"the rotation of {kind}")
+
+        first = erased("ext:first")
         for kind in ("index", "external", "token"):
-            assert steps()["index_key_destroyed"] == "not_scheduled", kind
-            begun = client.good("POST", "/v1/keys/rotate", {"kind": kind, "at_once": True})["rotation"]
-            phase = lambda: client.get(f"/v1/keys/progress?rotation={begun}").json["rotations"][0]["phase"]
-            eventually(lambda: phase() == "done", f"the rotation of {kind}")
-        assert steps()["index_key_destroyed"] == "done", steps()
+            assert step(first)["state"] == "not_scheduled", kind
+            rotate(kind, True, "done")
+        assert step(first)["state"] == "done", step(first)
+        second = erased("ext:second")
+        waiting = rotate("index", False, "waiting")
+        for kind in ("external", "token"):
+            assert step(second)["state"] == "not_scheduled", kind
+            rotate(kind, True, "done")
+        planned = step(second)
+        assert planned["state"] == "planned" and planned["at"] >= waiting["destroyed_from"], (planned, waiting)
+        assert step(first)["state"] == "done", step(first)
 
 
 @test

@@ -983,6 +983,33 @@ TEST_P(VaultRights, an_export_shows_ids_and_evidence_to_who_sees_personal_fields
   EXPECT_EQ(bench_.budgets().charged.size(), 1u);
 }
 
+TEST_P(VaultRights, an_export_of_who_was_erased_opens_nothing) {
+  auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  engage("ext:4711", "T-2026-17");
+  must(bench_.erase("ext:4711"));
+  bench_.budgets().counting = true;
+
+  auto text = exported(made.subject.text());
+
+  EXPECT_EQ(last().activity, "subjects.export");
+  EXPECT_FALSE(last().opened) << "the number went with the key";
+  EXPECT_TRUE(bench_.budgets().charged.empty());
+  EXPECT_TRUE(text.contains(R"("kind":"ticket")")) << text;
+  EXPECT_FALSE(text.contains("T-2026-17")) << text;
+}
+
+TEST_P(VaultRights, an_export_holds_no_engagement_that_somebody_wrote_into_the_database) {
+  bench_.create("ext:4711", {{"email", "ann@example.org"}});
+  engage("ext:4711", "T-2026-17");
+  bench_.raw().run("update vault_engagements set kind = 'order'");
+
+  auto text = exported("ext:4711");
+
+  EXPECT_TRUE(text.contains("ann@example.org"));
+  EXPECT_TRUE(text.contains(R"("engagements":[])")) << text;
+  EXPECT_FALSE(bench_.state().good());
+}
+
 TEST_P(VaultRights, an_export_of_a_damaged_value_says_so) {
   auto made = bench_.create("ext:4711", {{"email", "ann@example.org"}, {"first_name", "Ann"}});
   auto raw = bench_.raw();

@@ -23,11 +23,6 @@ inline constexpr db::Sql kPageEngagements{
     "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "
     "opener_person, assignee, version, mac from vault_engagements where id > $1 "
     "order by id limit $2"};
-inline constexpr db::Sql kPageEngagementsOf{
-    "vault.page_engagements_of",
-    "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "
-    "opener_person, assignee, version, mac from vault_engagements where id > $1 and subject = $3 "
-    "order by id limit $2"};
 inline constexpr db::Sql kEngagementsOfTerm{
     "vault.engagements_of_term",
     "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "

@@ -19,13 +19,6 @@ constexpr std::string_view kOtherKeys =
     "The copy of the keyring in the folder of backup.keys holds another key than the one in use: "
     "move it away, and it is made anew.";
 
-/// Whether a rotation replaces keys of this use; the others stay for good.
-bool rotates(crypto::KeyUse use) {
-  for (std::size_t i = 0; i < enum_names(KeyKind{}).size(); ++i)
-    if (use_of(static_cast<KeyKind>(i)) == use) return true;
-  return false;
-}
-
 }  // namespace
 
 /// The database knows of another generation than the one in memory.
@@ -172,16 +165,20 @@ Task<std::vector<Alarm>> Unlocking::alarms(std::vector<crypto::KeyInfo> keys, Un
   std::optional<Time> oldest;
   std::int64_t old = 0;
   const auto age = deps_.places.oldest_key;
-  for (const auto& key : keys)
-    if (key.active && rotates(key.use) &&
-        now - key.created > age - std::min(kOldKeyBefore, age / 4)) {
-      ++old;
-      oldest = std::min(oldest.value_or(Time::max()), key.created + age);
-    }
-  raise(3, old,
-        "Keys in use are, or soon will be, older than they should be (keys.oldest_days): `holdfast "
-        "keys rotate` each kind that `keys status` shows as old.",
-        oldest);
+  for (const auto& key : keys) {
+    if (!key.active || key.use == crypto::KeyUse::pseudonym) continue;  // that one stays
+    // Epochs roll by themselves, where they do, long before.
+    const auto early =
+        key.use == crypto::KeyUse::epoch ? Millis(0) : std::min(kOldKeyBefore, age / 4);
+    if (now - key.created <= age - early) continue;
+    ++old;
+    oldest = std::min(oldest.value_or(Time::max()), key.created + age);
+  }
+  raise(
+      3, old,
+      "Keys in use are, or soon will be, older than keys.oldest_days: `holdfast keys rotate` each "
+      "kind whose `created` in `keys status` is that long ago.",
+      oldest);
   raise(4, hsm_away_,
         "The HSM does not answer. The server goes on with the keys that it holds; the next start "
         "will fail until the HSM is back.");

@@ -398,7 +398,9 @@ Task<Result<Verified>> Opening::verify(Caller caller, VerifyValue request) {
                                           barred(kOtherCustomer), "engagement");
   auto permitted = permitted_field(context_, *acting, "records.verify", *collection, *field,
                                    request.purpose, *engaged ? &**engaged : nullptr);
-  if (!allowed || tries_cards(*field, *acting) || permitted.view < View::verify)
+  if (!allowed || tries_cards(*field, *acting))
+    co_return co_await refused(std::move(*acting), std::move(event), not_open());
+  if (permitted.view < View::verify)
     co_return co_await refused_under(std::move(*acting), std::move(event), engaged->has_value(),
                                      permitted.missing, not_open());
   auto standing = standing_of(*work->keys, *subject);

@@ -16,7 +16,7 @@ namespace holdfast::vault {
 enum class ErasureStep : std::uint8_t {
   keys_deleted,         // wrapped subject keys: the live database opens nothing of these groups
   values_deleted,       // values, tokens and index terms of these groups in the live database
-  index_key_destroyed,  // index terms in old backups name nobody any more
+  index_key_destroyed,  // terms in old backups name nobody any more
   epoch_key_destroyed   // wrapped keys in old backups open nothing any more
 };
 std::span<const std::string_view> enum_names(ErasureStep);

@@ -8,14 +8,13 @@
 #include "vault/statements.h"
 #include "vault/subjects/document.h"
 #include "vault/subjects/service.h"
-#include "vault/subjects/statements.h"
 
 namespace holdfast::vault {
 namespace {
 
 constexpr std::string_view kExport = "subjects.export";
 constexpr std::string_view kAccount = "account";
-constexpr std::int64_t kMostRows = 20'000;
+constexpr std::int64_t kMostRows = 20'000, kAtOnce = 500;
 constexpr std::size_t kPage = 200;
 
 /// Where an export goes, piece by piece, while its key may still have it.
@@ -51,6 +50,8 @@ struct Exporting {
   DocumentValue opened(const Record& record, SubjectKeys& keys, const Collection& collection,
                        const Field& field, const SealedField& sealed) const;
   std::optional<DocumentEngagement> opened(const Engagement& one, SubjectKeys& keys) const;
+  Task<Result<std::vector<DocumentEngagement>>> engagements(
+      const std::vector<SubjectId>& names, std::map<SubjectId, SubjectKeys>& keys) const;
 };
 
 /// Nothing of a row that Holdfast did not write.
@@ -68,6 +69,28 @@ std::optional<DocumentEngagement> Exporting::opened(const Engagement& one,
   wipe(sealed->assignee);
   wipe(sealed->opener_person);
   return out;
+}
+
+Task<Result<std::vector<DocumentEngagement>>> Exporting::engagements(
+    const std::vector<SubjectId>& names, std::map<SubjectId, SubjectKeys>& keys) const {
+  std::vector<DocumentEngagement> out;
+  journal::Slices slices;
+  for (auto name : names) {
+    Bytes after(16, 0);
+    for (bool more = true; more;) {
+      auto rows = co_await context.journal.reader().read(
+          kPageEngagementsOf, {after, kAtOnce, to_bytes(name.bytes())}, caller.deadline);
+      if (!rows) co_return std::move(rows).error();
+      more = rows->size() == static_cast<std::size_t>(kAtOnce);
+      for (std::size_t i = 0; i < rows->size(); ++i) {
+        const auto row = engagement_from((*rows)[i]);
+        after = to_bytes(row.id.bytes());
+        if (auto one = opened(row, keys.at(name))) out.push_back(std::move(*one));
+        if (slices.due()) co_await slices.pause();
+      }
+    }
+  }
+  co_return out;
 }
 
 /// Not narrowed by the purposes that a field names: the right to a copy knows none. Of a card,
@@ -216,11 +239,9 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
   auto& reader = context_.journal.reader();
   auto decided = co_await reader.read(kDecisionsOf, {whose, kMostRows}, as->deadline);
   if (!decided) co_return std::move(decided).error();
-  auto asked = co_await reader.read(kDemandsOf, {whose, Bytes(16, 0), kMostRows}, as->deadline);
+  auto asked =
+      co_await reader.read(kDemandsOf, {std::move(whose), Bytes(16, 0), kMostRows}, as->deadline);
   if (!asked) co_return std::move(asked).error();
-  auto engaged =
-      co_await reader.read(kEngagementsToExport, {std::move(whose), kMostRows}, as->deadline);
-  if (!engaged) co_return std::move(engaged).error();
 
   Exporting exporting{context_, *work, *as, request.purpose};
   Showing showing;
@@ -230,7 +251,11 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
         context_, std::move(*as), kExport, subject->id,
         Error(Code::forbidden, "no field is open to you for this purpose; this try was recorded"));
   event.facts = {{"records", static_cast<std::int64_t>(records->size())}};
-  event.opened |= exporting.personal && (holds_texts(*aliases, *decided) || engaged->size() > 0);
+  auto engaged = co_await exporting.engagements(names, *keys);
+  if (!engaged) co_return std::move(engaged).error();
+  event.opened |= std::ranges::any_of(
+      *engaged, [](const DocumentEngagement& one) { return one.reference.has_value(); });
+  event.opened |= exporting.personal && holds_texts(*aliases, *decided);
   if (event.opened) showing.subjects.push_back(subject->id);
   auto done = co_await deps_.admission.record(*work, *as, std::move(showing), {}, std::move(event));
   if (!done) co_return std::move(done).error();
@@ -277,12 +302,8 @@ Task<Result<void>> Subjects::export_all(Caller caller, ExportSubject request,
   for (std::size_t i = 0; i < asked->size(); ++i)
     if (auto sent = co_await leaving.send(document->request(demand_from((*asked)[i]))); !sent)
       co_return sent;
-  for (std::size_t i = 0; i < engaged->size(); ++i) {
-    const auto row = engagement_from((*engaged)[i]);
-    auto one = exporting.opened(row, keys->at(row.subject));
-    if (!one) continue;
-    if (auto sent = co_await leaving.send(document->engagement(*one)); !sent) co_return sent;
-  }
+  for (const auto& one : *engaged)
+    if (auto sent = co_await leaving.send(document->engagement(one)); !sent) co_return sent;
   for (auto name : names) {
     for (std::int64_t before = INT64_MAX;;) {
       auto page = co_await deps_.accesses.accesses(name, before, kPage);

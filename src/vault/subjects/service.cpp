@@ -21,8 +21,7 @@ AccessNote note_of(journal::Access& access) {
 }  // namespace
 
 std::span<const db::Sql* const> subject_statements() {
-  static constexpr const db::Sql* kAll[] = {&kDropKeys, &kGuardNoKeys, &kGuardRecord, &kGroupsOf,
-                                            &kEngagementsToExport};
+  static constexpr const db::Sql* kAll[] = {&kDropKeys, &kGuardNoKeys, &kGuardRecord, &kGroupsOf};
   return kAll;
 }
 

@@ -18,9 +18,4 @@ inline constexpr db::Sql kGroupsOf{
     "vault.groups_of",
     "select distinct keep_group from vault_subject_keys where subject {{in $1}} order by "
     "keep_group"};
-inline constexpr db::Sql kEngagementsToExport{
-    "vault.engagements_to_export",
-    "select id, subject, kind, term, sealed, opened_ms, closes_ms, closed_ms, opener, "
-    "opener_person, assignee, version, mac from vault_engagements where subject {{in $1}} "
-    "order by id limit $2"};
 }  // namespace holdfast::vault
