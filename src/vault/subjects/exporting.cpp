@@ -83,9 +83,9 @@ Task<Result<std::vector<DocumentEngagement>>> Exporting::engagements(
       if (!rows) co_return std::move(rows).error();
       more = rows->size() == static_cast<std::size_t>(kAtOnce);
       for (std::size_t i = 0; i < rows->size(); ++i) {
-        const auto row = engagement_from((*rows)[i]);
-        after = to_bytes(row.id.bytes());
-        if (auto one = opened(row, keys.at(name))) out.push_back(std::move(*one));
+        after = to_bytes((*rows)[i].bytes(0));
+        if (auto one = opened(engagement_from((*rows)[i]), keys.at(name)))
+          out.push_back(std::move(*one));
         if (slices.due()) co_await slices.pause();
       }
     }
