@@ -93,7 +93,7 @@ std::vector<Role> make() {
       {"access.explain", "collections.get", "collections.list", "purposes.list", "fill",
        "fills.get", "records.get", "records.list", "records.search", "reports.art30",
        "reports.art30_page", "reports.data_map", "reports.data_map_csv", "reports.key_versions",
-       "reports.unused", "subjects.consent", "subjects.get", "subjects.object", "tokens.reveal"},
+       "reports.unused", "subjects.get", "subjects.object", "tokens.reveal"},
       {masks({plain, personal}), shows({plain}, {"marketing"}),
        shows_fields({"email", "first_name"}, {"marketing"})}));
   auto invoice = delivery_fields();

@@ -141,6 +141,24 @@ Result<void> check_verifier(const LocalOptions& options) {
   return {};
 }
 
+/// Opening a store without them would revoke every API key, and begin a new witness.
+Result<void> files_beside(const LocalOptions& options) {
+  auto config = config_of(options);
+  if (!config) return std::move(config).error();
+  if (auto there = check_store_is_there(*config); !there) return there;
+  if (!std::filesystem::exists(config->dir() / "afterlog"))
+    return Error(Code::conflict,
+                 "the file `afterlog` is missing from the store's folder: without it a start "
+                 "revokes every API key. Nothing was checked or changed; put it back first, or "
+                 "start the server");
+  if (!std::filesystem::exists(config->dir() / "witness"))
+    return Error(Code::conflict,
+                 "the file `witness` is missing from the store's folder: without it nobody sees "
+                 "that the database is an older one. Nothing was checked or changed; put it back "
+                 "first, or start the server, which records that it was missing");
+  return {};
+}
+
 void say_whose_key(std::string_view what) {
   std::cout << "The key came with the " << what
             << ". To know whose log it is, compare it with the one you were given, or use "
@@ -157,6 +175,7 @@ int journal_verify(const LocalOptions& options) {
     if (!options.verifier) say_whose_key("export");
     return report->good() ? kDone : kFailed;
   }
+  if (auto there = files_beside(options); !there) return print_error(there.error());
   return with_store(options, {}, [&](Instance& instance) {
     journal::Progress progress;
     if (isatty(STDERR_FILENO))
@@ -168,6 +187,12 @@ int journal_verify(const LocalOptions& options) {
     if (!report) return print_error(report.error());
     show(*report);
     bool good = report->good();
+    if (instance.replayed().lost) {
+      std::cout
+          << "  the afterlog lacks lines that it had: every API key was revoked just now, as a "
+             "start would do\n";
+      good = false;
+    }
     if (options.state) {
       auto state = instance.cores().wait(
           journal::check_state(instance.log(), instance.rooms().state(), progress));

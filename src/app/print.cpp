@@ -19,8 +19,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kWidest = 48;
-
 /// What a terminal shows of a value: control characters of stored data must not steer it.
 std::string plain(const json::value& value) {
   if (const auto* text = value.if_string()) {
@@ -43,17 +41,6 @@ std::string plain(const json::value& value) {
     return out;
   }
   return json::serialize(value);
-}
-
-std::string cut(std::string text) {
-  if (code_points(text) <= kWidest) return text;
-  std::size_t at = 0, count = 0;
-  while (at < text.size() && count < kWidest - 1) {
-    ++at;
-    while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) ++at;
-    ++count;
-  }
-  return text.substr(0, at) + "…";
 }
 
 bool blank(const json::value& value) {
@@ -91,7 +78,7 @@ void blocks(const json::array& rows) {
   }
 }
 
-/// Rows side by side, long cells cut; in blocks where the terminal is narrower.
+/// Rows side by side; in blocks where the terminal is narrower.
 void table(const json::array& rows) {
   const auto columns = columns_of(rows);
   std::vector<std::size_t> widths;
@@ -101,7 +88,7 @@ void table(const json::array& rows) {
     for (const auto& row : rows)
       if (const auto* object = row.if_object())
         if (const auto* cell = object->if_contains(column))
-          width = std::max(width, code_points(cut(plain(*cell))));
+          width = std::max(width, code_points(plain(*cell)));
     widths.push_back(width);
     whole += width + (whole > 0 ? 2 : 0);
   }
@@ -120,7 +107,7 @@ void table(const json::array& rows) {
     if (const auto* object = row.if_object())
       line([&](const std::string& column) {
         const auto* cell = object->if_contains(column);
-        return cell ? cut(plain(*cell)) : std::string();
+        return cell ? plain(*cell) : std::string();
       });
 }
 

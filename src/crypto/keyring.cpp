@@ -47,7 +47,8 @@ struct SecretWriter {
 Error malformed() {
   return Error(
       Code::corrupt,
-      "the keyring opens but does not make sense; put back DIR/keyring.previous or a backup");
+      "the keyring opens but does not make sense: put back its copy, the file `keyring` in the "
+      "folder of backup.keys");
 }
 
 }  // namespace
@@ -226,14 +227,16 @@ Bytes Keyring::sealed(const Secret& root) const {
 
 Result<KeyringHead> keyring_head(BytesView file) {
   if (file.size() < kMagic.size() || as_text(file.first(kMagic.size())) != kMagic)
-    return Error(Code::invalid,
-                 "this is not a keyring; look whether the path names the right "
-                 "file, and if so put back DIR/keyring.previous or a backup");
+    return Error(
+        Code::invalid,
+        "this is not a keyring; look whether the path names the right "
+        "file, and if so put back its copy, the file `keyring` in the folder of backup.keys");
   if (file.size() < kHeadBytes + kSealOverhead + kCheckBytes ||
       !equal_constant_time(sha256(file.first(file.size() - kCheckBytes)), file.last(kCheckBytes)))
-    return Error(Code::corrupt,
-                 "the keyring file is damaged; put back DIR/keyring.previous or a "
-                 "backup of it");
+    return Error(
+        Code::corrupt,
+        "the keyring file is damaged: put back its copy, the file `keyring` in the folder of "
+        "backup.keys");
   ByteReader reader(file.subspan(kMagic.size()));
   if (reader.u8() != kVersion)
     return Error(Code::invalid, "the keyring was written by a newer version; start that one");

@@ -172,13 +172,15 @@ Task<Result<Caller>> Exchange::admit(std::string_view operation, MonoTime deadli
 }
 
 /// Idempotency-Key and If-Match, which travel beside the body.
-Result<void> Exchange::read_fields() {
+Result<void> Exchange::read_fields(const Route& route) {
   const auto& head = parser_.head();
   if (head.idempotency_key.size() > 128 || !visible(head.idempotency_key))
     return Error(Code::invalid, "must be 1 to 128 visible ASCII characters").at("idempotency-key");
   call_.idempotency_key = head.idempotency_key;
   std::string_view match = head.if_match;
   if (match.empty()) return {};
+  if (!route.if_match && route.method != "GET")
+    return Error(Code::invalid, "this operation takes no version: leave it out").at("if-match");
   if (match.size() < 3 || !match.starts_with('"') || match.find('"', 1) != match.size() - 1)
     return Error(Code::invalid, "must be one version in quotes, as ETag gave it").at("if-match");
   call_.if_match = match.substr(1, match.size() - 2);
@@ -211,7 +213,7 @@ Task<Exchange::Handled> Exchange::attempt(const Route& route) {
 
   auto caller = co_await admit(route.id, site_.clock.mono() + time);
   if (!caller) co_return failed(caller);
-  auto fields = read_fields();
+  auto fields = read_fields(route);
   if (!fields) co_return failed(fields);
   if (route.grows && site_.may_grow)
     if (auto room = site_.may_grow(); !room) co_return failed(room);

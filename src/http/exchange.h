@@ -67,7 +67,7 @@ class Exchange {
   Task<Handled> handle(const Route& route);
   Task<Handled> attempt(const Route& route);
   Task<Result<Caller>> admit(std::string_view operation, MonoTime deadline);
-  Result<void> read_fields();
+  Result<void> read_fields(const Route& route);
   Task<Next> stream(const Route& route);
 
   Task<Next> answer(int status, std::string_view type, std::string body,

@@ -86,6 +86,8 @@ class RequestParser::Head : public beast::http::basic_parser<true> {
       if (seen_[i].first == to && seen_[i].second == slot)
         return fail(id == Field::host ? Fault::bad_host : Fault::bad_request, ec);
     seen_[seen_count_++] = {to, slot};
+    const bool promise = to == &head_.idempotency_key || to == &head_.if_match;
+    if (promise && value.empty()) return fail(Fault::bad_request, ec);  // not as good as none
     if (to != &unused_) *to = value;
   }
 

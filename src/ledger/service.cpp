@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kLookedAt = 20'000;
 constexpr std::int64_t kRead = 250;
+constexpr std::size_t kMostDamaged = 100;
 /// How far entries may be out of order in time.
 constexpr Millis kDisorder = std::chrono::days(1);
 
@@ -152,18 +153,22 @@ Task<Result<void>> Service::record(Caller caller, journal::Event event) {
 }
 
 Task<Result<journal::Stored>> Service::find(std::string entry) {
-  if (auto id = EventId::parse(entry)) {
-    auto found = co_await deps_.log.find(*id);
-    if (!found) co_return std::move(found).error().at("entry");
-    co_return found;
-  }
+  auto stored = co_await look_up(std::move(entry));
+  if (!stored) co_return std::move(stored).error().at("entry");
+  if (auto whole = co_await deps_.log.check({&*stored, 1}); !whole)
+    co_return std::move(whole).error();
+  co_return stored;
+}
+
+Task<Result<journal::Stored>> Service::look_up(std::string entry) {
+  if (auto id = EventId::parse(entry)) co_return co_await deps_.log.find(*id);
   auto seq = number(entry);
-  if (!seq) co_return Error(Code::invalid, "neither an entry's number nor `evt_...`").at("entry");
+  if (!seq) co_return Error(Code::invalid, "neither an entry's number nor `evt_...`");
   if (auto done = co_await deps_.log.sequence(); !done) co_return std::move(done).error();
   auto stored = co_await deps_.log.read(*seq, 1);
   if (!stored) co_return std::move(stored).error();
   if (stored->empty() || stored->front().seq != *seq || *seq >= deps_.log.size())
-    co_return Error(Code::not_found, "no such entry in the journal").at("entry");
+    co_return Error(Code::not_found, "no such entry in the journal");
   co_return std::move(stored->front());
 }
 
@@ -202,7 +207,18 @@ Task<Result<EntryList>> Service::list(ListEntries request) {
     auto stored = co_await deps_.log.read_before(before, kRead);
     if (!stored) co_return std::move(stored).error();
     if (stored->empty()) co_return damaged();
+    const auto whole = co_await deps_.log.check(*stored);
+    if (!whole && whole.error().code != Code::corrupt) co_return whole.error();
     for (const auto& one : *stored) {
+      if (!whole) {
+        auto good = co_await deps_.log.in_tree(one);
+        if (!good) co_return std::move(good).error();
+        if (!*good) {
+          if (out.damaged.size() < kMostDamaged) out.damaged.push_back(one.seq);
+          before = one.seq;
+          continue;
+        }
+      }
       auto entry = journal::scan_entry(one.entry);
       if (!entry) co_return damaged();
       if (past(request, *entry)) co_return out;
@@ -270,7 +286,9 @@ Task<Result<journal::EventProof>> Service::proof(ProofRequest request) {
   if (!made || !request.subject || !made->leaves.empty()) co_return made;
   auto entry = journal::decode_entry(made->entry);
   if (!entry) co_return std::move(entry).error();
-  if (entry->root)
+  // One that touched a single row names it itself; of several there would be leaves.
+  const bool theirs = entry->touches.size() == 1 && entry->touches[0].subject == request.subject;
+  if (!theirs)
     co_return Error(Code::not_found, "this entry did nothing to that subject").at("subject");
   co_return made;
 }

@@ -57,7 +57,9 @@ class Service {
   journal::Log& log() { return deps_.log; }
 
  private:
+  /// As the tree has it. Errors: not_found, invalid, corrupt.
   Task<Result<journal::Stored>> find(std::string entry);
+  Task<Result<journal::Stored>> look_up(std::string entry);
   Task<Result<std::int64_t>> start_of(const ListEntries& request);
   Task<Result<EntryList>> list_of_subject(ListEntries request, std::int64_t before);
   Task<Result<void>> record(Caller caller, journal::Event event);

@@ -60,6 +60,10 @@ std::span<const Member> EntryList::described() {
   using R = EntryList;
   static constexpr Member kMembers[] = {
       member<&R::entries>("entries", "Newest first.", {.count = kLargestPage}),
+      member<&R::damaged>("damaged",
+                          "Entries that are not as the tree has them, and are not shown: `holdfast "
+                          "journal verify` says more.",
+                          {.count = 100}),
       member<&R::next>("next", "Give it as `after` for the next page.")};
   return kMembers;
 }

@@ -40,6 +40,7 @@ struct JournalEntry {
 
 struct EntryList {
   std::vector<JournalEntry> entries;
+  std::vector<std::int64_t> damaged;
   std::optional<std::string> next;
   static std::span<const Member> described();
 };

@@ -1109,6 +1109,25 @@ def a_backup_knows_how_far_the_afterlog_had_come(store):
 
 
 @test
+def a_check_of_a_store_without_its_afterlog_or_witness_changes_nothing(store):
+    with Store() as own:
+        with own.serve() as server:
+            assert server.stop() == 0
+        for name in ("afterlog", "witness"):
+            (own.dir / name).rename(own.base / name)
+            checked = own.run("journal", "check", "--dir", own.dir)
+            assert checked.code == CONFLICT and f"`{name}` is missing" in checked.err, checked
+            assert not (own.dir / name).exists()
+            (own.base / name).rename(own.dir / name)
+        assert own.check_state().code == DONE
+        assert status_of(own, own.owner_key)[0] == 200
+        revoked_after_a_backup(own)
+        without_last_line(own.dir / "afterlog")
+        short = own.run("journal", "check", "--dir", own.dir)
+        assert short.code == FAILED and "every API key was revoked" in short.out, short
+
+
+@test
 def a_missing_witness_is_said_and_recorded(store):
     with Store() as own:
         with own.serve() as server:

@@ -292,7 +292,8 @@ TEST(Server, takes_only_json_as_json) {
 TEST(Server, checks_the_fields_that_travel_beside_the_body) {
   ServerBench bench;
   for (std::string line : {"Idempotency-Key: a b", "If-Match: 7", "If-Match: W/\"7\"",
-                           "If-Match: \"\"", "If-Match: \"6\", \"7\"", "If-Match: *"}) {
+                           "If-Match: \"\"", "If-Match: \"6\", \"7\"", "If-Match: *",
+                           "If-Match: ", "Idempotency-Key:", "Idempotency-Key:  "}) {
     auto answer = bench.ask(bench.post("/v1/echo/x", R"({"text":"a"})", line + "\r\n"));
 
     EXPECT_EQ(answer.status, 400) << line;
@@ -307,6 +308,17 @@ TEST(Server, checks_the_fields_that_travel_beside_the_body) {
           .ask(bench.post("/v1/echo/x", R"({"text":"a"})", "Idempotency-Key: k" + longest + "\r\n"))
           .status,
       400);
+}
+
+TEST(Server, refuses_a_version_where_none_is_taken) {
+  TestApi api;
+  ServerBench bench(
+      {}, {route<&TestApi::choose>(api, "test.choose", "POST", "/v1/choose/{size}", "Choose")});
+
+  auto answer = bench.ask(bench.post("/v1/choose/small", R"({"count":1})", "If-Match: \"6\"\r\n"));
+
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find(R"("field":"if-match")"), std::string::npos) << answer.body;
 }
 
 TEST(Server, hides_what_a_handler_throws) {

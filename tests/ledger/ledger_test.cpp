@@ -190,6 +190,41 @@ TEST_P(Ledger, gives_a_proof_that_verifies_offline) {
   EXPECT_EQ(proved->rows.at(0).subject, subject(1));
 }
 
+TEST_P(Ledger, proves_to_a_customer_nothing_about_another) {
+  auto seq = std::to_string(bench_.reveal(1));
+  auto proof_for = [&](SubjectId whom) {
+    return bench_.call("journal.proof", {{"subject", whom.text()}}, {{"entry", seq}});
+  };
+
+  EXPECT_TRUE(proof_for(subject(1)));
+  auto other = proof_for(subject(2));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Code::not_found);
+  EXPECT_EQ(other.error().field.text(), "subject");
+}
+
+TEST_P(Ledger, shows_no_entry_that_was_changed_in_the_database) {
+  auto good = bench_.reveal(1), bent = bench_.reveal(2), last = bench_.reveal(3);
+  bench_(bench_.log().sequence());
+  auto text = bench_(bench_.log().read(bent, 1)).at(0).entry;
+  text.replace(text.find("key_a"), 5, "key_z");
+  auto raw = bench_.raw();
+  raw.run("update journal_entries set entry = " + raw.literal(as_bytes(text)) +
+          " where seq = " + std::to_string(bent));
+
+  for (auto operation : {"journal.get", "journal.proof", "journal.sides"}) {
+    auto shown = bench_.call(operation, {}, {{"entry", std::to_string(bent)}});
+    ASSERT_FALSE(shown) << operation;
+    EXPECT_EQ(shown.error().code, Code::corrupt) << operation;
+    EXPECT_TRUE(bench_.call(operation, {}, {{"entry", std::to_string(good)}})) << operation;
+  }
+  auto page = bench_.good("journal.list", {{"operation", "records.reveal"}});
+  EXPECT_EQ(page.at("entries").as_array().size(), 2u);
+  EXPECT_EQ(page.at("entries").as_array().at(0).at("seq"), last);
+  ASSERT_EQ(page.at("damaged").as_array().size(), 1u);
+  EXPECT_EQ(page.at("damaged").as_array().at(0), bent);
+}
+
 TEST_P(Ledger, proves_that_the_log_only_grew) {
   auto older = bench_.good("journal.checkpoint").at("size").as_int64();
   bench_.reveal(1);

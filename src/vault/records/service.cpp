@@ -299,7 +299,7 @@ Task<Result<RecordPage>> Records::list(Caller caller, ListRecords request) {
   journal::Event event{.activity = "records.list", .collection = collection->name};
   for (const auto& one : loaded->records) {
     auto shown = mask_record(context_, *work, caller, "records.list", one);
-    if (!shown) co_return std::move(shown).error();
+    if (!shown) co_return std::move(shown).error().at(FieldPath("records") / one.record.id.text());
     out.records.push_back(std::move(*shown));
     event.touches.push_back({one.record.subject, "records", to_bytes(one.record.id.bytes()), {}});
   }
