@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::int64_t kLookedAt = 20'000;
 constexpr std::int64_t kRead = 250;
-constexpr std::size_t kMostDamaged = 100;
 /// How far entries may be out of order in time.
 constexpr Millis kDisorder = std::chrono::days(1);
 
@@ -28,6 +27,15 @@ std::optional<std::int64_t> number(std::string_view text) {
 
 std::optional<std::string> given(std::string text) {
   return text.empty() ? std::nullopt : std::optional(std::move(text));
+}
+
+/// Of one that is not as the tree has it, which may be anything.
+JournalEntry damaged_row(const journal::Stored& stored) {
+  JournalEntry out;
+  out.seq = stored.seq;
+  out.id = stored.id.text();
+  out.outcome = "damaged";
+  return out;
 }
 
 Result<JournalEntry> shown(const journal::Stored& stored, bool whole) {
@@ -210,27 +218,25 @@ Task<Result<EntryList>> Service::list(ListEntries request) {
     const auto whole = co_await deps_.log.check(*stored);
     if (!whole && whole.error().code != Code::corrupt) co_return whole.error();
     for (const auto& one : *stored) {
-      if (!whole) {
-        auto good = co_await deps_.log.in_tree(one);
-        if (!good) co_return std::move(good).error();
-        if (!*good) {
-          if (out.damaged.size() < kMostDamaged) out.damaged.push_back(one.seq);
+      const auto good = whole ? Result<bool>(true) : co_await deps_.log.in_tree(one);
+      if (!good) co_return good.error();
+      Result<JournalEntry> row = damaged_row(one);
+      if (*good) {
+        auto entry = journal::scan_entry(one.entry);
+        if (!entry) co_return damaged();
+        if (past(request, *entry)) co_return out;
+        if (!wanted(request, *entry)) {
           before = one.seq;
           continue;
         }
-      }
-      auto entry = journal::scan_entry(one.entry);
-      if (!entry) co_return damaged();
-      if (past(request, *entry)) co_return out;
-      if (wanted(request, *entry)) {
-        if (std::ssize(out.entries) == limit) {
-          out.next = std::to_string(before);
-          co_return out;
-        }
-        auto row = shown(one, false);
+        row = shown(one, false);
         if (!row) co_return std::move(row).error();
-        out.entries.push_back(std::move(*row));
       }
+      if (std::ssize(out.entries) == limit) {
+        out.next = std::to_string(before);
+        co_return out;
+      }
+      out.entries.push_back(std::move(*row));
       before = one.seq;
     }
     co_await slices.pause();

@@ -41,7 +41,10 @@ std::span<const Member> JournalEntry::described() {
       member<&R::principal>("principal", "The key that did it, or `system`.", kActor),
       member<&R::actor>("actor", "The person that the key acted for (`per_...`), else the key.",
                         kActor),
-      member<&R::outcome>("outcome", "success, refused or failed."),
+      member<&R::outcome>(
+          "outcome",
+          "success, refused or failed; in a list `damaged` where the entry is not as "
+          "the tree has it: nothing else of it is shown."),
       member<&R::reason>("reason", "Code of a refusal or failure."),
       member<&R::purpose>("purpose", "The declared purpose."),
       member<&R::collection>("collection", "The collection of the records."),
@@ -60,10 +63,6 @@ std::span<const Member> EntryList::described() {
   using R = EntryList;
   static constexpr Member kMembers[] = {
       member<&R::entries>("entries", "Newest first.", {.count = kLargestPage}),
-      member<&R::damaged>("damaged",
-                          "Entries that are not as the tree has them, and are not shown: `holdfast "
-                          "journal verify` says more.",
-                          {.count = 100}),
       member<&R::next>("next", "Give it as `after` for the next page.")};
   return kMembers;
 }

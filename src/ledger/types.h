@@ -40,7 +40,6 @@ struct JournalEntry {
 
 struct EntryList {
   std::vector<JournalEntry> entries;
-  std::vector<std::int64_t> damaged;
   std::optional<std::string> next;
   static std::span<const Member> described();
 };

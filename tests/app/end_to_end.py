@@ -506,9 +506,9 @@ def a_missing_damaged_or_foreign_key_is_refused(store):
             damaged = bytearray(keyring)
             damaged[at] ^= 1
             keyring_file.write_bytes(damaged)
-            refused_at_start(own, "keyring", ".previous")
+            refused_at_start(own, "keyring", "backup.keys")
         keyring_file.write_bytes(keyring[:100])
-        refused_at_start(own, "keyring", ".previous")
+        refused_at_start(own, "keyring", "backup.keys")
         shutil.copyfile(other.dir / "keyring", keyring_file)
         refused_at_start(own, "another store")
         keyring_file.write_bytes(keyring)
