@@ -190,7 +190,7 @@ Task<std::vector<Alarm>> Unlocking::alarms(std::vector<crypto::KeyInfo> keys, Un
         "before the next start.");
   raise(7, row_changed_,
         "The database's row about the keyring was changed by somebody else: run `holdfast journal "
-        "check --state`.");
+        "verify --state`.");
   raise(8, key_file_left_,
         "The old key file still lies in keys.file and opens the store, whatever the method is now: "
         "remove it.");
