@@ -356,8 +356,10 @@ Task<Result<Role>> Admin::put_role_once(Caller caller, PutRole spec) {
     co_return std::move(within).error();
 
   // Later than what was, also where the clock was set back.
-  const auto since = std::max(
-      at->now, before == nullptr ? at->now : before->updated.value_or(at->now) + Millis(1));
+  auto since = at->now;
+  if (before != nullptr)
+    for (const auto& earlier : {before->updated, before->suspended})
+      if (earlier) since = std::max(since, *earlier + Millis(1));
   std::optional<journal::Line> line;
   if (before != nullptr && narrows(*before, *role))
     line = {kRoleNarrowed, line_of(role->role, since)};

@@ -73,9 +73,10 @@ class Admin {
   /// when they were to end. Gives how many had more time left.
   Task<Result<std::int64_t>> end_rotated(std::vector<Bytes> lines);
 
-  /// For `restore`: roles that lost something after the backup was made, by the afterlog's lines,
-  /// give nothing until they are put again. Gives how many.
-  Task<Result<std::int64_t>> suspend_narrowed(std::vector<Bytes> lines);
+  /// For `restore`: own roles that lost something after the backup was made, by the afterlog's
+  /// lines, give nothing until they are put again; so do all that were last put by `unknown`, up to
+  /// when lines of the afterlog are lost. Gives how many.
+  Task<Result<std::int64_t>> suspend_roles(std::vector<Bytes> lines, std::optional<Time> unknown);
 
   /// For `journal verify --state`: each row with the digest that the last event about it must have
   /// left; then what does not authenticate.

@@ -115,7 +115,8 @@ Task<Result<std::int64_t>> Admin::end_rotated(std::vector<Bytes> lines) {
   co_return ended;
 }
 
-Task<Result<std::int64_t>> Admin::suspend_narrowed(std::vector<Bytes> lines) {
+Task<Result<std::int64_t>> Admin::suspend_roles(std::vector<Bytes> lines,
+                                                std::optional<Time> unknown) {
   std::map<std::string, Time> narrowed;
   for (const auto& line : lines) {
     auto read = read_line(line);
@@ -123,22 +124,22 @@ Task<Result<std::int64_t>> Admin::suspend_narrowed(std::vector<Bytes> lines) {
     auto& last = narrowed[read->first];
     last = std::max(last, read->second);
   }
-  if (narrowed.empty()) co_return 0;
+  if (narrowed.empty() && !unknown) co_return 0;
   auto stood = co_await stand_alone();
   if (!stood) co_return std::move(stood).error();
   auto& at = *stood;
 
   Edit edit(at.snapshot->authority, *at.keys);
   std::int64_t suspended = 0;
-  for (const auto& [name, since] : narrowed) {
-    const auto* role = at.snapshot->role(name);
-    if (role == nullptr || role->built_in || role->updated.value_or(Time{}) >= since) continue;
-    auto empty = *role;
-    empty.permissions.clear();
-    empty.grants.clear();
-    empty.version = edit.version();
-    empty.updated = std::max(at.now, since);
-    edit.put(kRoles, empty.role, to_json(empty));
+  for (const auto& [name, own] : at.snapshot->own_roles) {
+    const auto line = narrowed.find(name);
+    const auto put = own.updated.value_or(Time{});
+    const bool named = line != narrowed.end() && put < line->second;
+    if (own.suspended || !(named || (unknown && put <= *unknown))) continue;
+    auto role = own;
+    role.suspended = named ? std::max(at.now, line->second) : at.now;
+    role.version = edit.version();
+    edit.put(kRoles, role.role, to_json(role));
     ++suspended;
   }
   if (suspended == 0) co_return 0;

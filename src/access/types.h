@@ -91,6 +91,7 @@ struct Role {
   bool built_in = false;
   std::int64_t version = 0;  // 0: built in
   std::optional<Time> updated;
+  std::optional<Time> suspended;  // by a restore: gives nothing until it is put again
   std::optional<std::vector<std::string>> undeclared;  // when it was put; not stored
   static std::span<const Member> described();
 };

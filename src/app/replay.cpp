@@ -18,17 +18,22 @@ Task<Result<std::int64_t>> revoke_named(const Replay& at,
   co_return co_await at.rooms.admin.revoke_after_restore(std::move(revoked));
 }
 
-/// Those which it may have named: all that there are, and, in an older database, those from before
-/// it was last found lost.
-Task<Result<std::int64_t>> revoke_for_loss(const Replay& at, bool lost_now) {
-  if (lost_now) co_return co_await at.rooms.admin.revoke_after_restore({});
-  const auto lost = at.log.afterlog_lost_at();
-  if (!lost || !at.restored) co_return 0;
+/// Up to when lines are missing that may be about what this database holds: to its end where they
+/// are missing now, and in a restored one to when they were last found missing.
+std::optional<Time> unknown_until(const Replay& at) {
+  if (at.log.afterlog_loss()) return Time::max();
+  return at.restored ? at.log.afterlog_lost_at() : std::nullopt;
+}
+
+/// The keys that missing lines may have named.
+Task<Result<std::int64_t>> revoke_for_loss(const Replay& at, std::optional<Time> unknown) {
+  if (!unknown) co_return 0;
+  if (*unknown == Time::max()) co_return co_await at.rooms.admin.revoke_after_restore({});
   auto snapshot = co_await at.rooms.cache.current(at.clock.mono() + kPolicyWait);
   if (!snapshot) co_return std::move(snapshot).error();
   std::vector<std::string> revoked;
   for (const auto& [id, principal] : (*snapshot)->keys)
-    if (principal.key.created <= *lost) revoked.push_back(principal.key.key);
+    if (principal.key.created <= *unknown) revoked.push_back(principal.key.key);
   co_return co_await at.rooms.admin.revoke_after_restore(std::move(revoked));
 }
 
@@ -36,10 +41,11 @@ Task<Result<std::int64_t>> revoke_for_loss(const Replay& at, bool lost_now) {
 
 Task<Result<Replayed>> replay_afterlog(Replay at) {
   const auto loss = at.log.afterlog_loss();
+  const auto unknown = unknown_until(at);
   auto entries = at.log.afterlog_entries();
   auto ended = loss ? Result<std::int64_t>(0) : co_await revoke_named(at, entries);
   if (!ended) co_return std::move(ended).error();
-  auto by_loss = co_await revoke_for_loss(at, loss.has_value());
+  auto by_loss = co_await revoke_for_loss(at, unknown);
   if (!by_loss) co_return std::move(by_loss).error();
   // In the database that was in use these were done, or nobody was told that they were.
   std::vector<Bytes> narrowed, rotated;
@@ -55,13 +61,13 @@ Task<Result<Replayed>> replay_afterlog(Replay at) {
              {{"keys", std::to_string(*cut)},
               {"why", "they were rotated after this backup: their successors are not here"},
               {"next", "holdfast api-keys create, for whoever used them"}}));
-  auto suspended = co_await at.rooms.admin.suspend_narrowed(std::move(narrowed));
+  auto suspended = co_await at.rooms.admin.suspend_roles(std::move(narrowed), unknown);
   if (!suspended) co_return std::move(suspended).error();
   if (*suspended > 0)
-    at.logger.warn(said("roles_suspended",
-                        {{"roles", std::to_string(*suspended)},
-                         {"why", "they were narrowed after this backup, and give nothing now"},
-                         {"next", "holdfast roles list, and put them again"}}));
+    at.logger.warn(
+        said("roles_suspended", {{"roles", std::to_string(*suspended)},
+                                 {"why", "they were narrowed after this backup, or may have been"},
+                                 {"next", "holdfast roles list, and put again what is right"}}));
   auto held = co_await at.rooms.holds.replay(entries);
   if (!held) co_return std::move(held).error();
   for (const auto& hold : held->damaged)

@@ -27,8 +27,9 @@ struct Replayed {
 };
 
 /// Ends keys, suspends narrowed roles, holds, erases, merges and decides where the database has
-/// not; what it did stands in the log. Without the afterlog every API key is revoked. Everything in
-/// `at` outlives the task. Errors: those of the rooms; an error means: do not serve.
+/// not; what it did stands in the log. Without the afterlog every API key is revoked and every own
+/// role suspended. Everything in `at` outlives the task. Errors: those of the rooms; an error
+/// means: do not serve.
 Task<Result<Replayed>> replay_afterlog(Replay at);
 
 }  // namespace holdfast::app

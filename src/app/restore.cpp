@@ -272,17 +272,19 @@ std::string about_the_afterlog(Instance& instance, Time made, bool was_there) {
   if (lost && was_there)
     return "The afterlog is an older one, or lines were cut off it. What it still names was done "
            "again, but\n"
-           "nobody can say what else was revoked: every API key is revoked, customers erased since "
-           "then are back,\n"
-           "and objections, withdrawn consents and restrictions since then are lost.\n"
-           "Make an owner key with `holdfast access recover`.\n";
+           "nobody can say what else was revoked: every API key is revoked, every role of your own "
+           "gives nothing\n"
+           "until it is put again, customers erased since then are back, and objections, withdrawn "
+           "consents and\n"
+           "restrictions since then are lost. Make an owner key with `holdfast access recover`.\n";
   if (lost)
     return "There was no afterlog, so nobody can say which keys were revoked since the backup: "
            "every API key is\n"
-           "revoked, customers erased since then are back, and objections, withdrawn consents and\n"
-           "restrictions since then are lost. Make an owner key with `holdfast access recover`, "
-           "and\n"
-           "look at the roles before you give them to keys: they are as they were in the backup.\n";
+           "revoked, every role of your own gives nothing until it is put again, customers erased "
+           "since then are\n"
+           "back, and objections, withdrawn consents and restrictions since then are lost. Make an "
+           "owner key with\n"
+           "`holdfast access recover`.\n";
   const auto before = instance.log().afterlog_lost_at();
   std::string out;
   if (before && *before > made)
@@ -292,8 +294,10 @@ std::string about_the_afterlog(Instance& instance, Time made, bool was_there) {
            "Erase them again.\n";
   if (by_loss > 0)
     out +=
-        "Nobody can say which API keys were revoked before the afterlog was lost: all that were "
-        "made before are revoked.\nMake an owner key with `holdfast access recover`.\n";
+        "Nobody can say which API keys were revoked before the afterlog was lost, and which roles "
+        "lost something:\nall keys that were made before are revoked, and your own roles from then "
+        "give nothing until they\nare put again. Make an owner key with `holdfast access "
+        "recover`.\n";
   out += again == 0 ? "Nothing that the afterlog names had to be done again.\n"
                     : "What the afterlog names was done again.\n";
   return out;

@@ -359,7 +359,7 @@ TEST(AccessRestore, ends_keys_that_were_rotated_after_the_backup) {
   EXPECT_EQ(bench.run(bench.admin().end_rotated(noted)).error().code, Code::corrupt);
 }
 
-TEST(AccessRestore, leaves_roles_empty_that_were_narrowed_after_the_backup) {
+TEST(AccessRestore, suspends_roles_that_were_narrowed_after_the_backup) {
   AccessBench bench;
   auto put = [&](PutRole spec) {
     return bench.must(bench.run(bench.admin().put_role(bench.owner, spec)));
@@ -386,18 +386,49 @@ TEST(AccessRestore, leaves_roles_empty_that_were_narrowed_after_the_backup) {
   role = next(narrower, role);
   ASSERT_EQ(lines().size(), 1u);
 
-  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_narrowed(lines()))), 0) << "it is as narrow";
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles(lines(), {}))), 0)
+      << "it is as narrow";
   // What a restore brings back: the role as it was, from before the line.
   auto noted = lines();
   noted[0].back() += 1;
-  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_narrowed(noted))), 1);
-  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_narrowed(noted))), 0) << "once";
+  const auto holder = bench.make_key({.roles = {role.role}});
+  auto permitted = [&] {
+    return bench.must(bench.sign_in(text_of(holder))).rights->may("records.get");
+  };
+  EXPECT_TRUE(permitted());
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles(noted, {}))), 1);
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles(noted, {}))), 0) << "once";
+  EXPECT_FALSE(permitted());
   auto listed = bench.must(bench.run(bench.api().get_role(bench.owner, {role.role})));
-  EXPECT_TRUE(listed.permissions.empty() && listed.grants.empty());
-  next(wider, listed);
-  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_narrowed(noted))), 0) << "put again";
+  EXPECT_TRUE(listed.suspended);
+  EXPECT_EQ(listed.permissions, role.permissions) << "what it was is still to be seen";
+  EXPECT_FALSE(next(wider, listed).suspended);
+  EXPECT_TRUE(permitted());
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles(noted, {}))), 0) << "put again";
   noted[0].pop_back();
-  EXPECT_EQ(bench.run(bench.admin().suspend_narrowed(noted)).error().code, Code::corrupt);
+  EXPECT_EQ(bench.run(bench.admin().suspend_roles(noted, {})).error().code, Code::corrupt);
+}
+
+TEST(AccessRestore, suspends_every_own_role_that_missing_lines_may_have_named) {
+  AccessBench bench;
+  auto put = [&](std::string name) {
+    bench.clock.advance(std::chrono::minutes(1));
+    auto spec = desk();
+    spec.role = std::move(name);
+    return bench.must(bench.run(bench.admin().put_role(bench.owner, spec)));
+  };
+  const auto first = put("first");
+  put("second");
+  const auto both = bench.make_key({.roles = {"first", "second", "auditor"}});
+  auto may = [&](std::string_view operation) {
+    return bench.must(bench.sign_in(text_of(both))).rights->may(operation);
+  };
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles({}, *first.updated))), 1);
+  EXPECT_TRUE(may("records.get")) << "by the second";
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles({}, Time::max()))), 1);
+  EXPECT_FALSE(may("records.get"));
+  EXPECT_TRUE(may("journal.list")) << "built-in roles are as the program has them";
+  EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles({}, Time::max()))), 0) << "once";
 }
 
 TEST(AccessKeys, that_ended_long_ago_are_dropped_when_others_are_made) {

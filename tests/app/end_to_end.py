@@ -570,15 +570,32 @@ def verify_tells_a_script_by_its_exit_code(store):
 @test
 def restoring_without_any_afterlog_revokes_every_key(store):
     with Store() as own:
+        desk = {"permissions": ["subjects.get", "collections.list"]}
+        with own.serve() as server:
+            made = server.client().good("PUT", "/v1/roles/desk", desk)
+            assert server.stop() == 0
         key, backup = revoked_after_a_backup(own)
+        with own.serve() as server:
+            narrower = {"permissions": ["collections.list"]}
+            server.client().good("PUT", "/v1/roles/desk", narrower, headers={"If-Match": f'"{made["version"]}"'})
+            assert server.stop() == 0
         for name in ("witness", "afterlog"):
             (own.dir / name).unlink()
         done = restored(own, backup)
         assert done.code == DONE and "There was no afterlog" in done.out, done
         assert status_of(own, key)[0] == 401
         assert status_of(own, own.owner_key)[0] == 401
-        recovered = own.run("access", "recover", "--dir", own.dir)
-        assert status_of(own, recovered.out.strip())[0] == 200
+        owner = own.run("access", "recover", "--dir", own.dir).out.strip()
+        with own.serve() as server:
+            client = server.client(key=owner)
+            role = client.good("GET", "/v1/roles/desk")
+            assert "suspended" in role and role["permissions"] == desk["permissions"], role
+            holder = client.good("POST", "/v1/api-keys", {"name": "desk", "roles": ["desk"]})["api_key"]
+            listed = lambda: server.client(key=holder).get("/v1/collections").status
+            assert listed() == 403, "nobody knows whether it had been narrowed"
+            again = client.good("PUT", "/v1/roles/desk", narrower, headers={"If-Match": f'"{role["version"]}"'})
+            assert "suspended" not in again and listed() == 200, again
+            assert server.stop() == 0
 
 
 @test
