@@ -91,7 +91,8 @@ vault::Permitted Rooms::Permits::decide(const Caller& caller,
   }
   const auto decision = access::decide(*caller.rights, asked);
   const bool condition = decision.reason == "engagement" || decision.reason == "assignee" ||
-                         decision.reason == "hours" || decision.reason == "network";
+                         decision.reason == "hours" || decision.reason == "network" ||
+                         decision.reason == "person";
   return {static_cast<vault::View>(decision.view), decision.owed.packed(),
           condition ? decision.reason : std::string_view()};
 }

@@ -45,7 +45,7 @@ struct Permitted {
   View view = View::none;
   std::uint32_t terms = 0;
   /// A literal, where a grant shows more to whoever has what it demands: `engagement`, `assignee`,
-  /// `hours`, `network`.
+  /// `hours`, `network`, `person`.
   std::string_view missing{};
 };
 

@@ -56,8 +56,9 @@ def the_desk_opens_what_its_tickets_are_about_and_no_more(store):
 
         assert agent.reveal(made[0]["record"], ["email"], on_behalf_of="staff:17").json["masked"] == ["email"]
         asked = {"purpose": "support", "on_behalf_of": "staff:17"}
-        for path, body in (("/v1/collections/people/search", {"q": {"email": "c0@example.org"}}),
-                           (f"/v1/records/{made[0]['record']}/verify", {"field": "email", "value": "c0@example.org"})):
+        searches = (("/v1/collections/people/search", {"q": {"email": "c0@example.org"}}),
+                    (f"/v1/records/{made[0]['record']}/verify", {"field": "email", "value": "c0@example.org"}))
+        for path, body in searches:
             unnamed = agent.post(path, {**body, **asked})
             assert (unnamed.status, unnamed.json["field"]) == (403, "engagement"), unnamed
         for number in (0, 1):
@@ -76,6 +77,14 @@ def the_desk_opens_what_its_tickets_are_about_and_no_more(store):
         assert closed.code == 0 and not closed.rows[0]["live"], closed
         ended = agent.reveal(made[0]["record"], ["email"], on_behalf_of="staff:17", engagement=tickets[0])
         assert (ended.status, ended.json["field"]) == (403, "engagement"), ended
+
+        personal = {"permissions": ["records.*"], "grants": [{"collection": "*", "classes": ["personal"], "view": "clear",
+                                                              "purposes": ["support"], "needs_person": True}]}
+        nobody = server.client(desk(store, server, client, "personal", personal))
+        for path, body in searches:
+            unnamed = nobody.post(path, {**body, "purpose": "support"})
+            assert (unnamed.status, unnamed.json["field"]) == (403, "on_behalf_of"), unnamed
+            assert nobody.post(path, {**body, **asked}).status == 200, body
 
         status = store.run("budgets", "status", server=server)
         assert {row["used_hour"] for row in status.rows} == {2}, status

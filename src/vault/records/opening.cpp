@@ -41,6 +41,13 @@ Error without_engagement() {
       .at("engagement");
 }
 
+Error without_person() {
+  return Error(Code::forbidden,
+               "this opens only where the call says who is behind it, such as `staff:17`; this try "
+               "was recorded")
+      .at("on_behalf_of");
+}
+
 /// Errors: invalid (none, or one of them twice).
 Result<void> check_fields(std::vector<std::string> fields) {
   if (fields.empty()) return Error(Code::invalid, "name at least one field").at("fields");
@@ -144,6 +151,7 @@ Task<Error> Opening::refused(Caller caller, journal::Event event, Error error) {
 
 Task<Error> Opening::refused_under(Caller caller, journal::Event event, bool engaged,
                                    std::string_view missing, Error error) {
+  if (missing == "person") error = without_person();
   if (missing != "engagement" && missing != "assignee")
     return admission_.refused(std::move(caller), std::move(event), std::move(error));
   return admission_.refused(std::move(caller), std::move(event),
