@@ -178,7 +178,8 @@ Task<Result<void>> Admin::holders_within_own(Stand at, Role role) {
       continue;
     std::vector<const Role*> roles{&role};
     for (const auto& name : key.roles)
-      if (const auto* other = name == role.role ? nullptr : at.snapshot->role(name))
+      if (const auto* other = name == role.role ? nullptr : at.snapshot->role(name);
+          other != nullptr && !other->suspended)
         roles.push_back(other);
     auto after = Rights::compile(roles, key.scopes, key.acts_for);
     if (excess(*principal.rights, *after).empty()) continue;
@@ -232,7 +233,8 @@ Task<Result<NewKey>> Admin::create_once(Caller caller, CreateKey spec) {
   // Nobody but an owner makes a key that outlives their own.
   if (!spec.expires_in && !at->self->rights->owner())
     key->expires = std::min(key->expires, at->self->key.expires);
-  auto within = co_await within_own(*at, "api_keys.create", *key, at->snapshot->compile(*key));
+  auto within =
+      co_await within_own(*at, "api_keys.create", *key, at->snapshot->compile(*key, true));
   if (!within) co_return std::move(within).error();
   auto request =
       fingerprint(*at->keys, "api_keys.create", at->caller.principal, spec.idempotency_key);
@@ -279,7 +281,8 @@ Task<Result<NewKey>> Admin::rotate_once(Caller caller, RotateKey request) {
   next.created = at->now;
   next.expires = at->now + std::min(*life, kLongestLife);
   next.replaces = old->key.key;
-  auto within = co_await within_own(*at, "api_keys.rotate", next, old->rights);
+  auto within =
+      co_await within_own(*at, "api_keys.rotate", next, at->snapshot->compile(old->key, true));
   if (!within) co_return std::move(within).error();
 
   Edit edit(at->snapshot->authority, *at->keys);

@@ -62,6 +62,15 @@ Task<Result<void>> gather_undeclared(Fields& fields, const Grant& grant, MonoTim
   co_return Result<void>();
 }
 
+/// A decision's reason as a sentence, and that a role would give more if it were put again.
+std::string sentence(const Snapshot& snapshot, const ApiKey& key, std::string_view reason) {
+  std::string out(access::explain(reason));
+  for (const auto& name : key.roles)
+    if (const auto* role = snapshot.role(name); role != nullptr && role->suspended)
+      return out + " Its role " + name + " is suspended since a restore: put it again.";
+  return out;
+}
+
 }  // namespace
 
 std::vector<http::Route> Api::rows(Api* api) {
@@ -259,10 +268,10 @@ Task<Result<Explanation>> Api::explain(Caller caller, Explain request) {
   if (!request.field) {
     const bool allowed = rights.may(question.operation);
     const std::string_view reason = allowed ? "granted" : "permission";
-    co_return Explanation{
-        .allowed = allowed,
-        .reason = std::string(reason),
-        .text = std::string(allowed ? "A role of this key permits it." : access::explain(reason))};
+    co_return Explanation{.allowed = allowed,
+                          .reason = std::string(reason),
+                          .text = allowed ? "A role of this key permits it."
+                                          : sentence(**snapshot, principal->key, reason)};
   }
   auto field_class =
       co_await deps_.fields.class_of(*request.collection, *request.field, caller.deadline);
@@ -280,7 +289,7 @@ Task<Result<Explanation>> Api::explain(Caller caller, Explain request) {
   co_return Explanation{.allowed = decision.reason != "permission",
                         .view = decision.view,
                         .reason = std::string(decision.reason),
-                        .text = std::string(access::explain(decision.reason))};
+                        .text = sentence(**snapshot, principal->key, decision.reason)};
 }
 
 }  // namespace holdfast::access

@@ -146,7 +146,6 @@ std::shared_ptr<const Rights> Rights::compile(std::span<const access::Role* cons
   auto out = std::make_shared<Rights>();
   out->intern("*");
   for (const auto* role : roles) {
-    if (role->suspended) continue;
     out->permit(*role, scopes);
     for (std::size_t at = 0; at < role->grants.size(); ++at) out->add(*role, at);
     out->owner_ |= role->built_in && role->role == "owner" && scopes.empty();

@@ -60,10 +60,11 @@ const Role* Snapshot::role(std::string_view name) const {
   return at == own_roles.end() ? find_built_in(name) : &at->second;
 }
 
-std::shared_ptr<const Rights> Snapshot::compile(const ApiKey& key) const {
+std::shared_ptr<const Rights> Snapshot::compile(const ApiKey& key, bool in_full) const {
   std::vector<const Role*> roles;
   for (const auto& name : key.roles)
-    if (const auto* found = role(name)) roles.push_back(found);
+    if (const auto* found = role(name); found != nullptr && (in_full || !found->suspended))
+      roles.push_back(found);
   return Rights::compile(roles, key.scopes, key.acts_for);
 }
 

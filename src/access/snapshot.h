@@ -58,8 +58,9 @@ struct Snapshot {
   /// Own or built in. An own role that is older than a built-in one of the same name (of a later
   /// release) stands, so that an upgrade gives nobody more.
   const Role* role(std::string_view name) const;
-  /// Roles that do not exist (any more) give nothing.
-  std::shared_ptr<const Rights> compile(const ApiKey& key) const;
+  /// What a key's roles give. Those that do not exist (any more) give nothing, and suspended ones
+  /// only where `in_full` asks what the key gets when they are put again.
+  std::shared_ptr<const Rights> compile(const ApiKey& key, bool in_full = false) const;
 };
 
 /// Rows that authenticate but cannot be read (of a newer release) become findings, `unreadable`.

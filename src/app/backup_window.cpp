@@ -14,7 +14,8 @@ using vault::RotationPhase;
 
 constexpr db::Sql kLog{"backup.log",
                        "select origin, (select coalesce(max(seq), -1) + 1 from journal_entries) + "
-                       "(select count(*) from journal_pending) from journal_head where id = 1"};
+                       "(select count(*) from journal_pending), "
+                       "(select max(id) from journal_entries) from journal_head where id = 1"};
 
 constexpr db::Sql kHasLeft{"backup.has_left_origins",
                            "select 1 from sqlite_master where name = 'journal_left_origins'"};
@@ -86,6 +87,13 @@ std::pair<std::uint32_t, std::uint32_t> ids_in_use(const std::vector<Rotation>& 
                     : one.from;
   }
   return out;
+}
+
+/// Of a UUIDv7, its first 48 bits in ms.
+Time time_of(BytesView uuid) {
+  std::int64_t ms = 0;
+  for (std::size_t i = 0; i < 6 && i < uuid.size(); ++i) ms = ms << 8 | uuid[i];
+  return from_ms(ms);
 }
 
 }  // namespace
@@ -214,6 +222,7 @@ Result<DataState> read_data_state(const std::filesystem::path& data, const Clock
   if (!read) return std::move(read).error();
   DataState out{.origin = std::string((*log)[0].text(0)),
                 .journal_size = (*log)[0].integer(1),
+                .newest = time_of((*log)[0].bytes(2)),
                 .rotations = std::move(*read)};
   auto has_left = db::read_data(data, kHasLeft, clock);
   if (!has_left) return std::move(has_left).error();

@@ -65,9 +65,10 @@ Task<Result<Replayed>> replay_afterlog(Replay at) {
   if (!suspended) co_return std::move(suspended).error();
   if (*suspended > 0)
     at.logger.warn(
-        said("roles_suspended", {{"roles", std::to_string(*suspended)},
-                                 {"why", "they were narrowed after this backup, or may have been"},
-                                 {"next", "holdfast roles list, and put again what is right"}}));
+        said("roles_suspended",
+             {{"roles", std::to_string(*suspended)},
+              {"why", "they were narrowed since this database was made, or may have been"},
+              {"next", "holdfast roles list, and put again what is right"}}));
   auto held = co_await at.rooms.holds.replay(entries);
   if (!held) co_return std::move(held).error();
   for (const auto& hold : held->damaged)
@@ -90,13 +91,14 @@ Task<Result<Replayed>> replay_afterlog(Replay at) {
                                               {"customers_merged", std::to_string(again->merged)},
                                               {"decisions", std::to_string(again->decided)}}));
   Replayed done{.lost = loss.has_value(),
-                .again = *ended + *cut + *suspended + held->again + again->erased + again->merged +
-                         again->decided,
-                .by_loss = *by_loss};
+                .again = *ended + *cut + (unknown ? 0 : *suspended) + held->again + again->erased +
+                         again->merged + again->decided,
+                .by_loss = *by_loss + (unknown ? *suspended : 0)};
   if (!loss) co_return done;
   const auto expected = static_cast<std::int64_t>(loss->expected);
   const auto there = static_cast<std::int64_t>(loss->there);
   at.logger.warn(said("afterlog_missing", {{"all_api_keys", "revoked"},
+                                           {"own_roles", "suspended"},
                                            {"lines_expected", std::to_string(expected)},
                                            {"lines_there", std::to_string(there)},
                                            {"next", "holdfast access recover --dir DIR"}}));

@@ -23,7 +23,7 @@ struct Replay {
 struct Replayed {
   bool lost = false;         // the afterlog was not there, or not whole
   std::int64_t again = 0;    // things that it names and that were done once more
-  std::int64_t by_loss = 0;  // API keys that were revoked since it was lost once
+  std::int64_t by_loss = 0;  // API keys revoked and roles suspended since it was lost once
 };
 
 /// Ends keys, suspends narrowed roles, holds, erases, merges and decides where the database has

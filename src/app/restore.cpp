@@ -126,7 +126,8 @@ Result<void> of_one_store(const fs::path& here, BytesView brought) {
 /// A backup that is in place.
 struct Placed {
   crypto::OpenedStore store;
-  Time made;
+  Time keys_made;
+  Time data_newest;
 };
 
 /// Puts everything in place before the store is opened.
@@ -263,11 +264,11 @@ Result<Placed> place_files(const LocalOptions& options, const Config& config) {
   }
   remove_joined(config.dir());
   note.due = true;
-  return Placed{std::move(*opened), window->made};
+  return Placed{std::move(*opened), window->made, state->newest};
 }
 
 /// What it brought, and what nobody can say without it.
-std::string about_the_afterlog(Instance& instance, Time made, bool was_there) {
+std::string about_the_afterlog(Instance& instance, const Placed& placed, bool was_there) {
   const auto& [lost, again, by_loss] = instance.replayed();
   if (lost && was_there)
     return "The afterlog is an older one, or lines were cut off it. What it still names was done "
@@ -275,23 +276,29 @@ std::string about_the_afterlog(Instance& instance, Time made, bool was_there) {
            "nobody can say what else was revoked: every API key is revoked, every role of your own "
            "gives nothing\n"
            "until it is put again, customers erased since then are back, and objections, withdrawn "
-           "consents and\n"
-           "restrictions since then are lost. Make an owner key with `holdfast access recover`.\n";
+           "consents,\n"
+           "restrictions and legal holds since then are lost. Make an owner key with `holdfast "
+           "access recover`.\n";
   if (lost)
     return "There was no afterlog, so nobody can say which keys were revoked since the backup: "
            "every API key is\n"
            "revoked, every role of your own gives nothing until it is put again, customers erased "
            "since then are\n"
-           "back, and objections, withdrawn consents and restrictions since then are lost. Make an "
-           "owner key with\n"
-           "`holdfast access recover`.\n";
+           "back, and objections, withdrawn consents, restrictions and legal holds since then are "
+           "lost. Make an\n"
+           "owner key with `holdfast access recover`.\n";
   const auto before = instance.log().afterlog_lost_at();
   std::string out;
-  if (before && *before > made)
+  if (before && *before > placed.keys_made)
     out += "The afterlog was lost after this backup was made, which was noticed at " +
            rfc3339(*before) +
            ": customers\nerased between the two are back, but for those erased again since. "
            "Erase them again.\n";
+  if (before && *before > placed.data_newest)
+    out +=
+        "Objections, withdrawn consents, restrictions and legal holds since this data was made, "
+        "until the\nafterlog was found lost at " +
+        rfc3339(*before) + ", are lost, but for those made again since. Make them again.\n";
   if (by_loss > 0)
     out +=
         "Nobody can say which API keys were revoked before the afterlog was lost, and which roles "
@@ -321,7 +328,7 @@ int restore(const LocalOptions& options) {
   if (!instance) return print_error(instance.error());
   std::cout << "Restored. The log goes on as " << (*instance)->log().origin()
             << ": keep its verifier key (`holdfast journal checkpoint`) beside those of before.\n"
-            << about_the_afterlog(**instance, placed->made, afterlog);
+            << about_the_afterlog(**instance, *placed, afterlog);
   (*instance)->stop();
   return kDone;
 }

@@ -83,9 +83,11 @@ std::optional<AfterlogEntry> entry_of(std::string_view content) {
 }
 
 Error damaged() {
-  return {Code::corrupt,
-          "the afterlog was changed or belongs to another store: put the right one back, or "
-          "move it away to go on without (every API key is then revoked)"};
+  return {
+      Code::corrupt,
+      "the afterlog was changed or belongs to another store: put the right one back, or "
+      "move it away to go on without (every API key is then revoked, and every role of your own "
+      "suspended)"};
 }
 
 /// Takes an afterlog in pieces and holds no more of its text than a line.

@@ -420,6 +420,7 @@ TEST(AccessRestore, suspends_every_own_role_that_missing_lines_may_have_named) {
   const auto first = put("first");
   put("second");
   const auto both = bench.make_key({.roles = {"first", "second", "auditor"}});
+  const auto only = bench.make_key({.roles = {"first"}});
   auto may = [&](std::string_view operation) {
     return bench.must(bench.sign_in(text_of(both))).rights->may(operation);
   };
@@ -427,6 +428,17 @@ TEST(AccessRestore, suspends_every_own_role_that_missing_lines_may_have_named) {
   EXPECT_TRUE(may("records.get")) << "by the second";
   EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles({}, Time::max()))), 1);
   EXPECT_FALSE(may("records.get"));
+  const auto admin = bench.caller_with({.roles = {"admin"}});
+  EXPECT_EQ(bench.run(bench.admin().create_key(admin, {.name = "later", .roles = {"first"}}))
+                .error()
+                .code,
+            Code::forbidden)
+      << "it gives more when it is put again";
+  EXPECT_EQ(bench.run(bench.admin().rotate_key(admin, {.key = only.info.key})).error().code,
+            Code::forbidden);
+  const auto why = bench.must(bench.run(
+      bench.api().explain(bench.owner, {.operation = "records.get", .key = both.info.key})));
+  EXPECT_TRUE(why.text.contains("Its role first is suspended")) << why.text;
   EXPECT_TRUE(may("journal.list")) << "built-in roles are as the program has them";
   EXPECT_EQ(bench.must(bench.run(bench.admin().suspend_roles({}, Time::max()))), 0) << "once";
 }

@@ -1107,6 +1107,10 @@ def data_from_before_a_loss_says_with_whatever_keys_file_that_its_keys_are_revok
         done = restored(own, {"data": backup["data"], "keys": newer["keys"]})
         assert done.code == DONE and "access recover" in done.out, done
         assert "are back" not in done.out, "the keys file is from after the loss: who was erased before it does not open"
+        assert "withdrawn consents" in done.out and "your own roles" in done.out, done
+        done = restored(own, newer)
+        assert done.code == DONE and "withdrawn consents" not in done.out, done
+        done = restored(own, {"data": backup["data"], "keys": newer["keys"]})
         assert status_of(own, own.owner_key)[0] == 401
         assert status_of(own, key)[0] == 401
 
