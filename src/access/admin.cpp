@@ -91,6 +91,14 @@ Bytes line_of(std::string_view name, Time time) {
   return out;
 }
 
+/// When a role that was so is changed: later than what was, also where the clock was set back.
+Time next_time(const Role* before, Time now) {
+  if (before == nullptr) return now;
+  for (const auto& earlier : {before->updated, before->suspended})
+    if (earlier) now = std::max(now, *earlier + Millis(1));
+  return now;
+}
+
 bool is_owner(const Principal& principal, Time now) {
   return state_of(principal.key, now) == KeyState::live && principal.rights->owner();
 }
@@ -358,11 +366,7 @@ Task<Result<Role>> Admin::put_role_once(Caller caller, PutRole spec) {
   if (auto within = co_await holders_within_own(*at, *role); !within)
     co_return std::move(within).error();
 
-  // Later than what was, also where the clock was set back.
-  auto since = at->now;
-  if (before != nullptr)
-    for (const auto& earlier : {before->updated, before->suspended})
-      if (earlier) since = std::max(since, *earlier + Millis(1));
+  const auto since = next_time(before, at->now);
   std::optional<journal::Line> line;
   if (before != nullptr && narrows(*before, *role))
     line = {kRoleNarrowed, line_of(role->role, since)};
@@ -394,7 +398,7 @@ Task<Result<Deleted>> Admin::delete_role_once(Caller caller, RoleRef request) {
           Error(Code::conflict, "holds this role").at(FieldPath::made_id(principal.key.key)));
   if (!in_use.also.empty()) co_return std::move(in_use).at("role");
 
-  const auto since = std::max(at->now, role->updated.value_or(at->now) + Millis(1));
+  const auto since = next_time(role, at->now);
   Edit edit(at->snapshot->authority, *at->keys);
   edit.remove(kRoles, role->role);
   auto done = co_await commit(*at, std::move(edit).done(),

@@ -65,17 +65,18 @@ class Admin {
   /// the owner role for 7 days. A manifest that is lost or damaged is begun anew; what it listed
   /// gives nothing until it is made again. `activity` is a literal.
   Task<Result<Secret>> bootstrap_owner_key(std::string_view activity);
-  /// For `restore`: revokes these keys (`key_...`, from the afterlog), or all of them when there is
-  /// no afterlog to say which. Gives how many were live.
-  Task<Result<std::int64_t>> revoke_after_restore(std::optional<std::vector<std::string>> which);
+  /// For `restore`: revokes these keys (`key_...`, from the afterlog), and all that were made by
+  /// `unknown`, up to when lines of the afterlog are lost. Gives how many were live.
+  Task<Result<std::int64_t>> revoke_after_restore(std::vector<std::string> named,
+                                                  std::optional<Time> unknown);
 
   /// For `restore`: keys that were rotated after the backup was made, by the afterlog's lines, end
   /// when they were to end. Gives how many had more time left.
   Task<Result<std::int64_t>> end_rotated(std::vector<Bytes> lines);
 
   /// For `restore`: own roles that lost something after the backup was made, by the afterlog's
-  /// lines, give nothing until they are put again; so do all that were last put by `unknown`, up to
-  /// when lines of the afterlog are lost. Gives how many.
+  /// lines, give nothing until they are put again; so do all that were last put by `unknown`. They
+  /// still show what they were. Gives how many.
   Task<Result<std::int64_t>> suspend_roles(std::vector<Bytes> lines, std::optional<Time> unknown);
 
   /// For `journal verify --state`: each row with the digest that the last event about it must have

@@ -56,8 +56,9 @@ Task<Result<Secret>> Admin::bootstrap_owner_key(std::string_view activity) {
   co_return std::move(made->api_key);
 }
 
-Task<Result<std::int64_t>> Admin::revoke_after_restore(
-    std::optional<std::vector<std::string>> which) {
+Task<Result<std::int64_t>> Admin::revoke_after_restore(std::vector<std::string> named,
+                                                       std::optional<Time> unknown) {
+  if (named.empty() && !unknown) co_return 0;
   auto stood = co_await stand_alone();
   if (!stood) co_return std::move(stood).error();
   auto& at = *stood;
@@ -65,8 +66,10 @@ Task<Result<std::int64_t>> Admin::revoke_after_restore(
   Edit edit(at.snapshot->authority, *at.keys);
   std::int64_t live = 0, ended_now = 0;
   for (const auto& [id, principal] : at.snapshot->keys) {
-    if (principal.key.revoked) continue;
-    if (which && std::ranges::count(*which, principal.key.key) == 0) continue;
+    const bool may_be_named = unknown && principal.key.created <= *unknown;
+    if (principal.key.revoked ||
+        !(may_be_named || std::ranges::count(named, principal.key.key) > 0))
+      continue;
     live += state_of(principal.key, at.now) == KeyState::live;
     auto ended = principal.key;
     ended.revoked = at.now;
@@ -75,10 +78,9 @@ Task<Result<std::int64_t>> Admin::revoke_after_restore(
     ++ended_now;
   }
   if (ended_now == 0) co_return 0;  // asked at every start: nothing had come back
-  auto done = co_await commit(
-      at, std::move(edit).done(),
-      {.activity = which ? "access.revoked_after_restore" : "access.suspended_after_restore",
-       .facts = {{"live", live}}});
+  auto done =
+      co_await commit(at, std::move(edit).done(),
+                      {.activity = "access.revoked_after_restore", .facts = {{"live", live}}});
   if (!done) co_return std::move(done).error();
   co_return live;
 }

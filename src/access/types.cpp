@@ -98,9 +98,10 @@ std::span<const Member> Role::described() {
       member<&T::built_in>("built_in", "Comes with the program and cannot be changed."),
       member<&T::version>("version", "For If-Match; 0 when built in."),
       member<&T::updated>("updated", "When it was last put."),
-      member<&T::suspended>("suspended",
-                            "Since a restore, which could not know whether it had been narrowed: "
-                            "gives nothing until it is put again."),
+      member<&T::suspended>(
+          "suspended",
+          "Since a restore: it had been narrowed, or nobody can say that it had not; "
+          "gives nothing until it is put again."),
       member<&T::undeclared>(
           "undeclared",
           "In the reply to roles.put: names in its grants that nothing declares yet, the first 20. "

@@ -89,13 +89,6 @@ std::pair<std::uint32_t, std::uint32_t> ids_in_use(const std::vector<Rotation>& 
   return out;
 }
 
-/// Of a UUIDv7, its first 48 bits in ms.
-Time time_of(BytesView uuid) {
-  std::int64_t ms = 0;
-  for (std::size_t i = 0; i < 6 && i < uuid.size(); ++i) ms = ms << 8 | uuid[i];
-  return from_ms(ms);
-}
-
 }  // namespace
 
 std::span<const Member> KeysWindow::described() {
@@ -220,9 +213,10 @@ Result<DataState> read_data_state(const std::filesystem::path& data, const Clock
   if (!rotations) return std::move(rotations).error();
   auto read = vault::rotations_from(*rotations);
   if (!read) return std::move(read).error();
+  const auto newest = EventId::from((*log)[0].bytes(2));
   DataState out{.origin = std::string((*log)[0].text(0)),
                 .journal_size = (*log)[0].integer(1),
-                .newest = time_of((*log)[0].bytes(2)),
+                .newest = newest ? time_of(newest->uuid) : Time{},
                 .rotations = std::move(*read)};
   auto has_left = db::read_data(data, kHasLeft, clock);
   if (!has_left) return std::move(has_left).error();

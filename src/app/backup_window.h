@@ -75,7 +75,7 @@ Result<void> end_replay(const std::filesystem::path& dir);
 struct DataState {
   std::string origin;
   std::int64_t journal_size = 0;  // also entries that are not in order yet
-  Time newest{};                  // of its newest entry
+  Time newest{};                  // when its newest entry was made; 1970 without one
   /// The names that its log left. None in a data file of an earlier version.
   std::vector<journal::LeftOrigin> left{};
   std::vector<vault::Rotation> rotations;

@@ -280,7 +280,6 @@ Result<void> Instance::open_all(crypto::OpenedStore store, OpenOptions options) 
   if (auto done = cores_.wait(access::prepare_observed(log_->scratch())); !done) return done;
   auto replayed = cores_.wait(replay_afterlog({.log = *log_,
                                                .rooms = *rooms_,
-                                               .clock = clock_,
                                                .logger = *logger_,
                                                .older = older_,
                                                .restored = restored_}));

@@ -7,34 +7,11 @@
 namespace holdfast::app {
 namespace {
 
-constexpr std::chrono::seconds kPolicyWait{5};
-
-/// The keys that it names.
-Task<Result<std::int64_t>> revoke_named(const Replay& at,
-                                        const std::vector<journal::AfterlogEntry>& entries) {
-  std::vector<std::string> revoked;
-  for (const auto& entry : entries)
-    if (entry.kind == access::kKeyRevoked) revoked.emplace_back(as_text(entry.id));
-  co_return co_await at.rooms.admin.revoke_after_restore(std::move(revoked));
-}
-
 /// Up to when lines are missing that may be about what this database holds: to its end where they
 /// are missing now, and in a restored one to when they were last found missing.
 std::optional<Time> unknown_until(const Replay& at) {
   if (at.log.afterlog_loss()) return Time::max();
   return at.restored ? at.log.afterlog_lost_at() : std::nullopt;
-}
-
-/// The keys that missing lines may have named.
-Task<Result<std::int64_t>> revoke_for_loss(const Replay& at, std::optional<Time> unknown) {
-  if (!unknown) co_return 0;
-  if (*unknown == Time::max()) co_return co_await at.rooms.admin.revoke_after_restore({});
-  auto snapshot = co_await at.rooms.cache.current(at.clock.mono() + kPolicyWait);
-  if (!snapshot) co_return std::move(snapshot).error();
-  std::vector<std::string> revoked;
-  for (const auto& [id, principal] : (*snapshot)->keys)
-    if (principal.key.created <= *unknown) revoked.push_back(principal.key.key);
-  co_return co_await at.rooms.admin.revoke_after_restore(std::move(revoked));
 }
 
 }  // namespace
@@ -43,17 +20,20 @@ Task<Result<Replayed>> replay_afterlog(Replay at) {
   const auto loss = at.log.afterlog_loss();
   const auto unknown = unknown_until(at);
   auto entries = at.log.afterlog_entries();
-  auto ended = loss ? Result<std::int64_t>(0) : co_await revoke_named(at, entries);
-  if (!ended) co_return std::move(ended).error();
-  auto by_loss = co_await revoke_for_loss(at, unknown);
-  if (!by_loss) co_return std::move(by_loss).error();
-  // In the database that was in use these were done, or nobody was told that they were.
+  // Narrowed and rotated since: in a database that was in use that was done, or nobody was told so.
+  std::vector<std::string> revoked;
   std::vector<Bytes> narrowed, rotated;
   for (const auto& entry : entries) {
+    if (entry.kind == access::kKeyRevoked) revoked.emplace_back(as_text(entry.id));
     if (at.older && entry.kind == access::kRoleNarrowed) narrowed.push_back(entry.id);
     if (at.older && entry.kind == access::kKeyEnds) rotated.push_back(entry.id);
   }
-  auto cut = co_await at.rooms.admin.end_rotated(std::move(rotated));
+  auto& admin = at.rooms.admin;
+  auto ended = co_await admin.revoke_after_restore(std::move(revoked), {});
+  if (!ended) co_return std::move(ended).error();
+  auto by_loss = co_await admin.revoke_after_restore({}, unknown);
+  if (!by_loss) co_return std::move(by_loss).error();
+  auto cut = co_await admin.end_rotated(std::move(rotated));
   if (!cut) co_return std::move(cut).error();
   if (*cut > 0)
     at.logger.warn(
@@ -61,12 +41,14 @@ Task<Result<Replayed>> replay_afterlog(Replay at) {
              {{"keys", std::to_string(*cut)},
               {"why", "they were rotated after this backup: their successors are not here"},
               {"next", "holdfast api-keys create, for whoever used them"}}));
-  auto suspended = co_await at.rooms.admin.suspend_roles(std::move(narrowed), unknown);
-  if (!suspended) co_return std::move(suspended).error();
-  if (*suspended > 0)
+  auto named = co_await admin.suspend_roles(std::move(narrowed), {});
+  if (!named) co_return std::move(named).error();
+  auto others = co_await admin.suspend_roles({}, unknown);
+  if (!others) co_return std::move(others).error();
+  if (*named + *others > 0)
     at.logger.warn(
         said("roles_suspended",
-             {{"roles", std::to_string(*suspended)},
+             {{"roles", std::to_string(*named + *others)},
               {"why", "they were narrowed since this database was made, or may have been"},
               {"next", "holdfast roles list, and put again what is right"}}));
   auto held = co_await at.rooms.holds.replay(entries);
@@ -91,9 +73,9 @@ Task<Result<Replayed>> replay_afterlog(Replay at) {
                                               {"customers_merged", std::to_string(again->merged)},
                                               {"decisions", std::to_string(again->decided)}}));
   Replayed done{.lost = loss.has_value(),
-                .again = *ended + *cut + (unknown ? 0 : *suspended) + held->again + again->erased +
-                         again->merged + again->decided,
-                .by_loss = *by_loss + (unknown ? *suspended : 0)};
+                .again = *ended + *cut + *named + held->again + again->erased + again->merged +
+                         again->decided,
+                .by_loss = *by_loss + *others};
   if (!loss) co_return done;
   const auto expected = static_cast<std::int64_t>(loss->expected);
   const auto there = static_cast<std::int64_t>(loss->there);

@@ -4,7 +4,6 @@
 #include <spdlog/fwd.h>
 
 #include "app/rooms.h"
-#include "base/clock.h"
 #include "base/result.h"
 #include "base/task.h"
 #include "journal/log.h"
@@ -14,7 +13,6 @@ namespace holdfast::app {
 struct Replay {
   journal::Log& log;
   Rooms& rooms;
-  const Clock& clock;
   spdlog::logger& logger;
   bool older;     // the database is one of before: restored, or accepted as rolled back
   bool restored;  // out of a backup

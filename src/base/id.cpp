@@ -44,6 +44,12 @@ Uuid make_uuid7(Time now) {
                  Wide{2} << kLowBits | (last.tail & ((Wide{1} << kLowBits) - 1)));
 }
 
+Time time_of(const Uuid& uuid7) {
+  std::int64_t ms = 0;  // the first 48 bits
+  for (std::size_t i = 0; i < 6; ++i) ms = ms << 8 | uuid7[i];
+  return from_ms(ms);
+}
+
 std::string base32(const Uuid& uuid) {
   // 128 bits in 26 characters: two zero bits in front.
   std::string out(26, '0');

@@ -21,6 +21,8 @@ using Uuid = std::array<std::uint8_t, 16>;
 /// millisecond go up by random steps (RFC 9562, 6.2, method 2), so that rows which are made
 /// together lie together. Nothing may rest on an id not being guessed. Cost: about 0.2 µs.
 Uuid make_uuid7(Time now);
+/// When it was made, to the millisecond, by the clock of its maker.
+Time time_of(const Uuid& uuid7);
 /// 26 characters; the other way refuses upper case, ambiguous letters and overflow.
 std::string base32(const Uuid& uuid);
 std::optional<Uuid> unbase32(std::string_view text);

@@ -98,9 +98,7 @@ Task<Result<Time>> JournalTime::first_time() {
   if (rows->empty()) co_return now;
   auto id = EventId::from((*rows)[0].bytes(0));
   if (!id) co_return Error(Code::corrupt, "the oldest entry of the journal has no id");
-  std::int64_t ms = 0;  // the first 48 bits of a UUIDv7
-  for (std::size_t i = 0; i < 6; ++i) ms = ms << 8 | id->uuid[i];
-  co_return std::min(now, from_ms(ms));
+  co_return std::min(now, time_of(id->uuid));
 }
 
 Task<Result<void>> JournalTime::open() {

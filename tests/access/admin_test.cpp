@@ -325,12 +325,12 @@ TEST(AccessRestore, revokes_what_the_afterlog_names_or_everything) {
   auto one = bench.make_key({.roles = {"support"}}), two = bench.make_key({.roles = {"support"}});
 
   EXPECT_EQ(bench.must(bench.run(bench.admin().revoke_after_restore(
-                std::vector<std::string>{one.info.key, "key_000000000000"}))),
+                std::vector<std::string>{one.info.key, "key_000000000000"}, {}))),
             1);
   EXPECT_FALSE(bench.sign_in(text_of(one)));
   EXPECT_TRUE(bench.sign_in(text_of(two)));
 
-  EXPECT_EQ(bench.must(bench.run(bench.admin().revoke_after_restore(std::nullopt))), 2);
+  EXPECT_EQ(bench.must(bench.run(bench.admin().revoke_after_restore({}, Time::max()))), 2);
   EXPECT_FALSE(bench.sign_in(text_of(two)));
   EXPECT_FALSE(bench.sign_in(bench.owner_key));
 }

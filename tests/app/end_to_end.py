@@ -1111,6 +1111,7 @@ def data_from_before_a_loss_says_with_whatever_keys_file_that_its_keys_are_revok
         done = restored(own, newer)
         assert done.code == DONE and "withdrawn consents" not in done.out, done
         done = restored(own, {"data": backup["data"], "keys": newer["keys"]})
+        assert done.code == DONE, done
         assert status_of(own, own.owner_key)[0] == 401
         assert status_of(own, key)[0] == 401
 

@@ -28,9 +28,8 @@ TEST(Id, is_a_uuid_of_version_7) {
 
   EXPECT_EQ(uuid[6] >> 4, 7);
   EXPECT_EQ(uuid[8] >> 6, 2);
-  std::int64_t ms = 0;
-  for (int i = 0; i < 6; ++i) ms = ms << 8 | uuid[static_cast<std::size_t>(i)];
-  EXPECT_EQ(ms, to_ms(kNow));
+  EXPECT_EQ(Bytes(uuid.begin(), uuid.begin() + 6), (Bytes{0x01, 0xa2, 0x07, 0xbd, 0xa9, 0xc0}));
+  EXPECT_EQ(time_of(uuid), kNow);
 }
 
 TEST(Id, sorts_by_time_as_bytes_and_as_text) {

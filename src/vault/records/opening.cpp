@@ -43,8 +43,8 @@ Error without_engagement() {
 
 Error without_person() {
   return Error(Code::forbidden,
-               "this opens only where the call says who is behind it, such as `staff:17`; this try "
-               "was recorded")
+               "this opens only where the call says who is behind it, such as `staff:17` or "
+               "`customer:4711`; this try was recorded")
       .at("on_behalf_of");
 }
 
