@@ -158,11 +158,15 @@ Result<void> note_replay(const std::filesystem::path& dir, const std::string& sc
 Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path& dir,
                                                     const std::string& schema) {
   using Found = std::optional<PendingReplay>;
+  const Error damaged(Code::corrupt,
+                      "the file replay.pending in the store's folder is damaged: restore the "
+                      "backup again");
   auto text = journal::read_small_file(pending_replay_file(dir), kLongestNote);
   if (!text && text.error().code == Code::not_found) return Found();
   if (!text) return std::move(text).error();
   if (text->starts_with(kSchema)) {
-    const auto end = std::min(text->find('\n'), text->size() - 1);
+    const auto end = text->find('\n');
+    if (end == std::string::npos) return damaged;
     if (std::string_view(*text).substr(kSchema.size(), end - kSchema.size()) != schema)
       return Found();
     text->erase(0, end + 1);
@@ -170,10 +174,7 @@ Result<std::optional<PendingReplay>> pending_replay(const std::filesystem::path&
   if (*text == kRolledBack) return Found(PendingReplay{});
   auto window = read_window(*text);
   auto end = window ? afterlog_of(*window) : window.error();
-  if (!end)
-    return Error(Code::corrupt,
-                 "the file replay.pending in the store's folder is damaged: restore the backup "
-                 "again");
+  if (!end) return damaged;
   PendingReplay out{.restored = true};
   if (*end) out.afterlog_known = {**end, window->made};
   return Found(out);

@@ -253,8 +253,9 @@ TEST(PendingReplay, says_what_the_backup_knew_until_it_is_done) {
   EXPECT_FALSE(pending_replay(dir.path(), "").value());
   for (const char* damaged : {"{}", "schema shop", "schema shop\n"}) {
     std::ofstream(pending_replay_file(dir.path())) << damaged;
-    EXPECT_EQ(pending_replay(dir.path(), damaged[0] == 's' ? "shop" : "").error().code,
-              Code::corrupt);
+    auto found = pending_replay(dir.path(), damaged[0] == 's' ? "shop" : "");
+    ASSERT_FALSE(found) << damaged;
+    EXPECT_EQ(found.error().code, Code::corrupt);
   }
 }
 
