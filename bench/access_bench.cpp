@@ -137,6 +137,7 @@ class StillJournal final : public journal::Journal, public db::Reader, public db
 
 struct Silent final : Notices {
   void tampered(std::string_view, std::string_view, std::string_view) override {}
+  void policy_seen(std::int64_t) override {}
 };
 
 Task<void> check_many(Service& service, benchmark::State& state, std::string authorization) {

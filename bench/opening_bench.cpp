@@ -30,6 +30,7 @@ constexpr std::chrono::seconds kEach{3};
 
 struct Silent final : access::Notices, vault::Alarms {
   void tampered(std::string_view, std::string_view, std::string_view) override {}
+  void policy_seen(std::int64_t) override {}
   void canary_opened(std::string_view, std::string_view, const EventId&) override {}
 };
 
@@ -38,7 +39,7 @@ struct NoHost final : vault::UnlockHost {
   void forget_keys() override {}
   void locked(bool) override {}
   void abandon() override { std::abort(); }
-  std::optional<Time> certificate_until() override { return std::nullopt; }
+  std::optional<vault::CertificateDates> certificate() override { return std::nullopt; }
   Task<std::int64_t> api_keys_ending(Millis) override { co_return 0; }
 };
 

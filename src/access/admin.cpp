@@ -200,11 +200,13 @@ Task<Result<void>> Admin::holders_within_own(Stand at, Role role) {
 Task<Result<void>> Admin::commit(Stand at, Edit::Done edit, journal::Event event, bool force,
                                  std::optional<journal::Line> line) {
   event.touches = std::move(edit.touches);
+  const auto version = edit.manifest.version;
   auto written = co_await journal::commit_noted(deps_.journal, std::move(line), at.caller,
                                                 changes_of(edit, force), std::move(event));
   // Also after an error: a commit whose deadline passed may have happened.
   deps_.cache.changed();
   if (!written) co_return std::move(written).error();
+  deps_.cache.saw(version);
   co_return Result<void>();
 }
 

@@ -76,6 +76,7 @@ Authority check(std::vector<Row> rows, const crypto::Keyring& keys, std::int64_t
   Authority out;
   if (rows.empty() && at_least == 0) return out;
   MacKeys macs(keys);
+  out.highest = at_least;
   for (const auto& row : rows) out.highest = std::max(out.highest, row.version);
 
   auto broken = [&](std::string_view what) {

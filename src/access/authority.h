@@ -1,8 +1,9 @@
 // Authority rows: what in the database gives rights. Each row carries an HMAC over its kind, id,
 // version and content, under a key of the keyring; one more row, the manifest, lists every row
 // with its current version. So a row that somebody wrote into the database, an older version put
-// back, and a row taken out are each found when the rows are read, and give nothing. (All rows and
-// the manifest put back together are found by `journal verify --state`.) Pure; no storage.
+// back, and a row taken out are each found when the rows are read, and give nothing. All rows and
+// the manifest put back together are an older manifest than the one that was in force: the process
+// knows its version, and the witness beside the database tells the next one. Pure; no storage.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,7 @@ struct Row {
 
 /// What was found wrong with a row: `changed` (the MAC does not fit), `unlisted` (not in the
 /// manifest), `replaced` (another version than listed), `missing`; for the manifest: `changed`,
-/// `missing`, `rolled_back` (older than one that this process has seen).
+/// `missing`, `rolled_back` (older than one that was in force).
 struct Finding {
   std::string kind, id;
   std::string_view what;
@@ -46,12 +47,13 @@ struct Authority {
   /// Kind and id to version, as the manifest lists them.
   std::map<std::pair<std::string, std::string>, std::int64_t> listed;
   std::int64_t version = 0;     // the manifest's; 0 in a fresh database
-  std::int64_t highest = 0;     // of all versions seen in any row, intact or not
+  std::int64_t highest = 0;     // of all versions seen: in any row, intact or not, or in force
   bool manifest_intact = true;  // false: no row counts, and nothing can be changed but by recover
   std::vector<Finding> findings;
 };
 
-/// `rows` as stored; `at_least` is the highest manifest version known to this process.
+/// `rows` as stored; `at_least` is the highest manifest version that is known to have been in
+/// force.
 Authority check(std::vector<Row> rows, const crypto::Keyring& keys, std::int64_t at_least);
 
 /// Keyed digest of a row, as events leave it behind.

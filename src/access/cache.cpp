@@ -41,7 +41,7 @@ struct Cache::Slot {
   std::shared_ptr<const Snapshot> snapshot;  // shared with requests under way
 };
 
-Cache::Cache(Deps deps) : deps_(deps), instance_(random_number()) {}
+Cache::Cache(Deps deps) : deps_(deps), instance_(random_number()), highest_(deps.policy_known) {}
 
 Cache::Slot& Cache::slot() const {
   thread_local Slot slot;
@@ -95,8 +95,7 @@ Task<Result<std::shared_ptr<const Snapshot>>> Cache::load(std::uint64_t generati
   auto rows = co_await read_authority(deps_.journal.reader(), deadline);
   if (!rows) co_return std::move(rows).error();
   auto authority = check(std::move(*rows), keys->ring, at_least);
-  for (auto known = at_least; known < authority.version;)
-    if (highest_.compare_exchange_weak(known, authority.version)) break;
+  saw(authority.version);
 
   auto snapshot = make_snapshot(generation, std::move(authority), shared().get());
   {
@@ -105,6 +104,12 @@ Task<Result<std::shared_ptr<const Snapshot>>> Cache::load(std::uint64_t generati
   }
   co_await report(snapshot);
   co_return snapshot;
+}
+
+void Cache::saw(std::int64_t version) {
+  for (auto known = highest_.load(); known < version;)
+    if (highest_.compare_exchange_weak(known, version)) break;
+  deps_.notices.policy_seen(version);
 }
 
 Task<Result<void>> Cache::inspect(MonoTime deadline) {

@@ -29,6 +29,7 @@ class Cache {
     const crypto::HeldKeys& keys;
     const Clock& clock;
     Notices& notices;
+    std::int64_t policy_known = 0;  // a manifest of an older version gives nothing
   };
 
   explicit Cache(Deps deps);
@@ -43,6 +44,8 @@ class Cache {
 
   /// The policy was changed by this process: call it after the commit and before the reply.
   void changed() { epoch_.fetch_add(1, std::memory_order_acq_rel); }
+  /// A manifest of this version is in the database: an older one is no longer taken for it.
+  void saw(std::int64_t version);
   /// Reads and checks every row again although no generation says so: what somebody wrote into the
   /// database directly comes to light.
   Task<Result<void>> inspect(MonoTime deadline);
@@ -59,7 +62,7 @@ class Cache {
   const Deps deps_;
   const std::uint64_t instance_;  // random: tells this cache's slots from those of another
   std::atomic<std::uint64_t> epoch_ = 1;
-  std::atomic<std::int64_t> highest_ = 0;  // manifest version
+  std::atomic<std::int64_t> highest_;  // manifest version
   std::atomic<std::uint64_t> found_ = 0;
   mutable std::mutex mutex_;
   std::shared_ptr<const Snapshot> shared_;  // shared: the cores' slots and requests hold it too

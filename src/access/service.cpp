@@ -77,7 +77,7 @@ Task<Error> Service::turn_away(http::Credentials credentials, const Principal* k
                                std::string_view reason) {
   const bool throttled =
       strangers_.refused(prefix_of(credentials.address), deps_.clock.now(), known != nullptr);
-  (known == nullptr ? strange_ : refused_).fetch_add(1, std::memory_order_relaxed);
+  if (known == nullptr) strange_.fetch_add(1, std::memory_order_relaxed);
   if (throttled) {
     throttled_.fetch_add(1, std::memory_order_relaxed);
     co_return Error(Code::exhausted, "too many bad keys from this address: wait a minute");
@@ -105,12 +105,13 @@ Task<void> Service::note_use(std::shared_ptr<const Snapshot> snapshot, const Pri
 Task<Result<void>> Service::allow(const Caller& caller, std::string_view operation) {
   if (caller.rights && caller.rights->may(operation)) co_return Result<void>();
   co_return co_await refuse(caller, operation, "permission",
-                            Error(Code::forbidden, "no role of this key permits this operation"));
+                            Error(Code::forbidden,
+                                  "the roles of this key, as narrowed by its scopes, do not permit "
+                                  "this operation"));
 }
 
 Task<Error> Service::refuse(Caller caller, std::string_view operation, std::string_view reason,
                             Error error) {
-  refused_.fetch_add(1, std::memory_order_relaxed);
   caller.generation = 0;  // a refusal holds under any policy
   auto recorded = co_await deps_.journal.commit(
       caller, {}, {.activity = operation, .outcome = journal::Outcome::refused, .reason = reason});
@@ -151,7 +152,10 @@ Task<Result<void>> Service::still(Caller caller, std::string_view operation) {
   if (principal == nullptr || !end_of(*principal, deps_.clock.now(), caller.address).empty())
     co_return no_valid_key();
   if (!principal->rights->may(operation))
-    co_return Error(Code::forbidden, "no role of this key permits this operation any more");
+    co_return Error(
+        Code::forbidden,
+        "the roles of this key, as narrowed by its scopes, do not permit this operation "
+        "any more");
   co_return Result<void>();
 }
 
@@ -191,8 +195,7 @@ Task<void> Service::run() {
 }
 
 Counts Service::counts() const {
-  return {.refused = refused_,
-          .strangers = strange_,
+  return {.strangers = strange_,
           .throttled = throttled_,
           .tampered = deps_.cache.findings(),
           .last_uses_lost = last_uses_lost_};

@@ -16,7 +16,6 @@ namespace holdfast::access {
 
 /// Since the start; for metrics. `tampered` counts authority rows that were found not to count.
 struct Counts {
-  std::uint64_t refused = 0;    // known callers; each is in the journal
   std::uint64_t strangers = 0;  // bad keys; in the journal by prefix and minute
   std::uint64_t throttled = 0;  // of either, answered 429
   std::uint64_t tampered = 0;
@@ -84,7 +83,7 @@ class Service final : public http::Gate {
 
   const Deps deps_;
   Strangers strangers_;
-  std::atomic<std::uint64_t> refused_ = 0, strange_ = 0, throttled_ = 0, last_uses_lost_ = 0;
+  std::atomic<std::uint64_t> strange_ = 0, throttled_ = 0, last_uses_lost_ = 0;
   std::atomic<bool> stopping_ = false;
 };
 

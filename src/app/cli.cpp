@@ -10,38 +10,16 @@
 #include "app/instance.h"
 #include "app/local.h"
 #include "app/remote_commands.h"
+#include "app/words.h"
 
 namespace holdfast::app {
 namespace {
 
-constexpr std::size_t kNear = 2;
-
-/// How many letters to add, drop or change (Levenshtein).
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t i = 0; i < row.size(); ++i) row[i] = i;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t before = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      auto changed = before + (a[i] != b[j]);
-      before = row[j + 1];
-      row[j + 1] = std::min({changed, before + 1, row[j] + 1});
-    }
-  }
-  return row.back();
-}
-
 /// `: did you mean X?` for the known word that is closest, or where to look them up.
 std::string hint(std::string_view word, const std::vector<std::string>& known,
                  const std::string& path) {
-  const std::string* best = nullptr;
-  std::size_t least = kNear + 1;
-  for (const auto& one : known)
-    if (auto far = distance(word, one); far < least) {
-      least = far;
-      best = &one;
-    }
-  return best ? ": did you mean " + *best + "?" : ": see `" + path + " --help`";
+  const auto near = nearest(word, known);
+  return near.empty() ? ": see `" + path + " --help`" : ": did you mean " + near + "?";
 }
 
 std::vector<std::string> options_of(const CLI::App& app) {
@@ -103,24 +81,29 @@ int run_command(int argc, char** argv) {
   LocalOptions options;
   std::function<int()> local;
   add_local_commands(app, options, local);
-  app.add_subcommand("version", "Print the version")->final_callback([&local] {
+  auto* version = app.add_subcommand("version", "Print the version");
+  version->footer(example("holdfast version"))->final_callback([&local] {
     local = [] {
       std::cout << "holdfast " << HOLDFAST_VERSION << '\n';
       return int{kDone};
     };
   });
-  app.add_subcommand("help", "This list; COMMAND --help tells of one")->final_callback([&] {
+  auto* help = app.add_subcommand("help", "This list; COMMAND --help tells of one");
+  help->footer(example("holdfast help"))->final_callback([&] {
     local = [&app] {
       // App::help() would be about this command.
       std::cout << app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal);
       return int{kDone};
     };
   });
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return "holdfast: " + std::string(error.what()) + ": see --help\n";
+  });
   std::string shell = "bash";
   auto* completion = app.add_subcommand(
       "completion", "Print shell completion: source <(holdfast completion bash)");
   completion->add_option("shell", shell, "bash or zsh")->check(CLI::IsMember({"bash", "zsh"}));
-  completion->final_callback([&] {
+  completion->footer(example("source <(holdfast completion bash)"))->final_callback([&] {
     local = [&] {
       std::cout << completion_script(app, shell);
       return int{kDone};

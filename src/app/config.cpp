@@ -1,9 +1,12 @@
 #include "app/config.h"
 
 #include <toml++/toml.h>
+#include <unistd.h>
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+
+#include "app/words.h"
 
 namespace holdfast::app {
 
@@ -108,6 +111,39 @@ const Setting* find(std::string_view key) {
   return found == settings().end() ? nullptr : &*found;
 }
 
+FieldPath path_of(std::string_view key) {
+  const auto dot = key.find('.');
+  FieldPath out(key.substr(0, dot));
+  return dot == std::string_view::npos ? out : out / key.substr(dot + 1);
+}
+
+Error no_such_setting(FieldPath given) {
+  return Error(Code::invalid, "there is no such setting: see `holdfast config show`")
+      .at(std::move(given));
+}
+
+/// A mistyped name would be a setting that is silently left as it was.
+/// Errors: invalid (it begins as the names of a section do, and is none of them).
+Result<void> check_environment() {
+  std::vector<std::string> names, sections;
+  for (const auto& setting : settings()) {
+    names.push_back(environment_name(setting.key));
+    sections.push_back(environment_name(setting.key.substr(0, setting.key.find('.') + 1)));
+  }
+  for (char** at = environ; *at; ++at) {
+    std::string_view name(*at);
+    name = name.substr(0, name.find('='));
+    auto begins = [&](const std::string& section) { return name.starts_with(section); };
+    if (std::ranges::none_of(sections, begins)) continue;
+    if (std::ranges::find(names, name) != names.end()) continue;
+    auto error = no_such_setting(FieldPath(name));
+    if (auto near = nearest(name, names); !near.empty())
+      error.also.push_back(Error(Code::invalid, "this is one, with nearly the same name").at(near));
+    return error;
+  }
+  return {};
+}
+
 /// The file's value as text; lists joined by commas.
 std::optional<std::string> text_of(const Setting& setting, const toml::node& node) {
   if (auto array = node.as_array(); array && setting.list) {
@@ -172,17 +208,13 @@ Result<Config> Config::load(const std::filesystem::path& dir,
       }
     }
   }
+  if (auto good = check_environment(); !good) return std::move(good).error();
   for (const auto& setting : settings())
     // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets any
     if (const char* text = std::getenv(environment_name(setting.key).c_str()))
       out.values_[std::string(setting.key)] = {text, Source::environment};
   for (const auto& [key, value] : overrides) {
-    if (!find(key)) {
-      const auto dot = key.find('.');
-      FieldPath at(key.substr(0, dot));
-      if (dot != std::string::npos) at = at / key.substr(dot + 1);
-      return Error(Code::invalid, "there is no such setting: see `holdfast config show`").at(at);
-    }
+    if (!find(key)) return no_such_setting(path_of(key));
     out.values_[key] = {value, Source::flag};
   }
   return out;
@@ -214,9 +246,8 @@ Result<std::int64_t> Config::number(std::string_view key, std::int64_t min,
   std::int64_t out = 0;
   auto [end, bad] = std::from_chars(value.data(), value.data() + value.size(), out);
   if (bad != std::errc() || end != value.data() + value.size() || out < min || out > max) {
-    auto dot = key.find('.');
     return Error(Code::invalid, "this setting takes a whole number within its bounds")
-        .at(FieldPath(key.substr(0, dot)) / key.substr(dot + 1));
+        .at(path_of(key));
   }
   return out;
 }
@@ -224,9 +255,8 @@ Result<std::int64_t> Config::number(std::string_view key, std::int64_t min,
 Result<Millis> Config::duration(std::string_view key, Millis min) const {
   auto read = parse_duration(text(key));
   if (read && *read >= min) return *read;
-  auto dot = key.find('.');
   return Error(Code::invalid, "this setting takes a duration, such as `30 days`, and not too short")
-      .at(FieldPath(key.substr(0, dot)) / key.substr(dot + 1));
+      .at(path_of(key));
 }
 
 std::string default_file() {

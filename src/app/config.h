@@ -36,7 +36,8 @@ class Config {
   };
 
   /// Reads DIR/holdfast.toml when it is there, then the environment, then `overrides`
-  /// (`key`, `value`). Errors: invalid (unknown key, wrong type: the field names it), unavailable.
+  /// (`key`, `value`). Errors: invalid (unknown key, HOLDFAST_SECTION_... that is no setting, wrong
+  /// type: the field names it), unavailable.
   static Result<Config> load(const std::filesystem::path& dir,
                              const std::vector<std::pair<std::string, std::string>>& overrides);
 

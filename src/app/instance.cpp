@@ -151,11 +151,18 @@ void Instance::Host::abandon() {
   std::_Exit(kFailed);
 }
 
-std::optional<Time> Instance::Host::certificate_until() {
-  auto own = instance_.config_.path("server.certificate");
-  auto read = http::read_certificate(own.empty() ? instance_.config_.dir() / "server.pem" : own);
+std::optional<vault::CertificateDates> Instance::Host::certificate() {
+  const auto own = instance_.config_.path("server.certificate");
+  const auto& dir = instance_.config_.dir();
+  auto read = http::read_certificate(own.empty() ? dir / "server.pem" : own);
   if (!read) return std::nullopt;
-  return http::valid_until(read->get());
+  vault::CertificateDates out{http::valid_from(read->get()), http::valid_until(read->get())};
+  if (!own.empty()) return out;
+  if (auto authority = http::read_certificate(dir / "ca.pem")) {
+    out.authority_from = http::valid_from(authority->get());
+    out.authority_until = http::valid_until(authority->get());
+  }
+  return out;
 }
 
 Task<std::int64_t> Instance::Host::api_keys_ending(Millis within) {

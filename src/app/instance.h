@@ -97,6 +97,7 @@ class Instance {
   class Notices final : public access::Notices {
    public:
     explicit Notices(Instance& instance) : instance_(instance) {}
+    void policy_seen(std::int64_t version) override { instance_.log_->keep_policy(version); }
     void tampered(std::string_view kind, std::string_view id, std::string_view what) override;
 
    private:
@@ -122,7 +123,7 @@ class Instance {
     void forget_keys() override;
     void locked(bool stale) override;
     [[noreturn]] void abandon() override;
-    std::optional<Time> certificate_until() override;
+    std::optional<vault::CertificateDates> certificate() override;
     Task<std::int64_t> api_keys_ending(Millis within) override;
 
    private:

@@ -8,6 +8,7 @@
 #include "app/exit_codes.h"
 #include "app/print.h"
 #include "app/setup.h"
+#include "app/words.h"
 #include "base/json.h"
 #include "crypto/unlock/file.h"
 #include "crypto/unlock/root.h"
@@ -107,24 +108,8 @@ void show(const journal::VerifyReport& report) {
 void show(std::string_view what, std::int64_t total, const std::vector<journal::StateRow>& rows) {
   if (total == 0) return;
   std::cout << total << " rows " << what << ":\n";
-  for (const auto& row : rows) {
-    std::cout << "  " << row.kind << ' ';
-    if (row.kind == "records" && row.row.size() == 16)
-      std::cout << RecordId::from(row.row)->text();
-    else if ((row.kind == "subjects" || row.kind == "subject_keys") && row.row.size() == 16)
-      std::cout << SubjectId::from(row.row)->text();
-    else if (row.kind == "decisions" && row.row.size() == 16)
-      std::cout << vault::DecisionId::from(row.row)->text();
-    else if (row.kind == "requests" && row.row.size() == 16)
-      std::cout << vault::DemandId::from(row.row)->text();
-    else if (row.kind == "holds" && row.row.size() == 16)
-      std::cout << vault::HoldId::from(row.row)->text();
-    else if (row.kind == "tokens" && row.row.size() == 16)
-      std::cout << TokenId::from(row.row)->text();
-    else
-      std::cout << as_text(row.row);
-    std::cout << '\n';
-  }
+  for (const auto& row : rows)
+    std::cout << "  " << row.kind << ' ' << journal::name_of(row) << '\n';
 }
 
 /// A key that was given and is none must not count as one that was not given.
@@ -380,8 +365,8 @@ void add_means(CLI::App& sub, LocalOptions& options) {
 
 void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int()>& run) {
   auto command = [&](CLI::App& at, const char* name, const char* doc,
-                     int (*work)(const LocalOptions&), bool dir = true) {
-    auto* sub = at.add_subcommand(name, doc);
+                     int (*work)(const LocalOptions&), std::string footer, bool dir = true) {
+    auto* sub = at.add_subcommand(name, doc)->footer(std::move(footer));
     if (dir) {
       sub->add_option("--dir", options.dir, "The store's folder.")
           ->type_name("DIR")
@@ -395,12 +380,11 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
         [&run, &options, work] { run = [&options, work] { return work(options); }; });
     return sub;
   };
-  auto* made =
-      command(app, "init", "Make a new store; prints the owner's API key on its last line", init);
-  made->footer("Example:\n  umask 077; holdfast init --dir /srv/holdfast > owner.key\n");
-  auto* served =
-      command(app, "serve",
-              "Serve a store over HTTPS until SIGTERM; SIGHUP reloads the certificate", serve);
+  auto* made = command(app, "init", "Make a new store; prints the owner's API key on its last line",
+                       init, example("umask 077; holdfast init --dir DIR > owner.key"));
+  auto* served = command(app, "serve",
+                         "Serve a store over HTTPS until SIGTERM; SIGHUP reloads the certificate",
+                         serve, example("holdfast serve --dir DIR"));
   served->add_option("--listen", options.listen, "ADDRESS:PORT instead of the configured ones.")
       ->type_name("ADDR:PORT")
       ->expected(1)
@@ -410,8 +394,8 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 
-  auto* restored =
-      command(app, "restore", "Restore a data file with the newest keys file", restore);
+  auto* restored = command(app, "restore", "Restore a data file with the newest keys file", restore,
+                           example("holdfast restore --dir DIR --data DATA-FILE --keys KEYS-FILE"));
   restored->add_option("--data", options.data, "The data file of any backup.")
       ->required()
       ->type_name("FILE");
@@ -424,13 +408,12 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
 
   auto* opened =
       command(app, "unlock", "Unlock a server that is locked, or try the means on a stopped store",
-              unlock_command);
+              unlock_command,
+              example("holdfast unlock --dir DIR --share SHARE-FILE", "each holder in turn"));
   opened->add_flag("--restart", options.restart, "Forget the shares that were given before.");
-  opened->footer(
-      "Example, each holder in turn:\n"
-      "  holdfast unlock --dir /srv/holdfast --share recovery-share-1-of-3.txt\n");
   auto* upgraded =
-      command(app, "upgrade", "Bring a stopped store to this release, as a start does", upgrade);
+      command(app, "upgrade", "Bring a stopped store to this release, as a start does", upgrade,
+              example("holdfast upgrade --check --dir DIR", "to see what it would change"));
   upgraded->add_flag("--check", options.check, "Only say what would be changed, or what stops it.");
   for (auto* sub : {restored, opened, upgraded}) add_means(*sub, options);
   made->add_option("--passphrase-file", options.passphrase_file,
@@ -446,17 +429,20 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
       ->capture_default_str();
 
   auto* config = app.add_subcommand("config", "The settings")->require_subcommand(1);
-  command(*config, "show", "What is in force and where each value came from", config_show);
+  command(*config, "show", "What is in force and where each value came from", config_show,
+          example("holdfast config show --dir DIR"));
 
   auto* access = app.add_subcommand("access", "Operations on access")->require_subcommand(1);
-  add_means(*command(*access, "recover",
-                     "Make a new owner key, with the keyring at hand and the server stopped",
-                     access_recover),
-            options);
+  add_means(
+      *command(*access, "recover",
+               "Make a new owner key, with the keyring at hand and the server stopped",
+               access_recover, example("umask 077; holdfast access recover --dir DIR > owner.key")),
+      options);
 
   auto* journal = app.add_subcommand("journal", "Operations on the journal")->require_subcommand(1);
-  auto* verified = command(
-      *journal, "check", "Check the log of a stopped store, or an export of a log", journal_verify);
+  auto* verified =
+      command(*journal, "check", "Check the log of a stopped store, or an export of a log",
+              journal_verify, example("holdfast journal check --dir DIR"));
   auto* exported =
       verified->add_option("--export", options.file, "Check this file instead of a store.")
           ->type_name("FILE");
@@ -465,16 +451,17 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
       ->add_flag("--state", options.state,
                  "Also compare every row with what the events left behind.")
       ->excludes(exported);
-  auto* rolled = command(*journal, "accept-rollback",
-                         "Go on with an older database, recorded for ever", accept_rollback);
+  auto* rolled =
+      command(*journal, "accept-rollback", "Go on with an older database, recorded for ever",
+              accept_rollback, example("holdfast journal accept-rollback --dir DIR --yes"));
   add_means(*verified, options);
   add_means(*rolled, options);
   rolled->add_flag("--yes", options.yes, "Do it.");
 
   auto* proof = app.add_subcommand("proof", "Proofs that the journal gave")->require_subcommand(1);
-  auto* checked =
-      command(*proof, "verify", "Check a proof, or the statement of an erasure, offline",
-              proof_verify, false);
+  auto* checked = command(
+      *proof, "verify", "Check a proof, or the statement of an erasure, offline", proof_verify,
+      example("holdfast proof verify FILE --verifier \"$(cat KEY-FILE)\""), false);
   checked->add_option("file", options.file, "The proof; - for standard input.")
       ->required()
       ->type_name("FILE");
@@ -487,29 +474,30 @@ void add_local_commands(CLI::App& app, LocalOptions& options, std::function<int(
   auto* keys = app.add_subcommand("keys", "Operations on keys")->require_subcommand(1);
   for (auto* sub :
        {command(*keys, "recover", "Write the root key file again from recovery shares",
-                keys_recover),
-        command(*keys, "check", "Prove here that shares still open the store", keys_check)})
+                keys_recover, example("holdfast keys recover --dir DIR SHARE-1 SHARE-2")),
+        command(*keys, "check", "Prove here that shares still open the store", keys_check,
+                example("holdfast keys check --dir DIR SHARE-1 SHARE-2"))})
     sub->add_option("shares", options.shares, "Files of the shares.")
         ->required()
         ->type_name("FILE");
   auto* tokens = app.add_subcommand("tokens", "Operations on tokens")->require_subcommand(1);
-  auto* sealed = command(*tokens, "seal",
-                         "Seal values as pending tokens, without any server: the body of `tokens "
-                         "create` becomes that of `tokens exchange`",
-                         tokens_seal, false);
+  auto* sealed = command(
+      *tokens, "seal",
+      "Seal values as pending tokens, without any server: the body of `tokens "
+      "create` becomes that of `tokens exchange`",
+      tokens_seal,
+      example("holdfast tokens seal --key KEY-FILE FILE > pending.json", "while Holdfast is away"),
+      false);
   sealed->add_option("file", options.file, "The body, as JSON; - for standard input.")
       ->required()
       ->type_name("FILE");
   sealed->add_option("--key", options.sealing_key, "What `holdfast tokens sealing-key` printed.")
       ->required()
       ->type_name("FILE");
-  sealed->footer(
-      "Example, while Holdfast is away:\n"
-      "  holdfast tokens seal --key sealing-key.json order.json > pending-4711.json\n");
 
-  app.add_subcommand("openapi", "Print the OpenAPI 3.1 document")->final_callback([&run] {
-    run = openapi;
-  });
+  app.add_subcommand("openapi", "Print the OpenAPI 3.1 document")
+      ->footer(example("holdfast openapi > openapi.json"))
+      ->final_callback([&run] { run = openapi; });
 }
 
 }  // namespace holdfast::app

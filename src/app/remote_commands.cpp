@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/remote_request.h"
+#include "app/words.h"
 
 namespace holdfast::app {
 namespace {
@@ -56,15 +57,45 @@ std::string placeholder(std::string_view member) {
   return out;
 }
 
-std::string examples_of(const http::RouteInfo& route, const std::string& command) {
+/// Its body is a file, not JSON.
+bool reads_file(const http::RouteInfo& route) {
+  return route.kind == http::RouteKind::upload || route.kind == http::RouteKind::transform;
+}
+
+/// What stands behind a command whose members are typed one by one.
+std::string typed(const http::RouteInfo& route) {
   std::string out;
-  for (const auto& example : route.examples) {
-    (out += out.empty() ? "Example, " : "\nExample, ") += example.title;
-    out += ":\n  echo '";
-    for (char c : example.body) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    ((out += "' | holdfast ") += command) += " --body -\n";
+  if (!route.example_options.empty()) {
+    (out += ' ') += route.example_options;
+  } else if (route.request) {
+    for (const auto& member : route.request->members()) {
+      const bool needed = member.required() || member.type->kind == Kind::list;
+      if (!needed || member.place == Place::path) continue;
+      ((out += ' ') += flag_name(member.name)) += ' ';
+      out += hidden(member) || structured(*member.type) ? "@FILE"
+             : member.type->kind == Kind::integer       ? "N"
+                                                        : placeholder(member.name);
+    }
+  }
+  if (reads_file(route)) out += " FILE";
+  if (route.kind == http::RouteKind::download) out += " --output FILE";
+  return out;
+}
+
+std::string examples_of(const http::RouteInfo& route, const std::string& command) {
+  if (route.examples.empty()) return example("holdfast " + command + typed(route));
+  std::string out;
+  for (const auto& [title, body] : route.examples) {
+    std::string line = "echo '";
+    for (char c : body) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    ((line += "' | holdfast ") += command) += " --body -";
+    (out += out.empty() ? "" : "\n") += example(line, title);
   }
   return out;
+}
+
+void add_json(CLI::App& sub, RemoteCommand& command) {
+  sub.add_flag("--json", command.json, "JSON also on a terminal.");
 }
 
 CLI::App* find_command(CLI::App& app, const std::string& name) {
@@ -103,6 +134,7 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
           ->type_name("FILE");
       sub->add_option("--report", command.report, "List refused rows in this file (CSV).")
           ->type_name("FILE");
+      add_json(*sub, command);
     } else if (command.route.kind == http::RouteKind::transform) {
       command.file = "-";
       sub->add_option("file", command.file, "The file; - or nothing for standard input.")
@@ -118,11 +150,10 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
         sub->add_option("--idempotency-key", command.idempotency_key, "Makes it safe to repeat.");
       if (command.route.if_match)
         sub->add_option("--if-match", command.if_match, "Only if it still has this version.");
-      sub->add_flag("--json", command.json, "JSON also on a terminal.");
+      add_json(*sub, command);
     }
-    const bool takes_json = command.route.kind != http::RouteKind::upload &&
-                            command.route.kind != http::RouteKind::transform &&
-                            command.route.method != "GET" && command.route.method != "DELETE";
+    const bool takes_json = !reads_file(command.route) && command.route.method != "GET" &&
+                            command.route.method != "DELETE";
     if (takes_json)
       sub->add_option("--body", command.body,
                       "The whole request as JSON, or a file of TOML, instead of single members.")
@@ -138,6 +169,7 @@ void add_remote_commands(CLI::App& app, std::vector<std::unique_ptr<RemoteComman
     sub->final_callback([&chosen, &command] { chosen = &command; });
     if (id == "backups.create")  // what everybody types
       app.add_subcommand("backup", "The same as `holdfast backups create`")
+          ->footer(example("holdfast backup"))
           ->final_callback([&chosen, &command] { chosen = &command; });
   }
 }

@@ -234,7 +234,7 @@ Task<Result<void>> Rooms::Fields::purpose(std::string name, MonoTime deadline) {
 
 Rooms::Rooms(Deps deps)
     : store_(deps.log.reader()),
-      cache({deps.log, deps.keys, deps.clock, deps.notices}),
+      cache({deps.log, deps.keys, deps.clock, deps.notices, deps.log.policy()}),
       access({cache, deps.log, deps.keys, deps.clock}),
       admin({cache, access, deps.log, deps.keys, deps.clock}),
       budgets({cache, deps.log, deps.keys, deps.clock}, deps.ceiling),

@@ -14,6 +14,7 @@
 
 #include "app/exit_codes.h"
 #include "app/locked.h"
+#include "app/log_line.h"
 #include "app/print.h"
 #include "app/setup.h"
 #include "app/unlock_socket.h"
@@ -76,7 +77,7 @@ bool wait_for_end(
     if (fresh)
       server.reload(std::move(*fresh));
     else
-      serving.logger->error(R"({"event":"certificate_not_reloaded"})");
+      serving.logger->error(said("certificate_not_reloaded", {{"why", fresh.error().text}}));
   }
   return true;
 }
@@ -167,7 +168,7 @@ void add_metrics(http::Metrics& metrics, Instance& instance) {
   auto* journal = &instance.log();
   const auto* keys = &instance.keys();
   metrics.counter("holdfast_refused_total", "Refusals of known callers.",
-                  [rooms] { return static_cast<double>(rooms->access.counts().refused); });
+                  [journal] { return static_cast<double>(journal->refused()); });
   metrics.counter("holdfast_strangers_total", "Requests with keys that are none.",
                   [rooms] { return static_cast<double>(rooms->access.counts().strangers); });
   metrics.gauge("holdfast_authority_findings", "Authority rows that do not authenticate.",

@@ -40,13 +40,12 @@ bool add_extension(X509* certificate, X509* issuer, int nid, const char* value) 
 }
 
 /// Version, serial number, subject and dates. The start lies a day back, for clocks that are off.
-bool fill(X509* certificate, EVP_PKEY* key, std::string_view name, Time now, days life) {
+bool fill(X509* certificate, EVP_PKEY* key, std::string_view name, Time now, Time until) {
   std::uint8_t serial[16];
   if (RAND_bytes(serial, sizeof serial) != 1) return false;
   serial[0] = static_cast<std::uint8_t>(0x40 | (serial[0] & 0x3f));  // positive, never short
   std::unique_ptr<BIGNUM, decltype(&BN_free)> number(BN_bin2bn(serial, sizeof serial, nullptr),
                                                      BN_free);
-  auto seconds = to_ms(now) / 1000;
   auto* subject = X509_get_subject_name(certificate);
   return number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) &&
          X509_set_version(certificate, X509_VERSION_3) == 1 &&
@@ -57,9 +56,8 @@ bool fill(X509* certificate, EVP_PKEY* key, std::string_view name, Time now, day
          X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
                                     reinterpret_cast<const unsigned char*>(name.data()),
                                     static_cast<int>(name.size()), -1, 0) == 1 &&
-         ASN1_TIME_set(X509_getm_notBefore(certificate), seconds - 86'400) &&
-         ASN1_TIME_set(X509_getm_notAfter(certificate),
-                       seconds + std::chrono::seconds(life).count());
+         ASN1_TIME_set(X509_getm_notBefore(certificate), to_ms(now - days(1)) / 1000) &&
+         ASN1_TIME_set(X509_getm_notAfter(certificate), to_ms(until) / 1000);
 }
 
 bool is_address(const std::string& name) {
@@ -112,6 +110,13 @@ std::string_view text_of(BIO* bio) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+/// 1970 where it cannot be read.
+Time time_of(const ASN1_TIME* at) {
+  tm parts{};
+  if (ASN1_TIME_to_tm(at, &parts) != 1) return Time{};
+  return from_ms(static_cast<std::int64_t>(timegm(&parts)) * 1000);
+}
+
 }  // namespace
 
 Result<PrivateKey> make_key() {
@@ -123,7 +128,7 @@ Result<PrivateKey> make_key() {
 Result<Certificate> make_authority(EVP_PKEY* key, Time now) {
   Certificate made(X509_new());
   bool good =
-      made && fill(made.get(), key, "Holdfast local authority", now, kAuthorityLife) &&
+      made && fill(made.get(), key, "Holdfast local authority", now, now + kAuthorityLife) &&
       X509_set_issuer_name(made.get(), X509_get_subject_name(made.get())) == 1 &&
       add_extension(made.get(), made.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
       add_extension(made.get(), made.get(), NID_key_usage, "critical,keyCertSign,cRLSign") &&
@@ -147,8 +152,9 @@ Result<Certificate> make_server_certificate(EVP_PKEY* key, X509* authority, EVP_
           Code::invalid,
           "a name for the certificate is neither a host name nor an address (server.names)");
   }
+  const auto until = std::min(now + kServerLife, valid_until(authority));
   Certificate made(X509_new());
-  bool good = made && fill(made.get(), key, "Holdfast", now, kServerLife) &&
+  bool good = made && fill(made.get(), key, "Holdfast", now, until) &&
               X509_set_issuer_name(made.get(), X509_get_subject_name(authority)) == 1 &&
               add_extension(made.get(), authority, NID_basic_constraints, "critical,CA:FALSE") &&
               add_extension(made.get(), authority, NID_key_usage, "critical,digitalSignature") &&
@@ -169,10 +175,12 @@ std::string alternative_names(X509* certificate) {
   return std::string(text_of(out.get()));
 }
 
+Time valid_from(X509* certificate) {
+  return time_of(X509_get0_notBefore(certificate));
+}
+
 Time valid_until(X509* certificate) {
-  tm parts{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) return Time{};
-  return from_ms(static_cast<std::int64_t>(timegm(&parts)) * 1000);
+  return time_of(X509_get0_notAfter(certificate));
 }
 
 bool issued_by(X509* certificate, X509* authority) {

@@ -23,12 +23,14 @@ using PrivateKey = std::unique_ptr<EVP_PKEY, FreeOpenssl>;
 
 Result<PrivateKey> make_key();
 Result<Certificate> make_authority(EVP_PKEY* key, Time now);
-/// `names` as in ensure_local_certificate. Errors: invalid (a name that is none).
+/// Ends with `authority` at the latest. `names` as in ensure_local_certificate. Errors: invalid (a
+/// name that is none).
 Result<Certificate> make_server_certificate(EVP_PKEY* key, X509* authority, EVP_PKEY* authority_key,
                                             const std::vector<std::string>& names, Time now);
 
 /// The subject alternative names as "DNS:a,IP Address:b,...", as OpenSSL prints them.
 std::string alternative_names(X509* certificate);
+Time valid_from(X509* certificate);
 Time valid_until(X509* certificate);
 bool issued_by(X509* certificate, X509* authority);
 bool matches(X509* certificate, EVP_PKEY* key);

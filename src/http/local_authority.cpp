@@ -1,4 +1,5 @@
 // ensure_local_certificate of tls.h.
+#include <algorithm>
 #include <system_error>
 
 #include "http/certificate.h"
@@ -21,8 +22,8 @@ bool private_to_owner(const std::filesystem::path& file) {
   return (status.permissions() & (perms::group_all | perms::others_all)) == perms::none;
 }
 
-/// A key without its certificate is a first start that was cut off: nothing was issued yet, or it
-/// is issued again under the same key and name, so that clients need nothing new.
+/// A key without its certificate is a first start that was cut off, or an authority that is
+/// renewed: the new certificate has the same key and name, so what was issued is good under both.
 Result<Pair> ensure_authority(const std::filesystem::path& directory, Time now) {
   auto chain = directory / "ca.pem", key_file = directory / "ca.key";
   auto key = read_key(key_file);
@@ -32,11 +33,12 @@ Result<Pair> ensure_authority(const std::filesystem::path& directory, Time now) 
   if (key && certificate) {
     if (!matches(certificate->get(), key->get()))
       return Error(Code::invalid, "ca.pem and ca.key do not belong together");
-    if (valid_until(certificate->get()) > now + kRenewBefore)
-      return Pair{std::move(*certificate), std::move(*key)};
-    return Error(Code::invalid,
-                 "the local authority (ca.pem) has less than 30 days left: move ca.pem and ca.key "
-                 "away to have a new one made, and give the new ca.pem to the clients");
+    if (valid_until(certificate->get()) <= now)
+      return Error(Code::invalid,
+                   "if this machine's clock is right, the local CA (ca.pem) has ended: move ca.pem "
+                   "away, but not ca.key, start again, and give the new ca.pem to the clients; if "
+                   "the clock is wrong, only put it right");
+    return Pair{std::move(*certificate), std::move(*key)};
   }
   if (!certificate && certificate.error().code != Code::not_found)
     return std::move(certificate).error();
@@ -60,7 +62,8 @@ bool still_good(const CertificateFiles& files, X509* authority, X509* wanted, Ti
   auto certificate = read_certificate(files.chain);
   auto key = read_key(files.key);
   return certificate && key && matches(certificate->get(), key->get()) &&
-         valid_until(certificate->get()) > now + kRenewBefore &&
+         valid_from(certificate->get()) <= now &&
+         valid_until(certificate->get()) >= std::min(now + kRenewBefore, valid_until(wanted)) &&
          issued_by(certificate->get(), authority) &&
          alternative_names(certificate->get()) == alternative_names(wanted);
 }

@@ -70,6 +70,7 @@ struct RouteInfo {
   const Type* request = nullptr;
   const Type* response = nullptr;  // nullptr for what is written piece by piece
   std::vector<Example> examples{};
+  std::string_view example_options{};  // see RouteOptions
 };
 
 /// A caller with the parts of its request.
@@ -170,6 +171,9 @@ struct RouteOptions {
   bool events = false;
   bool grows = false;
   std::vector<Example> examples{};
+  /// What its command is shown with where no example is JSON and what the request requires does
+  /// not say it: `--preset shopify`. Words to replace are in upper case.
+  std::string_view example_options{};
 };
 
 /// `api` may be nullptr for rows that are only described and never run (help texts, OpenAPI).
@@ -193,6 +197,7 @@ Route route(typename detail::HandlerOf<decltype(Handler)>::Api* api, std::string
   if constexpr (!std::is_void_v<typename H::Response>)
     out.response = &type_of<typename H::Response>();
   out.examples = std::move(options.examples);
+  out.example_options = options.example_options;
   out.run = [api](Call call) { return detail::run<Handler>(api, std::move(call)); };
   return out;
 }

@@ -10,6 +10,7 @@
 #include <future>
 
 #include "journal/access_rows.h"
+#include "journal/outside.h"
 #include "journal/slices.h"
 
 namespace holdfast::journal {
@@ -267,17 +268,14 @@ Result<VerifyReport> verify_export(const std::filesystem::path& file,
                                    std::optional<std::string_view> expected_key,
                                    const Progress& progress) {
   int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    if (errno == ENOENT) return Error(Code::not_found, "the file does not exist");
-    return Error(Code::unavailable, "the file cannot be opened");
-  }
+  if (fd < 0) return unreadable(errno);
   auto report = verify_export(
       [fd](std::span<char> into) -> Result<std::size_t> {
         ssize_t got;
         do {
           got = ::read(fd, into.data(), into.size());
         } while (got < 0 && errno == EINTR);
-        if (got < 0) return Error(Code::unavailable, "the file cannot be read");
+        if (got < 0) return unreadable(errno);
         return static_cast<std::size_t>(got);
       },
       expected_key, progress);

@@ -156,6 +156,8 @@ Task<Result<Written>> Log::commit(const Caller& caller, db::Changes changes, Eve
     if (expected != expected_.end() && !done) expected_.erase(expected);
   }
   if (!done) co_return std::move(done).error();
+  if (event.outcome == Outcome::refused && caller.principal != Caller().principal)
+    refused_.fetch_add(1, std::memory_order_relaxed);
   if (guarded) done->returned.erase(done->returned.begin());
   if (policy && options_.policy_changed) options_.policy_changed();
   if (!fresh_context.empty()) {
@@ -235,11 +237,19 @@ Result<std::string> Log::signed_note(const Checkpoint& head) const {
   return sign_checkpoint(head, *signer);
 }
 
-Result<std::string> Log::witness_text(const Checkpoint& head, const AfterlogEnd& end) const {
+void Log::keep_policy(std::int64_t version) {
+  for (auto known = policy_.load(); known < version;)
+    if (policy_.compare_exchange_weak(known, version)) break;
+}
+
+Result<std::string> Log::witness_text(const Checkpoint& head, const AfterlogEnd& end,
+                                      std::int64_t policy) const {
   auto signer = signer_.load();
   if (!signer) return Error(Code::locked, "the server is locked");
   return sign_checkpoint(head, *signer) +
-         sign_checkpoint({afterlog_origin(head.origin), end.lines, end.digest}, *signer);
+         sign_checkpoint({afterlog_origin(head.origin), end.lines, end.digest}, *signer) +
+         sign_checkpoint({policy_origin(head.origin), static_cast<std::uint64_t>(policy), {}},
+                         *signer);
 }
 
 std::string Log::verifier() const {

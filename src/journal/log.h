@@ -98,8 +98,15 @@ class Log final : public Journal {
   std::optional<Time> afterlog_lost_at() const;
   /// What follows from the loss was done and is durable.
   Task<Result<void>> settle_afterlog();
-  /// What was not there although there were entries: "witness", or its note of the "afterlog",
-  /// which one of an earlier version does not have. Recorded as `journal.witness_missing`.
+  /// The version of the policy (who may what) is kept in the witness too, so that older rights in a
+  /// newer database are seen at a start. Kept with the next witness, never lowered. Threads: any.
+  void keep_policy(std::int64_t version);
+  /// As the witness had it, and as it was kept since; 0 where nobody can say: without a witness,
+  /// after a restore, after an accepted roll-back.
+  std::int64_t policy() const { return policy_.load(); }
+  /// What was not there although there were entries: "witness", or its note of the "afterlog" or
+  /// the "policy", which one of an earlier version does not have. Recorded as
+  /// `journal.witness_missing`.
   std::string_view witness_lacks() const { return witness_lacks_; }
   /// Whether the log goes on where its witness left it: false after a restore, an accepted
   /// roll-back, and where an older log had no witness.
@@ -116,6 +123,8 @@ class Log final : public Journal {
   std::string verifier() const;
   std::string origin() const { return origin_; }
   std::int64_t size() const;
+  /// Refusals of known callers that were recorded since the start, for metrics.
+  std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
 
   /// Entries from `from` on, at most `limit` (1,000), oldest first; or before `from`, newest first.
   Task<Result<std::vector<Stored>>> read(std::int64_t from, std::int64_t limit);
@@ -174,11 +183,12 @@ class Log final : public Journal {
   Task<Result<void>> take_over();
   Task<Result<void>> start_log();
   Task<Result<void>> resume();
-  /// The file beside the database: a note of the log, and one of the afterlog's end, which one that
-  /// an earlier version wrote does not have.
+  /// The file beside the database: a note of the log, and those of the afterlog's end and the
+  /// policy's version, which one that an earlier version wrote does not have.
   struct Witness {
     Checkpoint head;
     std::optional<AfterlogEnd> afterlog;
+    std::optional<std::int64_t> policy;
   };
   Task<Result<std::optional<Witness>>> read_witness();
   static Result<Witness> open_witness(std::string_view text, const crypto::PublicKey& key);
@@ -209,12 +219,17 @@ class Log final : public Journal {
   Task<Result<Checkpoint>> head();
   /// Errors: locked.
   Result<std::string> signed_note(const Checkpoint& head) const;
-  Result<std::string> witness_text(const Checkpoint& head, const AfterlogEnd& end) const;
+  /// What a witness vouches for beside the head.
+  struct Vouched {
+    std::uint64_t lines = 0;  // of the afterlog
+    std::int64_t policy = 0;
+  };
+  Result<std::string> witness_text(const Checkpoint& head, const AfterlogEnd& end,
+                                   std::int64_t policy) const;
   /// While the log is opened.
   void sign_with(std::shared_ptr<const crypto::Signer> signer);
   /// On the thread for files, as lines of the afterlog are: writes unless a newer one was written.
-  /// Gives how many lines it vouches for.
-  static Task<Result<std::uint64_t>> keep_witness(Log* log, Checkpoint head);
+  static Task<Result<Vouched>> keep_witness(Log* log, Checkpoint head);
 
   using CheckedTiles = std::map<std::pair<unsigned, std::uint64_t>, std::vector<crypto::Digest>>;
   Task<Result<std::vector<crypto::Digest>>> checked_tile(unsigned level, std::uint64_t index,
@@ -232,6 +247,8 @@ class Log final : public Journal {
   /// Shared, because roll_signer replaces it while others sign; empty once the keys were dropped.
   std::atomic<std::shared_ptr<const crypto::Signer>> signer_;
   std::atomic<std::int64_t> counter_{0};
+  std::atomic<std::int64_t> policy_{0};
+  std::atomic<std::uint64_t> refused_{0};
   boost::asio::thread_pool files_{1};
   std::uint64_t newest_witness_ = 0;  // used on that thread only
 
@@ -241,7 +258,7 @@ class Log final : public Journal {
   std::deque<Tile> unsaved_;
   bool saving_ = false;
   std::uint64_t witnessed_ = 0;
-  std::uint64_t lines_witnessed_ = 0;
+  Vouched vouched_;
   bool witness_due_ = true;
 
   /// An entry that is not in the tree yet, as this process wrote it.

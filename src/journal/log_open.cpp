@@ -17,6 +17,19 @@ Event migrated(const db::Migration& migration) {
                     {"room", std::string(migration.room)}}};
 }
 
+/// The notes of a witness, one behind the other: five lines each.
+std::vector<std::string_view> notes_in(std::string_view text) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    std::size_t end = 0;
+    for (int line = 0; line < 5 && end < text.size(); ++line)
+      end = std::min(text.find('\n', end), text.size() - 1) + 1;
+    out.push_back(text.substr(0, end));
+    text.remove_prefix(end);
+  }
+  return out;
+}
+
 std::shared_ptr<const crypto::Signer> signer_of(const crypto::Keyring& ring, std::uint32_t id) {
   return std::make_shared<const crypto::Signer>(ring.find(crypto::KeyUse::journal, id)->expose());
 }
@@ -153,21 +166,20 @@ Task<Result<void>> Log::resume() {
 }
 
 Result<Log::Witness> Log::open_witness(std::string_view text, const crypto::PublicKey& key) {
-  constexpr int kLinesOfANote = 5;
-  std::size_t end = 0;
-  for (int i = 0; i < kLinesOfANote && end != std::string_view::npos; ++i)
-    end = text.find('\n', end == 0 ? 0 : end + 1);
-  auto first = text.substr(0, end == std::string_view::npos ? end : end + 1);
-  auto head = open_checkpoint(first, key);
-  if (!head) return std::move(head).error();
-  Witness out{std::move(*head), {}};
-  text.remove_prefix(first.size());
-  if (text.empty()) return out;
-  auto afterlog = open_checkpoint(text, key);
-  if (!afterlog) return std::move(afterlog).error();
-  if (afterlog->origin != afterlog_origin(out.head.origin))
-    return Error(Code::corrupt, "the notes of the witness are of two logs");
-  out.afterlog = {afterlog->size, afterlog->root};
+  Witness out;
+  const auto notes = notes_in(text);
+  for (std::size_t i = 0; i < std::max<std::size_t>(1, notes.size()); ++i) {
+    auto note = open_checkpoint(i < notes.size() ? notes[i] : "", key);
+    if (!note) return std::move(note).error();
+    if (i == 0)
+      out.head = std::move(*note);
+    else if (note->origin == afterlog_origin(out.head.origin))
+      out.afterlog = {note->size, note->root};
+    else if (note->origin == policy_origin(out.head.origin))
+      out.policy = static_cast<std::int64_t>(note->size);
+    else
+      return Error(Code::corrupt, "the notes of the witness are of two logs");
+  }
   return out;
 }
 
@@ -228,7 +240,9 @@ Task<Result<void>> Log::check_witness(Result<std::optional<Witness>> kept) {
       std::scoped_lock lock(tree_mutex_);
       witnessed_ = size;
     }
-    co_return (**kept).afterlog ? Result<void>() : co_await miss("afterlog");
+    keep_policy((**kept).policy.value_or(0));
+    if (!(**kept).afterlog) co_return co_await miss("afterlog");
+    co_return (**kept).policy ? Result<void>() : co_await miss("policy");
   }
   if (options_.restoring) co_return co_await new_origin(witness, "journal.restored");
   if (options_.accept_rollback) co_return co_await new_origin(witness, "journal.accept_rollback");
@@ -314,15 +328,16 @@ Result<void> Log::keep_afterlog() {
   return {};
 }
 
-Task<Result<std::uint64_t>> Log::keep_witness(Log* log, Checkpoint head) {
-  if (head.size < log->newest_witness_) co_return 0;
+Task<Result<Log::Vouched>> Log::keep_witness(Log* log, Checkpoint head) {
+  if (head.size < log->newest_witness_) co_return Vouched{};
   const auto end = log->afterlog_->end();
-  auto text = log->witness_text(head, end);
+  const Vouched vouched{.lines = end.lines, .policy = log->policy()};
+  auto text = log->witness_text(head, end, vouched.policy);
   if (!text) co_return std::move(text).error();
   log->newest_witness_ = head.size;
   auto wrote = write_file_atomically(log->options_.witness, *text);
   if (!wrote) co_return std::move(wrote).error();
-  co_return end.lines;
+  co_return vouched;
 }
 
 Task<Result<void>> Log::settle() {
@@ -330,21 +345,23 @@ Task<Result<void>> Log::settle() {
   {
     const auto lines = afterlog_->end().lines;
     std::scoped_lock lock(tree_mutex_);
-    if (!witness_due_ && tree_.size() == witnessed_ && lines == lines_witnessed_)
+    if (!witness_due_ && tree_.size() == witnessed_ && lines == vouched_.lines &&
+        policy() == vouched_.policy)
       co_return Result<void>();
     witness_due_ = false;
   }
   auto now = co_await head();
   auto wrote = now ? co_await boost::asio::co_spawn(files_, keep_witness(this, *now),
                                                     boost::asio::use_awaitable)
-                   : Result<std::uint64_t>(now.error());
+                   : Result<Vouched>(now.error());
   std::scoped_lock lock(tree_mutex_);
   if (!wrote) {
     witness_due_ = true;
     co_return std::move(wrote).error();
   }
   witnessed_ = std::max(witnessed_, now->size);
-  lines_witnessed_ = std::max(lines_witnessed_, *wrote);
+  vouched_ = {.lines = std::max(vouched_.lines, wrote->lines),
+              .policy = std::max(vouched_.policy, wrote->policy)};
   co_return Result<void>();
 }
 

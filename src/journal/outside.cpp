@@ -180,18 +180,21 @@ Result<void> replace_file(const std::filesystem::path& beside, const std::filesy
   return {};
 }
 
+Error unreadable(int error) {
+  if (error == ENOENT) return Error(Code::not_found, "the file does not exist");
+  if (error == EISDIR) return Error(Code::invalid, "this is a folder: name a file in it");
+  return Error(Code::unavailable, "the file cannot be read: see its rights");
+}
+
 Result<std::string> read_small_file(const std::filesystem::path& file, std::size_t limit) {
   Fd in(open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (in.fd < 0) {
-    if (errno == ENOENT) return Error(Code::not_found, "the file does not exist");
-    return Error(Code::unavailable, "the file cannot be opened");
-  }
+  if (in.fd < 0) return unreadable(errno);
   std::string out;
   char buffer[65536];
   for (;;) {
     auto got = read(in.fd, buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error(Code::unavailable, "the file cannot be read");
+    if (got < 0) return unreadable(errno);
     if (got == 0) return out;
     if (out.size() + static_cast<std::size_t>(got) > limit)
       return Error(Code::too_large, "the file is larger than it can be");

@@ -23,7 +23,10 @@ namespace holdfast::journal {
 Result<void> write_file_atomically(const std::filesystem::path& file, std::string_view text);
 /// The second half of that, for a file that was written already.
 Result<void> replace_file(const std::filesystem::path& beside, const std::filesystem::path& file);
-/// Errors: not_found, too_large (over `limit`), unavailable.
+/// What an errno of open(2) or read(2) means to who named the file: not_found, invalid (a folder),
+/// unavailable.
+Error unreadable(int error);
+/// Errors: those of unreadable(), too_large (over `limit`).
 Result<std::string> read_small_file(const std::filesystem::path& file, std::size_t limit);
 
 /// One line of the afterlog.
@@ -45,9 +48,13 @@ struct AfterlogEnd {
   friend bool operator==(const AfterlogEnd&, const AfterlogEnd&) = default;
 };
 
-/// What the end of an afterlog is signed as, beside the head of its log.
+/// What the end of an afterlog, and the version of the policy, are signed as beside the head of
+/// their log.
 inline std::string afterlog_origin(std::string_view log) {
   return std::string(log) + "/afterlog";
+}
+inline std::string policy_origin(std::string_view log) {
+  return std::string(log) + "/policy";
 }
 
 /// What an afterlog's text says.

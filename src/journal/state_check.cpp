@@ -1,8 +1,10 @@
 #include "journal/state_check.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
+#include "base/id.h"
 #include "journal/access_rows.h"
 #include "journal/slices.h"
 
@@ -10,6 +12,12 @@ namespace holdfast::journal {
 namespace {
 
 constexpr std::size_t kNamed = 100;
+
+/// Kinds of rows whose key is the bytes of a TypeID, and its prefix.
+constexpr std::pair<std::string_view, std::string_view> kPrefixes[] = {
+    {"records", "rec"},   {"subjects", "sub"},    {"subject_keys", "sub"}, {"canaries", "sub"},
+    {"tokens", "tok"},    {"engagements", "eng"}, {"decisions", "dec"},    {"requests", "dsr"},
+    {"rotations", "rot"}, {"holds", "hold"}};
 
 /// SHA-256 of kind and row, and digests, cut to 128 bits.
 using Short = std::array<std::uint8_t, 16>;
@@ -218,6 +226,18 @@ class StateCheck {
 };
 
 }  // namespace
+
+std::string name_of(const StateRow& row) {
+  const auto* known =
+      std::ranges::find(kPrefixes, row.kind, [](const auto& one) { return one.first; });
+  Uuid uuid{};
+  if (known != std::end(kPrefixes) && row.row.size() == uuid.size()) {
+    std::ranges::copy(row.row, uuid.begin());
+    return std::string(known->second) + '_' + base32(uuid);
+  }
+  const bool shown = std::ranges::all_of(row.row, [](auto c) { return c > ' ' && c < 0x7f; });
+  return shown ? std::string(as_text(row.row)) : base64url(row.row);
+}
 
 Task<Result<StateReport>> check_state(Log& log, std::vector<StateSource*> sources,
                                       Progress progress) {

@@ -44,6 +44,9 @@ struct StateRow {
   std::int64_t seq = -1;  // the event that touched it last; -1 without
 };
 
+/// The row as commands name it: an id such as `rec_...`, or its name; base64url of what is neither.
+std::string name_of(const StateRow& row);
+
 /// Counts, and the first hundred of each.
 struct StateReport {
   std::int64_t rows = 0;    // looked at

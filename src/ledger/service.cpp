@@ -84,25 +84,19 @@ Error damaged() {
           "an entry of the journal is damaged; `holdfast journal verify` says which"};
 }
 
-std::vector<FoundRow> shown(std::vector<journal::StateRow> rows) {
+std::vector<FoundRow> shown(const std::vector<journal::StateRow>& rows) {
   std::vector<FoundRow> out;
-  for (auto& row : rows)
-    out.push_back({std::move(row.kind), base64url(row.row),
-                   row.seq < 0 ? std::nullopt : std::optional(row.seq)});
+  for (const auto& row : rows)
+    out.push_back(
+        {row.kind, journal::name_of(row), row.seq < 0 ? std::nullopt : std::optional(row.seq)});
   return out;
 }
 
-FoundState shown(journal::StateReport report) {
-  return {report.rows,
-          report.moving,
-          report.changed_total,
-          report.unrecorded_total,
-          report.missing_total,
-          report.closed_total,
-          shown(std::move(report.changed)),
-          shown(std::move(report.unrecorded)),
-          shown(std::move(report.missing)),
-          shown(std::move(report.closed))};
+FoundState shown(const journal::StateReport& report) {
+  return {
+      report.rows,           report.moving,       report.changed_total,  report.unrecorded_total,
+      report.missing_total,  report.closed_total, shown(report.changed), shown(report.unrecorded),
+      shown(report.missing), shown(report.closed)};
 }
 
 Verification shown(const journal::VerifyReport& report) {

@@ -131,7 +131,8 @@ std::span<const Member> FoundRow::described() {
   using R = FoundRow;
   static constexpr Member kMembers[] = {
       member<&R::kind>("kind", "What kind of row."),
-      member<&R::row>("row", "Its key, base64url.", {.bytes = 4096}),
+      member<&R::row>("row", "Its id or name; base64url of a key that is neither.",
+                      {.bytes = 4096}),
       member<&R::seq>("seq", "The last event that touched it.")};
   return kMembers;
 }

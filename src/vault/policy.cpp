@@ -106,10 +106,11 @@ void check_index(const Field& field, const FieldPath& at, Violations& violations
                    at / "index");
   if (field.type == FieldType::json)
     return violations.add("json values cannot be indexed", at / "index");
-  if (is_card(field.type) &&
-      (field.type != FieldType::card_number || field.index != IndexKind::unique))
-    return violations.add("of card data only the number can have an index, and only `unique`",
-                          at / "index");
+  // Of a number whose first six and last four digits are shown, a few thousand guesses are left.
+  if (is_card(field.type))
+    return violations.add(
+        "card data cannot be indexed: an index would let whoever may write find out a card number",
+        at / "index");
   if (field.type == FieldType::country || field.max_bytes <= 2)
     violations.add(
         "fewer than 10,000 different values are possible: an index would show who shares one",
@@ -174,6 +175,9 @@ void check_token(const FieldSpec& spec, Field& field, const FieldPath& at, Viola
         at / "token" / "shape");
   else if (!fits(*token.shape, spec.type))
     violations.add("tokens of this shape do not fit the type", at / "token" / "shape");
+  else if (*token.shape == TokenShape::digits && field.max_bytes < kFewestDigits)
+    violations.add("values this short have fewer than six digits: too few tokens are possible",
+                   at / "token" / "shape");
   if ((*token.shape == TokenShape::pattern) != token.pattern.has_value())
     violations.add("shape `pattern` needs a pattern, and others have none",
                    at / "token" / "pattern");
@@ -188,7 +192,6 @@ void check_token(const FieldSpec& spec, Field& field, const FieldPath& at, Viola
     violations.add(
         "fewer than 10,000 different values are possible: equal tokens would show which is which",
         at / "token" / "deterministic");
-  // Of a number whose first six and last four digits are shown, a few thousand guesses are left.
   if (*token.deterministic != TokenScope::none && spec.type == FieldType::card_number)
     violations.add("equal tokens would let whoever may ask for tokens find out a card number",
                    at / "token" / "deterministic");

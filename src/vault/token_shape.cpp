@@ -15,7 +15,6 @@ namespace {
 constexpr std::size_t kLongestPattern = 128;
 constexpr std::size_t kLongestText = 64;
 constexpr std::size_t kMostParts = 32;
-constexpr std::size_t kFewestDigits = 6;  // 10^6 tokens
 constexpr std::size_t kIssuer = 6, kLast = 4;
 constexpr std::size_t kTweakBytes = 16;
 constexpr int kDraws = 200;  // a draw fails once in ten at most

@@ -16,6 +16,7 @@ namespace holdfast::vault {
 
 /// Fewer possible tokens than this are refused: they would run out, and could be tried.
 inline constexpr std::uint64_t kLeastTokens = 1'000'000;
+inline constexpr std::size_t kFewestDigits = 6;  // of a value whose token is digits
 inline constexpr std::size_t kLongestToken = 96;
 /// The handle of a card verification code starts so; no token does.
 inline constexpr std::string_view kCodePrefix = "cvc_";

@@ -20,7 +20,9 @@ struct FakeNotices final : Notices {
   void tampered(std::string_view kind, std::string_view id, std::string_view what) override {
     seen.push_back(std::string(kind) + ' ' + std::string(id) + ' ' + std::string(what));
   }
+  void policy_seen(std::int64_t version) override { policy = std::max(policy, version); }
   std::vector<std::string> seen;
+  std::int64_t policy = 0;
 };
 
 struct FakeFields final : Fields {
@@ -41,8 +43,9 @@ struct FakeFields final : Fields {
 
 /// Cache, service and admin, as one process has them.
 struct Process {
-  Process(journal::Journal& journal, const crypto::HeldKeys& keys, const Clock& clock)
-      : cache({journal, keys, clock, notices}),
+  Process(journal::Journal& journal, const crypto::HeldKeys& keys, const Clock& clock,
+          std::int64_t policy_known = 0)
+      : cache({journal, keys, clock, notices, policy_known}),
         service({cache, journal, keys, clock}, {.prefixes = 100, .tries = 20}),
         admin({cache, service, journal, keys, clock}),
         budgets({cache, journal, keys, clock}, {.per_hour = 0, .per_day = 0}),
@@ -85,8 +88,11 @@ struct AccessBench {
     database->close();
   }
 
-  /// Nothing is remembered but what is stored.
-  void restart() { process = std::make_unique<Process>(*journal, keys, clock); }
+  /// Nothing is remembered but what is stored, and what the witness keeps.
+  void restart() {
+    const auto kept = process ? process->notices.policy : 0;
+    process = std::make_unique<Process>(*journal, keys, clock, kept);
+  }
   Service& service() { return process->service; }
   Admin& admin() { return process->admin; }
   Api& api() { return process->api; }

@@ -136,6 +136,21 @@ TEST(Authority, gives_nothing_at_all_without_its_manifest) {
   }
 }
 
+TEST(Authority, started_over_after_a_roll_back_goes_on_above_what_was_in_force) {
+  auto table = two_roles();
+  const auto broken = check(table.rows, table.keys.ring, 7);
+  ASSERT_EQ(broken.findings.at(0).what, "rolled_back");
+  const auto afresh = start_over(broken);
+  Edit edit(afresh, table.keys);
+  edit.put(kRoles, "new", "x");
+  table.apply(std::move(edit).done());
+
+  const auto authority = table.now(8);
+
+  EXPECT_EQ(authority.version, 8);
+  ASSERT_EQ(authority.rows.size(), 1u);
+}
+
 TEST(Authority, of_another_store_gives_nothing) {
   const auto rows = two_roles().rows;
 

@@ -4,6 +4,7 @@
 
 #include "access/access_bench.h"
 #include "access/key_text.h"
+#include "access/store.h"
 
 namespace holdfast::access {
 namespace {
@@ -18,6 +19,10 @@ constexpr db::Sql kSetContent{"test.set_content",
 constexpr db::Sql kBumpGeneration{"test.bump_generation",
                                   "update journal_generation set generation = generation + 1"};
 constexpr db::Sql kDeleteRow{"test.delete_row", "delete from access_authority where id = $1"};
+constexpr db::Sql kDeleteAll{"test.delete_all", "delete from access_authority"};
+constexpr db::Sql kPutRow{"test.put_row",
+                          "insert into access_authority (kind, id, version, content, mac_key, mac) "
+                          "values ($1, $2, $3, $4, $5, $6)"};
 constexpr db::Sql kReadRow{"test.read_row",
                            "select version, content, mac from access_authority where id = $1"};
 constexpr db::Sql kPutBack{"test.put_back",
@@ -404,6 +409,44 @@ TEST(AccessTampering, that_undoes_a_revocation_gives_nothing) {
   EXPECT_FALSE(bench.sign_in(text_of(made)));
   EXPECT_EQ(bench.process->notices.seen,
             (std::vector<std::string>{"api_keys " + made.info.key + " replaced"}));
+}
+
+/// As somebody does who can write the table, but not its MACs.
+void replace_all(AccessBench& bench, std::vector<Row> rows) {
+  db::Changes changes;
+  changes.write(kDeleteAll, {});
+  for (auto& row : rows)
+    changes.write(kPutRow, {std::move(row.kind), std::move(row.id), row.version,
+                            std::move(row.content), std::int64_t{row.mac_key}, std::move(row.mac)});
+  ASSERT_TRUE(bench.run(bench.journal->tamper(std::move(changes))));
+}
+
+TEST(AccessTampering, that_puts_all_rows_and_the_manifest_back_gives_nothing_after_a_restart) {
+  AccessBench bench;
+  auto made = bench.make_key({.roles = {"support"}});
+  auto before = bench.must(bench.run(read_authority(bench.journal->reader(), MonoTime::max())));
+  ASSERT_TRUE(bench.run(bench.admin().revoke_key(bench.owner, {.key = made.info.key})));
+  replace_all(bench, std::move(before));
+
+  bench.restart();
+
+  EXPECT_FALSE(bench.sign_in(text_of(made)));
+  EXPECT_EQ(bench.process->notices.seen,
+            (std::vector<std::string>{"access_manifest  rolled_back"}));
+  auto fresh = bench.must(bench.run(bench.admin().bootstrap_owner_key("access.recover")));
+  bench.restart();
+  EXPECT_TRUE(bench.sign_in(fresh.expose_text())) << "and recovery is the way on";
+  EXPECT_FALSE(bench.sign_in(text_of(made)));
+}
+
+TEST(AccessTampering, that_takes_every_row_out_is_no_fresh_store) {
+  AccessBench bench;
+  replace_all(bench, {});
+
+  bench.restart();
+
+  EXPECT_FALSE(bench.sign_in(bench.owner_key));
+  EXPECT_EQ(bench.process->notices.seen, (std::vector<std::string>{"access_manifest  missing"}));
 }
 
 TEST(AccessTampering, is_found_while_serving_though_no_generation_says_so) {

@@ -12,7 +12,7 @@ from support import Store, main, test
 PAN = "4539578763621486"
 NUMBER = "7710045533221"
 FIELDS = [
-    {"name": "pan", "type": "card_number", "index": "unique", "token": {"shape": "card"}},
+    {"name": "pan", "type": "card_number", "token": {"shape": "card"}},
     {"name": "expiry", "type": "card_expiry"},
     {"name": "cvc", "type": "card_verification"},
     {"name": "number", "type": "text", "token": {"shape": "digits", "deterministic": "subject"}},
@@ -56,7 +56,10 @@ def card_data_is_off_until_it_is_switched_on():
         assert client.get("/v1/cards").json["on"] is True
         client.good("PUT", "/v1/collections/wallet", {"fields": FIELDS})
         shown = client.get("/v1/collections/wallet").json["fields"]
-        assert "equal value" in shown[0]["leaks"] and "same value again" in shown[3]["leaks"], shown
+        assert "equal value" not in shown[0]["leaks"] and "same value again" in shown[3]["leaks"], shown
+        findable = [{**FIELDS[0], "index": "unique"}, *FIELDS[1:]]
+        refused = client.send("PUT", "/v1/collections/wallet", {"fields": findable}, headers={"If-Match": '"1"'})
+        assert refused.status == 400 and refused.json["field"] == "fields[0].index", refused
         journal = client.get("/v1/journal?limit=500").json["entries"]
         assert any(entry["operation"] == "cards.switch_on" for entry in journal), journal
 

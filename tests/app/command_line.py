@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pty
+import re
 import shlex
 import sqlite3
 import stat
@@ -13,7 +14,7 @@ import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from support import BIN, Store, create, declare, eventually, main, test
+from support import BIN, ROOT, Store, create, declare, eventually, main, test
 
 DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
 MAPPING = {"collection": "people", "external_id": "id", "fields": {"email": "mail"}}
@@ -72,6 +73,18 @@ def a_mapping_may_be_a_file_with_line_breaks(store, server):
         assert refused.code == FAILED and "--mapping" in refused.err, refused
     values = store.run("records", "update", "rec_x", "--values", "-", server=server, stdin=b'{"note":\n"x"')
     assert values.code == FAILED and "--values" in values.err, values
+
+
+@test
+def the_answer_of_an_import_is_a_table_on_a_terminal_unless_json_is_asked_for(store, server):
+    file = store.base / "in.csv"
+    file.write_bytes(b"id,mail\nshown,shown@example.org\n")
+    words = ["imports", "create", "--mapping", json.dumps(MAPPING), str(file)]
+    assert "state: done" in shown_on_terminal(store, server, *words, columns=1000)
+    told = json.loads("".join(shown_on_terminal(store, server, *words, "--json", columns=1000)))
+    assert told["state"] == "done", told
+    piped = store.run(*words, "--json", server=server)
+    assert piped.code == DONE and piped.rows[0]["state"] == "done", piped
 
 
 # ── what is sent
@@ -264,6 +277,13 @@ def what_makes_no_store_is_named(store):
     for file in (none, "/dev/null"):
         done = store.run("proof", "verify", file)
         assert done.code == FAILED and "this is no proof" in done.err, done
+    for words in (["proof", "verify"], ["journal", "check", "--export"]):
+        done = store.run(*words, store.base)
+        assert done.code == FAILED and "this is a folder" in done.err, done
+    for words, said in ((["records", "reveal"], "record is required"), (["completion", "fish"], "fish"),
+                        (["config", "show", "--dir"], "--dir")):
+        done = store.run(*words)
+        assert done.code == USAGE and done.err.startswith("holdfast: ") and said in done.err and "--help" in done.err, done
 
 
 @test
@@ -430,6 +450,56 @@ def help_has_examples_that_run_as_written(store, server):
     env = {**store.env(), "HOLDFAST_URL": server.url(), "HOLDFAST_CA_FILE": str(store.dir / "ca.pem"), "HOLDFAST_API_KEY": store.owner_key}
     done = subprocess.run(["bash", "-c", "set -o pipefail; " + line], env=env, capture_output=True)
     assert done.returncode == 0 and b"ann@example.org" in done.stdout, done
+
+
+def commands_of(store):
+    """All that can be typed, such as `records get` and `serve`: what completion knows, without the groups."""
+    script = store.run("completion", "bash").out
+    known = dict(re.findall(r'^ +"(\w[^"]*)"\) words="([^"]*)"', script, re.M))
+    return [path for path, words in known.items() if not any(f"{path} {word}" in known for word in words.split())]
+
+
+def shown_examples(store, command):
+    """The lines to type in a command's help."""
+    shown = store.run(*command.split(), "--help").out
+    return [line.strip() for line in re.findall(r"^Example(?:, .+)?:\n  (.+)$", shown, re.M)]
+
+
+def typed_example(store, command, line):
+    """Types it in a folder of its own, something in place of each word in upper case, without a server."""
+    folder = store.base / "typed" / command.replace(" ", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "given").write_text("given\n")
+    put = lambda word: "shop" if word == "DIR" else "1" if word == "N" else "given" if re.search("FILE|SHARE", word) else "x"
+    before, name, words = line.partition("holdfast ")
+    words = re.sub(r"\b[A-Z][A-Z0-9_-]*", lambda word: put(word[0]), words)
+    script = f'holdfast() {{ {shlex.quote(os.path.abspath(BIN))} "$@"; }}; set -o pipefail; {before}{name}{words}'
+    env = {**store.env(), "HOLDFAST_URL": "https://127.0.0.1:1", "HOLDFAST_API_KEY": store.owner_key}
+    return subprocess.run(["bash", "-c", script], cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=120)
+
+
+@test
+def every_command_has_an_example_in_its_help_whose_words_are_right(store):
+    listed = (ROOT / "tests/cases/access/operations.txt").read_text().splitlines()
+    operations = {line.replace(".", " ").replace("_", "-") for line in listed if line and not line.startswith("#")}
+    commands = commands_of(store)
+    assert operations < set(commands) and {"serve", "backup", "config show", "proof verify"} < set(commands), commands
+
+    def check(command):
+        lines = shown_examples(store, command)
+        assert lines, f"{command}: no example"
+        for line in lines:
+            form = rf"(echo '.*' \| |umask 077; |source <\()?holdfast {command}(?![\w-])"
+            assert re.match(form, line), (command, line)
+            done = typed_example(store, command, line)
+            if command in operations | {"backup"}:
+                assert done.returncode == UNAVAILABLE and "https://127.0.0.1:1" in done.stderr, (line, done)
+            else:
+                assert done.returncode in range(7) and done.returncode != USAGE, (line, done)
+
+    with ThreadPoolExecutor(4) as beside:
+        list(beside.map(check, commands))
 
 
 @test

@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 
-from support import (BIN, ROOT, SANITIZED, Skip, Store, create, declare, eventually, free_port, main, test,
+from support import (BIN, ROOT, SANITIZED, Client, Skip, Store, create, declare, eventually, free_port, main, test,
                      with_checksum)
 
 DONE, FAILED, USAGE, REFUSED, NOT_FOUND, CONFLICT, UNAVAILABLE = range(7)
@@ -249,6 +249,13 @@ def refusals_say_what_was_wrong_in_a_code(store, server):
         assert answer.json["request_id"].startswith("req_"), answer
         assert "refusals@example.org" not in answer.body.decode(), what
 
+    counted = lambda: int(re.search(r"^holdfast_refused_total (\d+)$", client.get("/metrics").body.decode(), re.M)[1])
+    before = counted()
+    for _, options, body, status, _ in cases[-1:]:
+        assert client.post(record + "/reveal", body, **options).status == status
+    assert client.get("/v1/api-keys", key=support).status == 403
+    assert counted() == before + 2, "what the vault refuses is counted as what the gate does"
+
     opened = lambda shown: client.good("GET", f"/v1/journal/{shown['event']}")["opened"]
     answer = client.post(record + "/reveal", {**reveal, "purpose": "fraud_check"}, key=support)
     assert answer.status == 200, f"a purpose that is declared, but none of the role's: {answer}"
@@ -469,6 +476,43 @@ def sighup_takes_a_new_certificate_and_keeps_the_old_one_when_it_is_broken(store
         assert refused.code not in (DONE, USAGE) and "PEM" in refused.err, refused
 
 
+def sign_authority_again(store, days):
+    """Makes the store's ca.pem end in so many days."""
+    signed = store.base / "signed.pem"
+    subprocess.run(["openssl", "x509", "-in", store.dir / "ca.pem", "-signkey", store.dir / "ca.key",
+                    "-days", str(days), "-out", signed], check=True, capture_output=True)
+    shutil.move(signed, store.dir / "ca.pem")
+
+
+@test
+def a_local_ca_near_its_end_is_an_alarm_until_it_is_renewed(store):
+    with Store() as own:
+        sign_authority_again(own, days=20)
+        before = own.base / "before.pem"
+        with own.serve() as server:
+            old = server.client()
+            alarms = lambda client: [one["text"] for one in client.good("GET", "/v1/keys")["alarms"]
+                                     if one["alarm"] == "certificate_due"]
+            assert "local CA" in "".join(alarms(old)), alarms(old)
+
+            (own.dir / "ca.pem").rename(before)
+            server.process.send_signal(signal.SIGHUP)
+            eventually((own.dir / "ca.pem").exists, "the new ca.pem is there")
+
+            for authority in (before, own.dir / "ca.pem"):
+                client = Client(server.port, authority, own.owner_key)
+                assert alarms(client) == [], authority
+                client.close()
+            assert server.stop() == 0
+
+
+@test
+def a_local_ca_past_its_end_is_refused_with_the_clock_named(store):
+    with Store() as own:
+        sign_authority_again(own, days=-1)
+        refused_at_start(own, "if this machine's clock is right", "ca.pem", "has ended")
+
+
 # ── bad days
 
 def refused_at_start(store, *words, code=None):
@@ -563,7 +607,7 @@ def verify_tells_a_script_by_its_exit_code(store):
             raw.commit()
         with own.serve() as server:
             bad = own.run("journal", "verify", "--state", server=server)
-            assert bad.code == FAILED and "false" in bad.out, bad
+            assert bad.code == FAILED and "false" in bad.out and weak["info"]["key"] in bad.out, bad
             assert own.run("journal", "verify", server=server).code == DONE, "the entries themselves are good"
 
 
@@ -684,12 +728,22 @@ def rights_written_straight_into_the_database_give_nothing(store):
             made = create(client, "ext:1", email="ann@example.org")
             weak = key_with(client, "weak", roles=["auditor"])
             revoked = key_with(client, "revoked", roles=["owner"])
+            rotated = key_with(client, "rotated", roles=["owner"])
+            narrow = {"permissions": ["records.reveal"], "grants": []}
+            wide = {**narrow, "grants": [{"collection": "people", "classes": ["personal"], "view": "clear", "purposes": ["support"]}]}
+            role = client.good("PUT", "/v1/roles/desk", wide)
+            desk = key_with(client, "desk", roles=["desk"])
+            assert server.client(key=desk["api_key"]).reveal(made["record"], ["email"]).status == 200
             assert server.stop() == 0
         database = own.dir / "holdfast.db"
         with contextlib.closing(sqlite3.connect(database)) as raw:
             before = raw.execute("select kind, id, version, content, mac_key, mac from access_authority").fetchall()
         with own.serve() as server:
-            server.client().good("POST", f"/v1/api-keys/{revoked['info']['key']}/revoke")
+            client = server.client()
+            client.good("POST", f"/v1/api-keys/{revoked['info']['key']}/revoke")
+            client.good("POST", f"/v1/api-keys/{rotated['info']['key']}/rotate", {"overlap": "1 s"})
+            client.good("PUT", "/v1/roles/desk", narrow, headers={"If-Match": f'"{role["version"]}"'})
+            eventually(lambda: client.get("/v1/collections", key=rotated["api_key"]).status == 401, "the overlap is over")
             assert server.stop() == 0
         assert own.check_state().code == DONE
 
@@ -714,9 +768,15 @@ def rights_written_straight_into_the_database_give_nothing(store):
         older = [("delete from access_authority",)] + [
             ("insert into access_authority (kind, id, version, content, mac_key, mac) values (?, ?, ?, ?, ?, ?)", row) for row in before]
         write(*older)
+        for key in (revoked, rotated, desk):
+            assert reveals(key["api_key"]) == 401, "what was ended or narrowed stays so when all older rows are put back"
+        assert reveals(own.owner_key) == 401, "nobody can say what holds"
         checked = own.check_state()
-        assert '"keys_revoked":"1"' in checked.err, checked  # the afterlog revokes it again, and says so
-        assert reveals(revoked["api_key"]) == 401, "a revoked key stays revoked when older rows are put back"
+        assert checked.code == FAILED and "rolled_back" in checked.err and "access_manifest" in checked.out, checked
+        recovered = own.run("access", "recover", "--dir", own.dir)
+        assert recovered.code == DONE, recovered
+        assert reveals(recovered.out.strip()) == 200
+        assert reveals(desk["api_key"]) == 401, "what was listed is made again"
 
 
 def without_last_line(afterlog):

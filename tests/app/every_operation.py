@@ -126,11 +126,15 @@ def an_import_is_indexed_and_the_owner_consents_to_what_stands_out(server):
     mapping = json.dumps({"collection": "members", "external_id": "id", "fields": {"name": "who"}})
     file = server.store.base / "members.csv"
     file.write_text("id,who\n" + "".join(rows))
+    now = lambda: datetime.datetime.now(datetime.timezone.utc)
+    asked = now() - datetime.timedelta(milliseconds=1)  # an id counts whole milliseconds
     done = json.loads(text(server, "imports.create", "--mapping", mapping, file))
     assert done["created"] == 1200, done
     assert call(server, "imports.get", done["import"]) == done
     line = {name: done[name] for name in ("import", "state", "bytes", "rows", "refused")}
-    assert line in call(server, "imports.list")["imports"]
+    listed = next(one for one in call(server, "imports.list")["imports"] if one["import"] == done["import"])
+    assert asked <= datetime.datetime.fromisoformat(listed.pop("started")) <= now()
+    assert listed == line
 
     field = lambda: call(server, "collections.get", "members")["fields"][0]
 

@@ -4,11 +4,15 @@ kill -9, none of them may lie in any file of the store, the logs, the metrics or
 neither as it is, nor in upper or lower case, base64, hexadecimal, UTF-16 or as a URL has it."""
 import base64
 import json
+import os
+import pathlib
 import re
+import signal
+import subprocess
 import sys
 import urllib.parse
 
-from support import CUSTOMERS, Store, declare, eventually, main, test
+from support import CUSTOMERS, Skip, Store, declare, eventually, main, test
 
 WORD = "zq7wvkxj"  # in every planted value, so that a part of one is found too
 PLANTED = {
@@ -180,6 +184,29 @@ def nothing_personal_lies_outside_the_seals():
             assert log_lines(server)
         search_files(store)
         assert store.check_state().code == 0
+
+
+@test
+def a_server_that_breaks_leaves_no_core():
+    with Store() as store:
+        # as high as this machine lets it be, and where a core would be removed with the store
+        unlimited = ["bash", "-c", 'cd "$0" && ulimit -S -c "$(ulimit -H -c)" && exec "$@"', str(store.base)]
+
+        def dumped(process):
+            process.send_signal(signal.SIGABRT)
+            ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            assert ended.si_status == signal.SIGABRT, ended
+            return ended.si_code == os.CLD_DUMPED
+
+        with subprocess.Popen([*unlimited, "sleep", "60"]) as other:
+            eventually(lambda: pathlib.Path(f"/proc/{other.pid}/comm").read_text() == "sleep\n", "bash became sleep")
+            control = dumped(other)
+        with store.serve(wrapper=unlimited) as server:
+            plant(server)
+            assert not dumped(server.process)
+            server.wait()
+        if not control:
+            raise Skip("this machine keeps no core of any program")
 
 
 @test

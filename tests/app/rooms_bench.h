@@ -39,6 +39,7 @@ std::string place_of(const Result<T>& result) {
 
 struct SilentNotices final : access::Notices {
   void tampered(std::string_view, std::string_view, std::string_view) override {}
+  void policy_seen(std::int64_t) override {}
 };
 
 struct SeenAlarms final : vault::Alarms {
@@ -54,7 +55,7 @@ struct NoHost final : vault::UnlockHost {
   void forget_keys() override {}
   void locked(bool) override {}
   void abandon() override { std::terminate(); }
-  std::optional<Time> certificate_until() override { return std::nullopt; }
+  std::optional<vault::CertificateDates> certificate() override { return std::nullopt; }
   Task<std::int64_t> api_keys_ending(Millis) override { co_return 0; }
 };
 

@@ -148,6 +148,20 @@ def keys_files_and_old_keys_are_kept_for_the_window_of_the_settings(store):
         assert ends["destroyed_from"] - ends["moved_at"] == 3 * DAY, row
 
 
+@test
+def a_mistyped_name_in_the_environment_is_refused(store):
+    show = lambda **env: store.run("config", "show", "--dir", store.dir, env=env)
+    for name, near in (("HOLDFAST_SERVER_LISTTEN", "HOLDFAST_SERVER_LISTEN: "), ("HOLDFAST_LOG_LEVLE", "HOLDFAST_LOG_LEVEL: "),
+                       ("HOLDFAST_KEYS_", ""), ("HOLDFAST_DATABASE_PASSWORD", "")):
+        refused = show(**{name: "hunter2"})
+        assert refused.code == 1 and f"{name}: there is no such setting" in refused.err, refused
+        first, *more = refused.err.splitlines()
+        assert len(more) == bool(near) and near in "".join(more), refused
+        assert "hunter2" not in refused.out + refused.err, refused
+    others = show(HOLDFAST_URL="x", HOLDFAST_API_KEY="x", HOLDFAST_CA_FILE="x", HOLDFAST_SERVER="x", HOLDFAST_SERVERS_LISTEN="x")
+    assert others.code == 0 and not others.err, others
+
+
 if __name__ == "__main__":
     with Store() as shop:
         with shop.serve() as first:

@@ -12,6 +12,7 @@ namespace holdfast::http {
 namespace {
 
 using std::chrono::days;
+using namespace std::chrono_literals;
 
 class TempDirectory {
  public:
@@ -124,14 +125,82 @@ TEST(LocalCertificate, refuses_names_that_are_none) {
     EXPECT_FALSE(ensure_local_certificate(directory.path, {name}, kNow)) << name;
 }
 
-TEST(LocalCertificate, says_when_its_authority_is_about_to_end) {
+TEST(LocalCertificate, of_the_future_is_made_anew) {
+  TempDirectory directory;
+  ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow));
+  auto files = ensure_local_certificate(directory.path, {}, kNow + days(1095));
+  ASSERT_TRUE(files);
+
+  ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow));
+
+  auto renewed = read_certificate(files->chain);
+  ASSERT_TRUE(renewed);
+  EXPECT_EQ(valid_from(renewed->get()), kNow - days(1));
+  EXPECT_EQ(valid_until(renewed->get()), kNow + days(397));
+}
+
+TEST(LocalCertificate, stays_when_the_clock_was_off_by_less_than_a_day) {
+  TempDirectory directory;
+  ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow));
+  auto files = ensure_local_certificate(directory.path, {"vault.example"}, kNow + 23h);
+  ASSERT_TRUE(files);
+  auto first = certificate_fingerprint(files->chain);
+
+  ASSERT_TRUE(ensure_local_certificate(directory.path, {"vault.example"}, kNow));
+
+  EXPECT_EQ(certificate_fingerprint(files->chain), first);
+}
+
+TEST(LocalCertificate, ends_with_its_authority_at_the_latest) {
   TempDirectory directory;
   ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow));
 
-  auto late = ensure_local_certificate(directory.path, {}, kNow + days(3630));
+  auto late = ensure_local_certificate(directory.path, {}, kNow + days(3640));
 
-  ASSERT_FALSE(late);
-  EXPECT_NE(late.error().text.find("less than 30 days"), std::string_view::npos);
+  ASSERT_TRUE(late) << late.error().text;
+  auto certificate = read_certificate(late->chain);
+  auto authority = read_certificate(directory.path / "ca.pem");
+  ASSERT_TRUE(certificate && authority);
+  EXPECT_EQ(valid_until(certificate->get()), valid_until(authority->get()));
+  auto first = certificate_fingerprint(late->chain);
+  ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow + days(3641)));
+  EXPECT_EQ(certificate_fingerprint(late->chain), first) << "a new one would not last longer";
+}
+
+TEST(LocalCertificate, is_refused_with_the_clock_named_when_its_authority_has_ended) {
+  TempDirectory directory;
+  ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow));
+  auto authority = certificate_fingerprint(directory.path / "ca.pem");
+  auto refused = [&](Time now) {
+    auto files = ensure_local_certificate(directory.path, {}, now);
+    return files ? std::string_view() : files.error().text;
+  };
+
+  EXPECT_EQ(refused(kNow - days(400)), "") << "a clock that is behind stops no start";
+  EXPECT_EQ(refused(kNow + days(3653) - 1s), "");
+  auto late = refused(kNow + days(3653));
+
+  EXPECT_TRUE(late.starts_with("if this machine's clock is right, the local CA (ca.pem) has ended"))
+      << late;
+  EXPECT_EQ(certificate_fingerprint(directory.path / "ca.pem"), authority);
+}
+
+TEST(LocalCertificate, is_good_under_its_authority_before_and_after_that_was_renewed) {
+  TempDirectory directory;
+  ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow));
+  const auto later = kNow + days(3600);
+  std::filesystem::rename(directory.path / "ca.pem", directory.path / "old.pem");
+
+  auto files = ensure_local_certificate(directory.path, {}, later);
+
+  ASSERT_TRUE(files);
+  auto certificate = read_certificate(files->chain);
+  auto before = read_certificate(directory.path / "old.pem");
+  auto after = read_certificate(directory.path / "ca.pem");
+  ASSERT_TRUE(certificate && before && after);
+  EXPECT_TRUE(issued_by(certificate->get(), before->get()));
+  EXPECT_TRUE(issued_by(certificate->get(), after->get()));
+  EXPECT_EQ(valid_until(after->get()), later + days(3653));
 }
 
 TEST(ServerContext, refuses_files_that_do_not_fit) {

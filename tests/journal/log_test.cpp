@@ -492,6 +492,19 @@ TEST_F(Rollback, that_is_accepted_mints_a_new_origin_and_names_both_heads) {
   bench_.commit_many(1);
 }
 
+TEST_F(Rollback, that_is_accepted_begins_with_no_version_of_the_policy) {
+  bench_.log().keep_policy(7);
+  roll_back();
+
+  bench_.open(true);
+
+  EXPECT_EQ(bench_.log().policy(), 0) << "an older database has an older policy";
+  bench_.log().keep_policy(3);
+  bench_.settle();
+  bench_.reopen();
+  EXPECT_EQ(bench_.log().policy(), 3);
+}
+
 TEST_F(Rollback, by_a_restore_that_was_cut_off_mints_a_new_origin_once) {
   auto origin = bench_.log().origin();
   roll_back();
@@ -611,6 +624,52 @@ TEST(Witness, is_written_only_when_something_changed) {
   bench.settle();
 
   EXPECT_EQ(std::filesystem::last_write_time(bench.dir() / "witness"), before);
+}
+
+TEST(Witness, keeps_the_newest_version_of_the_policy) {
+  LogBench bench;
+  EXPECT_EQ(bench.log().policy(), 0);
+  bench.settle();
+  bench.log().keep_policy(7);
+  bench.log().keep_policy(6);
+  bench.settle();
+
+  bench.reopen();
+
+  EXPECT_EQ(bench.log().policy(), 7);
+  bench.close();
+  std::filesystem::remove(bench.dir() / "witness");
+  bench.open();
+  EXPECT_EQ(bench.log().policy(), 0) << "nobody can say, which is recorded";
+}
+
+TEST(Witness, without_a_note_of_the_policy_is_recorded) {
+  LogBench bench;
+  bench.settle();
+  bench.close();
+  const auto file = bench.dir() / "witness";
+  auto all = must(read_small_file(file, 4096));
+  std::ofstream(file) << all.substr(0, all.rfind('\n', all.find("/policy\n")) + 1);
+
+  bench.open();
+
+  EXPECT_EQ(bench.log().witness_lacks(), "policy");
+  EXPECT_TRUE(any_entry(bench, "journal.witness_missing"));
+}
+
+TEST(Witness, that_names_another_policy_is_refused) {
+  LogBench bench;
+  bench.log().keep_policy(7);
+  bench.settle();
+  bench.close();
+  const auto file = bench.dir() / "witness";
+  auto all = must(read_small_file(file, 4096));
+  auto at = all.find("/policy\n7\n");
+  ASSERT_NE(at, std::string::npos);
+  all[at + std::string_view("/policy\n").size()] = '1';
+  std::ofstream(file) << all;
+
+  EXPECT_FALSE(bench.try_open());
 }
 
 TEST(Keyring, of_another_store_is_refused) {

@@ -56,6 +56,16 @@ class StateBench : public OnBoth {
 INSTANTIATE_TEST_SUITE_P(Databases, StateBench, testing::ValuesIn(test::database_kinds()),
                          [](const auto& info) { return test::kind_name(info.param); });
 
+TEST(StateRow, is_named_as_commands_name_it) {
+  const auto id = RecordId::make(from_ms(1));
+
+  EXPECT_EQ(name_of({.kind = "records", .row = to_bytes(id.bytes())}), id.text());
+  EXPECT_EQ(name_of({.kind = "subject_keys", .row = Bytes(16)}), SubjectId{}.text());
+  EXPECT_EQ(name_of({.kind = "roles", .row = to_bytes("desk")}), "desk");
+  EXPECT_EQ(name_of({.kind = "records", .row = {1, 2, 3}}), "AQID") << "somebody wrote it";
+  EXPECT_EQ(name_of({.kind = "roles", .row = to_bytes("a\n")}), "YQo");
+}
+
 TEST_P(StateBench, finds_rows_as_their_events_left_them) {
   auto report = check();
 

@@ -331,6 +331,24 @@ TEST_P(VaultImports, refuse_a_row_whose_unique_value_is_anothers) {
   EXPECT_EQ(must(bench_.find({{"member", "m-9"}})).records.size(), 1u);
 }
 
+TEST_P(VaultImports, tell_of_no_unique_value_to_who_may_not_compare_it) {
+  auto mapping =
+      std::string(R"({"collection":"customers","external_id":"id","fields":{"member":"member"}})");
+  bench_.create("ext:0", {{"member", "M-0"}});
+  bench_.permits().rules = {{"key_masks", "*", View::masked}, {"key_shop", "*", View::verify}};
+  const std::string tries = "id,member\nmine,M-1\nmine,M-0\nmine,M-2\n";
+  Body blind(tries), seeing(tries);
+
+  auto refused = import(blind, mapping, {.principal = "key_masks"});
+
+  EXPECT_EQ(code_of(refused), Code::forbidden);
+  EXPECT_EQ(refused.error().field.text(), "member");
+  EXPECT_EQ(rows("vault_records"), 1) << "nothing went in";
+  EXPECT_EQ(bench_.journal().events.back().outcome, journal::Outcome::refused);
+  EXPECT_EQ(bench_.journal().events.back().fields, std::vector<std::string>{"member"});
+  EXPECT_EQ(must(import(seeing, mapping, {.principal = "key_shop"})).refused, 1);
+}
+
 TEST_P(VaultImports, refuse_what_they_cannot_start) {
   auto code = [&](std::string mapping, std::string text) {
     Body body(std::move(text));

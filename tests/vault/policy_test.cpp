@@ -164,11 +164,13 @@ TEST(VaultValues, of_card_verification_are_codes_and_go_into_no_record) {
 }
 
 TEST(VaultDeclarations, of_cards_are_of_their_own_class_mask_and_index) {
-  EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","index":"unique","mask":"last4"},
+  EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","mask":"last4"},
       {"name":"expiry","type":"card_expiry"},{"name":"cvc","type":"card_verification"}])"),
             "");
-  EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","index":"exact"}])"),
-            "fields[0].index");
+  for (std::string index : {"exact", "unique", "prefix", "substring"})
+    EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","index":")" + index + "\"}]"),
+              "fields[0].index")
+        << index;
   EXPECT_EQ(card_places(R"([{"name":"pan","type":"card_number","class":"plain","mask":"none"}])"),
             "fields[0].class fields[0].mask");
   EXPECT_EQ(card_places(R"([{"name":"e","type":"card_expiry","index":"unique"}])"),
@@ -192,6 +194,9 @@ TEST(VaultDeclarations, of_tokens_fit_the_type_and_have_what_their_shape_needs) 
       << "six and four digits are shown: the rest could be tried";
   EXPECT_EQ(token("json", "{}"), "");
   EXPECT_EQ(token("name", R"({"shape":"digits"})"), "fields[0].token.shape");
+  EXPECT_EQ(card_places(R"([{"name":"a","type":"text","max_bytes":5,"token":{"shape":"digits"}}])"),
+            "fields[0].token.shape")
+      << "no value could get one";
   EXPECT_EQ(token("card_number", R"({"shape":"digits"})"), "fields[0].token.shape")
       << "digits could be a card number";
   EXPECT_EQ(token("card_number", R"({"shape":"pattern","pattern":"4[0-9]{15}"})"),
@@ -215,7 +220,7 @@ TEST(VaultDeclarations, say_what_an_index_and_equal_tokens_tell) {
   };
 
   EXPECT_EQ(leaks(R"({"name":"a","type":"text"})"), "");
-  EXPECT_NE(leaks(R"({"name":"a","type":"card_number","index":"unique"})").find("equal value"),
+  EXPECT_NE(leaks(R"({"name":"a","type":"text","index":"unique"})").find("equal value"),
             std::string::npos);
   EXPECT_NE(leaks(R"({"name":"a","type":"text","token":{"deterministic":"subject"}})")
                 .find("one customer gave the same value again"),

@@ -1,6 +1,8 @@
 #include "vault/requests/service.h"
 
+#include "journal/state_check.h"
 #include "vault/requests/policy.h"
+#include "vault/rotations.h"
 #include "vault/vault_bench.h"
 
 namespace holdfast::vault {
@@ -301,6 +303,19 @@ TEST_P(VaultRequests, of_a_guest_are_found_with_the_account) {
   EXPECT_EQ(list({}, "ext:4711").requests.size(), 1u);
   EXPECT_EQ(bench_(bench_.requests().get({}, {opened.request})).text->expose_text(),
             "please erase me");
+}
+
+TEST(VaultState, is_told_of_rows_by_ids_as_commands_take_them) {
+  auto name = [](std::string_view kind) {
+    return journal::name_of({.kind = std::string(kind), .row = Bytes(16)});
+  };
+
+  EXPECT_EQ(name("requests"), DemandId{}.text());
+  EXPECT_EQ(name("decisions"), DecisionId{}.text());
+  EXPECT_EQ(name("holds"), HoldId{}.text());
+  EXPECT_EQ(name("rotations"), RotationId{}.text());
+  EXPECT_EQ(name("engagements"), EngagementId{}.text());
+  EXPECT_EQ(name("tokens"), TokenId{}.text());
 }
 
 }  // namespace

@@ -339,9 +339,9 @@ void Fills::publish(const std::string& principal, const FillReport& report) {
 
 std::vector<http::Route> fill_routes(Fills* fills) {
   std::vector<http::Route> out;
-  out.push_back(http::route<&Fills::fill>(fills, "fill", "POST", "/v1/fill",
-                                          "Replace the tokens in a stream of text by their values",
-                                          {.limits = {.body = 64ull << 30}}));
+  out.push_back(http::route<&Fills::fill>(
+      fills, "fill", "POST", "/v1/fill", "Replace the tokens in a stream of text by their values",
+      {.limits = {.body = 64ull << 30}, .example_options = "--purpose PURPOSE --format csv"}));
   out.push_back(http::route<&Fills::get>(fills, "fills.get", "GET", "/v1/fills/{fill}",
                                          "What a fill replaced, and what it left and why"));
   return out;

@@ -11,7 +11,7 @@ constexpr std::string_view kPrefix = "tok_";
 constexpr std::size_t kIdLength = 30;
 constexpr std::string_view kDomain = "@tokens.invalid";
 constexpr std::size_t kLocal = 16;  // characters before it
-constexpr std::size_t kFewestDigits = 6, kMostDigits = 64;
+constexpr std::size_t kMostDigits = 64;
 
 bool small(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');

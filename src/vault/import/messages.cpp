@@ -70,11 +70,13 @@ std::span<const Member> ImportReport::described() {
 
 std::span<const Member> ImportLine::described() {
   using I = ImportLine;
-  static constexpr Member kMembers[] = {member<&I::import>("import", "The import's id."),
-                                        member<&I::state>("state", "How far it is."),
-                                        member<&I::bytes>("bytes", "Read so far."),
-                                        member<&I::rows>("rows", "Rows read, refused ones too."),
-                                        member<&I::refused>("refused", "Rows that did not go in.")};
+  static constexpr Member kMembers[] = {
+      member<&I::import>("import", "The import's id."),
+      member<&I::started>("started", "When its file began to come in."),
+      member<&I::state>("state", "How far it is."),
+      member<&I::bytes>("bytes", "Read so far."),
+      member<&I::rows>("rows", "Rows read, refused ones too."),
+      member<&I::refused>("refused", "Rows that did not go in.")};
   return kMembers;
 }
 

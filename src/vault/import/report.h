@@ -48,6 +48,7 @@ struct ImportReport {
 /// An import in one line.
 struct ImportLine {
   ImportId import;
+  Time started;
   ImportState state = ImportState::running;
   std::int64_t bytes = 0;
   std::int64_t rows = 0;

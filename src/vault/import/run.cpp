@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
 
+#include "vault/records/unique_tries.h"
+
 namespace holdfast::vault {
 namespace {
 
@@ -94,7 +96,37 @@ Result<ImportRun::Step> ImportRun::parse(std::string_view chunk, bool end) {
   }
 }
 
+/// A unique field that the caller may not compare: which of the rows are refused would say who has
+/// a value, of as many as a file has lines.
+Task<Result<void>> ImportRun::may_compare_unique(const Working& work,
+                                                 const std::vector<CheckedRow>& rows) {
+  std::set<const Field*> asked;
+  for (const auto& row : rows)
+    for (const auto& record : row.records)
+      for (const auto& [field, index, term] : record.unique) {
+        if (!asked.insert(field).second ||
+            may_compare(context_, work, caller_, *record.collection, *field))
+          continue;
+        journal::Event event{.activity = kCreate,
+                             .outcome = journal::Outcome::refused,
+                             .reason = "forbidden",
+                             .collection = record.collection->name,
+                             .fields = {field->name}};
+        auto caller = caller_;
+        caller.generation = 0;  // a refusal holds under any policy
+        auto recorded = co_await context_.journal.commit(caller, {}, std::move(event));
+        if (!recorded) co_return std::move(recorded).error();
+        co_return Error(Code::forbidden,
+                        "this field is unique, and an import says which of its rows others have: "
+                        "it takes a key with view verify on it, such as the owner's; this try was "
+                        "recorded")
+            .at(field->name);
+      }
+  co_return Result<void>();
+}
+
 Task<Result<SealedRows>> ImportRun::prepare(Working work, const std::vector<CheckedRow>& rows) {
+  if (auto may = co_await may_compare_unique(work, rows); !may) co_return std::move(may).error();
   auto stored = co_await known_of(context_, *work.keys, rows, caller_.deadline);
   if (!stored) co_return std::move(stored).error();
   co_return co_await uses_.pool.run([&] { return seal_rows(work, report_.import, rows, *stored); });

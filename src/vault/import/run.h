@@ -51,6 +51,7 @@ class ImportRun {
   void refuse(Place place, std::string_view reason, const FieldPath& field);
   void unstage();
   Task<Result<void>> flush(bool all);
+  Task<Result<void>> may_compare_unique(const Working& work, const std::vector<CheckedRow>& rows);
   Task<Result<SealedRows>> prepare(Working work, const std::vector<CheckedRow>& rows);
   Task<Result<void>> write(Working work, std::vector<CheckedRow> rows, SealedRows sealed);
   Task<Result<void>> landed();

@@ -148,7 +148,8 @@ Task<Result<ImportList>> Imports::list(Caller, ListImports) {
   ImportList out;
   std::scoped_lock lock(mutex_);
   for (const auto& one : std::views::reverse(reports_))
-    out.imports.push_back({one.import, one.state, one.bytes, one.rows, one.refused});
+    out.imports.push_back(
+        {one.import, time_of(one.import.uuid), one.state, one.bytes, one.rows, one.refused});
   co_return out;
 }
 
@@ -165,10 +166,12 @@ void Imports::publish(const ImportReport& report) {
 
 std::vector<http::Route> import_routes(Imports* imports) {
   std::vector<http::Route> out;
-  out.push_back(http::route<&Imports::create>(
-      imports, "imports.create", "POST", "/v1/imports",
-      "Import a shop's export (CSV or JSON lines)",
-      {.limits = {.body = 64ull << 30}, .status = 201, .grows = true}));
+  out.push_back(http::route<&Imports::create>(imports, "imports.create", "POST", "/v1/imports",
+                                              "Import a shop's export (CSV or JSON lines)",
+                                              {.limits = {.body = 64ull << 30},
+                                               .status = 201,
+                                               .grows = true,
+                                               .example_options = "--preset shopify"}));
   out.push_back(http::route<&Imports::get>(imports, "imports.get", "GET", "/v1/imports/{import}",
                                            "How far an import is, or how it ended"));
   out.push_back(http::route<&Imports::list>(

@@ -11,13 +11,43 @@ namespace holdfast::vault {
 namespace {
 
 constexpr Millis kDay{86'400'000};
-constexpr Millis kCertificateBefore = 21 * kDay, kApiKeysBefore = 14 * kDay;
+constexpr Millis kCertificateBefore = 21 * kDay, kAuthorityBefore = 60 * kDay,
+                 kApiKeysBefore = 14 * kDay;
 constexpr Millis kOldKeyBefore = 30 * kDay;  // or the last quarter of a shorter age
 constexpr std::size_t kLongestKeyring = 1 << 20, kLongestPath = 4096;
 constexpr Millis kCopyPatience{10'000};
 constexpr std::string_view kOtherKeys =
     "The copy of the keyring in the folder of backup.keys holds another key than the one in use: "
     "move it away, and it is made anew.";
+
+struct Due {
+  std::string_view text;
+  Time at;
+};
+
+constexpr std::string_view kNotYet =
+    "The server's certificate is not valid yet: if this machine's clock is right, send SIGHUP to "
+    "have it made anew; where it is your own, put another in its place first.";
+constexpr std::string_view kAuthorityNotYet =
+    "The local CA (ca.pem) is not valid yet: if this machine's clock is right, move ca.pem away, "
+    "but not ca.key, send SIGHUP, and give the clients the new ca.pem.";
+constexpr std::string_view kEnds =
+    "The server's certificate ends soon: send SIGHUP to have it made anew; where it is your own, "
+    "put another in its place first.";
+constexpr std::string_view kAuthorityEnds =
+    "The local CA (ca.pem) ends soon: if this machine's clock is right, move ca.pem away, but not "
+    "ca.key, send SIGHUP, and give the clients the new ca.pem before the old one ends.";
+
+std::optional<Due> certificate_due(const CertificateDates& dates, Time now) {
+  const auto authority = dates.authority_until.value_or(Time::max());
+  if (dates.authority_from && *dates.authority_from > now)
+    return Due{kAuthorityNotYet, *dates.authority_from};
+  if (dates.from > now) return Due{kNotYet, dates.from};
+  if (dates.until < authority && dates.until - now < kCertificateBefore)
+    return Due{kEnds, dates.until};
+  if (authority - now < kAuthorityBefore) return Due{kAuthorityEnds, authority};
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -149,9 +179,8 @@ Task<std::vector<Alarm>> Unlocking::alarms(std::vector<crypto::KeyInfo> keys, Un
     counts[which] = count;
     if (count > 0) out.push_back({std::string(kAlarmNames[which]), std::string(text), due});
   };
-  auto until = deps_.host.certificate_until();
-  raise(0, until && *until - now < kCertificateBefore,
-        "The server's certificate ends soon: put a new one in place and send SIGHUP.", until);
+  if (const auto dates = deps_.host.certificate())
+    if (const auto what = certificate_due(*dates, now)) raise(0, 1, what->text, what->at);
   raise(1, ending,
         "API keys end soon: `holdfast api-keys list` names them, `api-keys rotate` "
         "replaces one.");

@@ -279,14 +279,16 @@ std::vector<http::Route> Unlocking::rows(Unlocking* unlocking) {
       "Drop every key from memory now; a restart stays locked",
       {.examples = {{"In an emergency", R"({"reason":"laptop with a key stolen, ticket 91"})"}}}));
   out.push_back(http::route<&Unlocking::unlock>(unlocking, "keys.unlock", "POST", "/v1/keys/unlock",
-                                                "Give a locked server a share or the passphrase"));
+                                                "Give a locked server a share or the passphrase",
+                                                {.example_options = "--share @FILE"}));
   out.push_back(http::route<&Unlocking::reshare>(
       unlocking, "keys.reshare", "POST", "/v1/keys/reshare",
       "A new root key and new shares; those of before are void: make a backup right after",
       {.examples = {{"When a holder leaves", R"({"needed":2,"total":3})"}}}));
-  out.push_back(http::route<&Unlocking::rehearse>(unlocking, "keys.rehearse", "POST",
-                                                  "/v1/keys/rehearse",
-                                                  "Prove that shares still unlock this store"));
+  out.push_back(http::route<&Unlocking::rehearse>(
+      unlocking, "keys.rehearse", "POST", "/v1/keys/rehearse",
+      "Prove that shares still unlock this store",
+      {.example_options = "--shares @SHARE-1 --shares @SHARE-2"}));
   out.push_back(http::route<&Unlocking::move>(
       unlocking, "keys.move", "POST", "/v1/keys/move",
       "Move to another way to unlock: file, passphrase, shamir or pkcs11",

@@ -35,6 +35,13 @@ struct UnlockPlaces {
   Millis oldest_key{400LL * 86'400'000};
 };
 
+/// From when and until when clients take the server's certificate, and the local CA where that
+/// issued it.
+struct CertificateDates {
+  Time from, until;
+  std::optional<Time> authority_from{}, authority_until{};
+};
+
 /// What locking asks of the program around it. Called from any io_context thread.
 class UnlockHost {
  public:
@@ -46,8 +53,8 @@ class UnlockHost {
   virtual void locked(bool stale) = 0;
   /// Keys could not be taken from every request: the process must end. Does not return.
   [[noreturn]] virtual void abandon() = 0;
-  /// When the server's certificate ends; nothing when that is unknown.
-  virtual std::optional<Time> certificate_until() = 0;
+  /// Nothing when that is unknown.
+  virtual std::optional<CertificateDates> certificate() = 0;
   /// How many API keys are due (access::due); 0 when that cannot be told now.
   virtual Task<std::int64_t> api_keys_ending(Millis within) = 0;
 };

@@ -106,12 +106,14 @@ void note_refusals(const std::vector<OpenedRecord>& records, journal::Event& eve
   event.facts.emplace_back("refused_fields", std::move(joined));
 }
 
-}  // namespace
-
+/// Whether it is a card's field and a person asks, or stands behind the call: who could try numbers
+/// until one is right.
 bool tries_cards(const Field& field, const Caller& caller) {
   return is_card(field.type) &&
          (!caller.on_behalf_of.empty() || caller.principal.starts_with("staff_"));
 }
+
+}  // namespace
 
 Error closed_by_customer(std::string_view reason) {
   if (reason == "restricted")

@@ -91,8 +91,4 @@ class Opening {
 /// What a caller is told whom the customer's own decisions keep from everything.
 Error closed_by_customer(std::string_view reason);
 
-/// Whether it is a card's field and a person asks, or stands behind the call: who could try numbers
-/// until one is right.
-bool tries_cards(const Field& field, const Caller& caller);
-
 }  // namespace holdfast::vault

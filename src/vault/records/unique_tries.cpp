@@ -19,6 +19,15 @@ SubjectId counted_on(const crypto::KeySet& keys, const Caller& caller) {
 
 }  // namespace
 
+bool may_compare(const Context& context, const Working& work, const Caller& caller,
+                 const Collection& collection, const Field& field) {
+  for (const auto& [purpose, declared] : work.schema->purposes)
+    for (auto operation : {"records.verify", "records.search"})
+      if (view_of_field(context, caller, operation, collection, field, purpose) >= View::verify)
+        return true;
+  return false;
+}
+
 void UniqueTries::add(const Collection& collection, std::span<const CheckedValue> values) {
   for (const auto& value : values) {
     const auto& field = *value.field;
@@ -27,17 +36,9 @@ void UniqueTries::add(const Collection& collection, std::span<const CheckedValue
     if (!unique || value.remove) continue;
     bool known = std::ranges::any_of(tried_, [&](const Tried& one) { return one.field == &field; });
     if (known) continue;
-    tried_.push_back({&collection, &field, !may_compare(collection, field)});
+    tried_.push_back(
+        {&collection, &field, !may_compare(context_, work_, caller_, collection, field)});
   }
-}
-
-/// For some purpose, by some operation that compares.
-bool UniqueTries::may_compare(const Collection& collection, const Field& field) const {
-  for (const auto& [purpose, declared] : work_.schema->purposes)
-    for (auto operation : {"records.verify", "records.search"})
-      if (view_of_field(context_, caller_, operation, collection, field, purpose) >= View::verify)
-        return true;
-  return false;
 }
 
 Task<Result<void>> UniqueTries::allowed() {

@@ -17,6 +17,10 @@
 
 namespace holdfast::vault {
 
+/// For some purpose, by some operation that compares.
+bool may_compare(const Context& context, const Working& work, const Caller& caller,
+                 const Collection& collection, const Field& field);
+
 /// Threads: one at a time; made per request. Lifetime: what it is made of outlives it, and its try
 /// is under way from allowed() until it is destroyed.
 class UniqueTries {
@@ -44,7 +48,6 @@ class UniqueTries {
     const Field* field;
     bool blind;  // the caller may not compare it
   };
-  bool may_compare(const Collection& collection, const Field& field) const;
   Task<Error> exhausted(std::string field);
   void move_to(TryPlace place);
   journal::Event event(std::string_view reason) const;

@@ -12,7 +12,6 @@ std::size_t Guesses::named(const Field* by) {
     case FieldType::phone:
     case FieldType::iban:
     case FieldType::tax_id:
-    case FieldType::card_number:
       return kOfOnePerson;
     default:
       return kFew;

@@ -301,9 +301,7 @@ Task<Result<std::optional<FoundRecords>>> Search::once(Caller caller,
     run.event.fields.push_back(field->name);
     auto permitted = permitted_field(context_, run.caller, kOperation, *collection, *field,
                                      request.purpose, under);
-    const bool never = tries_cards(*field, run.caller);
-    if ((never || permitted.view < needed) && (!missing || missing->empty()))
-      missing = never ? std::string_view() : permitted.missing;
+    if (permitted.view < needed && (!missing || missing->empty())) missing = permitted.missing;
     run.showing.add(permitted.terms);
     if (needed == View::verify && permitted.view == View::verify) run.blind.push_back(field);
   }

@@ -342,7 +342,10 @@ std::vector<http::Route> token_routes(Tokens* tokens) {
   out.push_back(http::route<&Tokens::exchange>(
       tokens, "tokens.exchange", "POST", "/v1/tokens/exchange",
       "Exchange pending tokens, given in the place of values, for tokens",
-      {.limits = {.body = 32u << 20}, .status = 201, .grows = true}));
+      {.limits = {.body = 32u << 20},
+       .status = 201,
+       .grows = true,
+       .example_options = "--body @FILE"}));
   out.push_back(http::route<&Tokens::sealing_key>(
       tokens, "tokens.sealing_key", "GET", "/v1/tokens/sealing-key",
       "The public key with which a shop seals values while Holdfast is away"));

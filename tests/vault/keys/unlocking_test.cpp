@@ -59,13 +59,13 @@ constexpr Millis kDay{86'400'000};
 class FakeHost final : public UnlockHost {
  public:
   int forgotten = 0, locked_times = 0;
-  std::optional<Time> certificate{};
+  std::optional<CertificateDates> dates{};
   std::int64_t ending = 0;
 
   void forget_keys() override { ++forgotten; }
   void locked(bool) override { ++locked_times; }
   [[noreturn]] void abandon() override { std::abort(); }
-  std::optional<Time> certificate_until() override { return certificate; }
+  std::optional<CertificateDates> certificate() override { return dates; }
   Task<std::int64_t> api_keys_ending(Millis) override { co_return ending; }
 };
 
@@ -905,7 +905,7 @@ TEST_P(KeysRotating, no_key_is_used_that_lies_on_this_host_alone) {
 TEST_P(Keys, what_is_due_is_an_alarm) {
   EXPECT_TRUE(keys_.alarms().empty());
 
-  keys_.host.certificate = bench_.clock().now() + 3 * kDay;
+  keys_.host.dates = {.from = bench_.clock().now(), .until = bench_.clock().now() + 3 * kDay};
   keys_.host.ending = 2;
   bench_.clock().advance(401 * kDay);
   fs::remove(keys_.places.files.keyring);
@@ -914,6 +914,36 @@ TEST_P(Keys, what_is_due_is_an_alarm) {
   for (auto name : {"certificate_due", "api_keys_due", "rehearsal_due", "key_old", "keyring_file"})
     EXPECT_NE(std::ranges::find(alarms, name), alarms.end()) << name;
   EXPECT_EQ(keys_.unlocking->counts()[1], 2);
+}
+
+TEST_P(Keys, a_certificate_that_clients_refuse_now_or_soon_is_an_alarm) {
+  const auto now = bench_.clock().now();
+  auto alarm = [&](CertificateDates dates) {
+    keys_.host.dates = dates;
+    for (auto& one : must(bench_.run(keys_.unlocking->look())))
+      if (one.alarm == "certificate_due") return one;
+    return Alarm{};
+  };
+
+  auto own = alarm({now, now + 21 * kDay});
+  auto local = alarm({now, now + 397 * kDay, now, now + 60 * kDay});
+  auto early = alarm({now + Millis(1), now + 397 * kDay, now, now + 3653 * kDay});
+  auto ahead = alarm({now + Millis(1), now + 397 * kDay, now + Millis(2), now + 3653 * kDay});
+  auto ending = alarm({now, now + 20 * kDay, now, now + 59 * kDay});
+  auto authority = alarm({now, now + 397 * kDay, now, now + 59 * kDay});
+  auto both = alarm({now, now + 20 * kDay, now, now + 20 * kDay});
+
+  EXPECT_EQ(own.text + local.text, "");
+  EXPECT_TRUE(early.text.contains("certificate is not valid yet")) << early.text;
+  EXPECT_EQ(early.due, now + Millis(1));
+  EXPECT_TRUE(ahead.text.contains("local CA (ca.pem) is not valid yet")) << ahead.text;
+  EXPECT_EQ(ahead.due, now + Millis(2));
+  EXPECT_TRUE(ending.text.contains("certificate ends soon")) << ending.text;
+  EXPECT_EQ(ending.due, now + 20 * kDay);
+  EXPECT_TRUE(authority.text.contains("local CA (ca.pem) ends soon")) << authority.text;
+  EXPECT_EQ(authority.due, now + 59 * kDay);
+  EXPECT_EQ(both.text, authority.text) << "a new certificate would not last longer";
+  EXPECT_EQ(keys_.unlocking->counts()[0], 1);
 }
 
 TEST_P(Keys, a_move_takes_nothing_that_its_method_has_no_use_for) {
