@@ -419,7 +419,7 @@ Task<Result<Verification>> Service::verify(Caller caller, VerifyLog request) {
     auto state = co_await journal::check_state(deps_.log, deps_.state);
     if (!state) co_return std::move(state).error();
     out.good = out.good && state->good();
-    out.state = shown(std::move(*state));
+    out.state = shown(*state);
   }
   caller.generation = 0;  // holds under any policy, and a long walk is not done again
   auto recorded =
