@@ -62,7 +62,7 @@ bool still_good(const CertificateFiles& files, X509* authority, X509* wanted, Ti
   auto certificate = read_certificate(files.chain);
   auto key = read_key(files.key);
   return certificate && key && matches(certificate->get(), key->get()) &&
-         valid_from(certificate->get()) <= now &&
+         (valid_from(certificate->get()) <= now || valid_from(authority) > now) &&
          valid_until(certificate->get()) >= std::min(now + kRenewBefore, valid_until(wanted)) &&
          issued_by(certificate->get(), authority) &&
          alternative_names(certificate->get()) == alternative_names(wanted);

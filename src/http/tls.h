@@ -24,9 +24,9 @@ struct CertificateFiles {
 /// Makes in `directory` what is missing or due: `ca.pem` and `ca.key` (10 years), `server.pem` and
 /// `server.key` (397 days) for localhost, 127.0.0.1, ::1 and `names` (host names or addresses). The
 /// server's ends with the authority at the latest, and is made anew when it has less than 30 days
-/// of that left, is not valid yet, its names changed, or it does not belong to this authority.
-/// Errors: invalid (a name that is none; a file that does not parse, or whose halves do not match;
-/// an authority that has ended), unavailable (the disk).
+/// of that left, is not valid yet although its authority is, its names changed, or it does not
+/// belong to this authority. Errors: invalid (a name that is none; a file that does not parse, or
+/// whose halves do not match; an authority that has ended), unavailable (the disk).
 Result<CertificateFiles> ensure_local_certificate(const std::filesystem::path& directory,
                                                   const std::vector<std::string>& names, Time now);
 

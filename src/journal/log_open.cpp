@@ -1,6 +1,7 @@
 // How the log starts: migrations, resuming the tree, the witness, the afterlog.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <ranges>
 
 #include "journal/log.h"
 #include "journal/statements.h"
@@ -166,14 +167,14 @@ Task<Result<void>> Log::resume() {
 }
 
 Result<Log::Witness> Log::open_witness(std::string_view text, const crypto::PublicKey& key) {
-  Witness out;
   const auto notes = notes_in(text);
-  for (std::size_t i = 0; i < std::max<std::size_t>(1, notes.size()); ++i) {
-    auto note = open_checkpoint(i < notes.size() ? notes[i] : "", key);
+  auto head = open_checkpoint(notes.empty() ? text : notes.front(), key);
+  if (!head) return std::move(head).error();
+  Witness out{.head = std::move(*head), .afterlog = {}, .policy = {}};
+  for (auto one : notes | std::views::drop(1)) {
+    auto note = open_checkpoint(one, key);
     if (!note) return std::move(note).error();
-    if (i == 0)
-      out.head = std::move(*note);
-    else if (note->origin == afterlog_origin(out.head.origin))
+    if (note->origin == afterlog_origin(out.head.origin))
       out.afterlog = {note->size, note->root};
     else if (note->origin == policy_origin(out.head.origin))
       out.policy = static_cast<std::int64_t>(note->size);

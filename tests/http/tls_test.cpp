@@ -151,6 +151,18 @@ TEST(LocalCertificate, stays_when_the_clock_was_off_by_less_than_a_day) {
   EXPECT_EQ(certificate_fingerprint(files->chain), first);
 }
 
+TEST(LocalCertificate, stays_when_the_clock_is_from_before_its_authority) {
+  TempDirectory directory;
+  auto files = ensure_local_certificate(directory.path, {}, kNow);
+  ASSERT_TRUE(files);
+  auto first = certificate_fingerprint(files->chain);
+
+  ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow - days(400)));
+
+  EXPECT_EQ(certificate_fingerprint(files->chain), first)
+      << "one of that day would have ended when the clock is put right";
+}
+
 TEST(LocalCertificate, ends_with_its_authority_at_the_latest) {
   TempDirectory directory;
   ASSERT_TRUE(ensure_local_certificate(directory.path, {}, kNow));
